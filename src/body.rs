@@ -1,0 +1,221 @@
+//! The one body type: empty, whole in memory, or streaming from a peer.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use hyper::body::Incoming;
+
+/// A request's or an answer's body.
+pub struct Body {
+    source: Source,
+    watch: Option<Box<dyn Watch>>,
+}
+
+enum Source {
+    Empty,
+    Full(Bytes),
+    Incoming(Incoming),
+    Other(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>),
+}
+
+/// Follows a streaming body: returns a connection to its pool, counts bytes, releases a permit.
+pub trait Watch: Send {
+    /// Some bytes passed.
+    fn data(&mut self, len: usize) {
+        let _ = len;
+    }
+    /// The body ended: `Ok` after its last frame, `Err` when it broke. Not called when it is dropped
+    /// early; dropping the watch says that.
+    fn end(self: Box<Self>, outcome: Result<(), &BodyError>);
+}
+
+/// Why a body broke off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// The HTTP codec or the connection under it.
+    #[error("the peer's body broke off")]
+    Hyper(#[from] hyper::Error),
+    /// It is larger than it may be.
+    #[error("the body is larger than {limit} bytes")]
+    TooLarge {
+        /// The limit in bytes.
+        limit: u64,
+    },
+    /// Nothing came for too long.
+    #[error("the body stalled")]
+    Stalled,
+}
+
+// === impl Body ===
+
+impl Body {
+    /// No body.
+    #[must_use]
+    pub const fn empty() -> Self {
+        Self { source: Source::Empty, watch: None }
+    }
+
+    /// A body in memory.
+    #[must_use]
+    pub fn full(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let source = if bytes.is_empty() { Source::Empty } else { Source::Full(bytes) };
+        Self { source, watch: None }
+    }
+
+    /// Any other streaming body; one allocation.
+    pub fn other(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
+        Self { source: Source::Other(Box::pin(body)), watch: None }
+    }
+
+    /// Follows the body to its end. A body that is at its end already is ended at once.
+    #[must_use]
+    pub fn watched(mut self, watch: Box<dyn Watch>) -> Self {
+        debug_assert!(self.watch.is_none(), "one watch per body; wrap with `other` for more");
+        if self.is_end_stream() {
+            watch.end(Ok(()));
+        } else {
+            self.watch = Some(watch);
+        }
+        self
+    }
+
+    /// Reads it whole, up to `limit` bytes. Trailers are dropped.
+    pub async fn collect(mut self, limit: u64) -> Result<Bytes, BodyError> {
+        if let (Source::Full(bytes), None) = (&mut self.source, &self.watch) {
+            let bytes = std::mem::take(bytes);
+            return if bytes.len() as u64 > limit { Err(BodyError::TooLarge { limit }) } else { Ok(bytes) };
+        }
+        if self.size_hint().lower() > limit {
+            return Err(BodyError::TooLarge { limit });
+        }
+        let mut first = Bytes::new();
+        let mut joined: Option<Vec<u8>> = None;
+        while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
+            let Ok(data) = frame?.into_data() else {
+                continue;
+            };
+            let have = joined.as_ref().map_or(first.len(), Vec::len);
+            if (have + data.len()) as u64 > limit {
+                return Err(BodyError::TooLarge { limit });
+            }
+            // One frame is the common case: it is kept as it came.
+            match &mut joined {
+                Some(joined) => joined.extend_from_slice(&data),
+                None if first.is_empty() => first = data,
+                None => {
+                    let mut all = Vec::with_capacity((first.len() + data.len()) * 2);
+                    all.extend_from_slice(&first);
+                    all.extend_from_slice(&data);
+                    joined = Some(all);
+                }
+            }
+        }
+        Ok(joined.map_or(first, Bytes::from))
+    }
+}
+
+impl Default for Body {
+    fn default() -> Self {
+        Self::empty()
+    }
+}
+
+impl From<Incoming> for Body {
+    fn from(incoming: Incoming) -> Self {
+        let source = if incoming.is_end_stream() { Source::Empty } else { Source::Incoming(incoming) };
+        Self { source, watch: None }
+    }
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let frame = match &mut this.source {
+            Source::Empty => None,
+            Source::Full(bytes) => {
+                let bytes = std::mem::take(bytes);
+                this.source = Source::Empty;
+                Some(Ok(Frame::data(bytes)))
+            }
+            Source::Incoming(body) => {
+                ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::Hyper))
+            }
+            Source::Other(body) => ready!(body.as_mut().poll_frame(cx)),
+        };
+        if let Some(watch) = &mut this.watch {
+            match &frame {
+                Some(Ok(frame)) => {
+                    if let Some(data) = frame.data_ref() {
+                        watch.data(data.len());
+                    }
+                    // The last frame is known as such where the length is: end now, because the codec
+                    // then drops the body without asking again.
+                    if frame.is_trailers() || this.is_end_stream_source() {
+                        if let Some(watch) = this.watch.take() {
+                            watch.end(Ok(()));
+                        }
+                    }
+                }
+                Some(Err(error)) => {
+                    if let Some(watch) = this.watch.take() {
+                        watch.end(Err(error));
+                    }
+                }
+                None => {
+                    if let Some(watch) = this.watch.take() {
+                        watch.end(Ok(()));
+                    }
+                }
+            }
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.is_end_stream_source()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match &self.source {
+            Source::Empty => SizeHint::with_exact(0),
+            Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Source::Incoming(body) => body.size_hint(),
+            Source::Other(body) => body.size_hint(),
+        }
+    }
+}
+
+impl Body {
+    fn is_end_stream_source(&self) -> bool {
+        match &self.source {
+            Source::Empty => true,
+            Source::Full(bytes) => bytes.is_empty(),
+            Source::Incoming(body) => body.is_end_stream(),
+            Source::Other(body) => body.is_end_stream(),
+        }
+    }
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let source = match &self.source {
+            Source::Empty => "empty",
+            Source::Full(_) => "full",
+            Source::Incoming(_) => "incoming",
+            Source::Other(_) => "other",
+        };
+        f.debug_struct("Body").field("source", &source).finish_non_exhaustive()
+    }
+}

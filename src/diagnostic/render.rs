@@ -1,0 +1,1 @@
+//! Findings as text with a caret, as JSON, and as GitHub annotations.

@@ -1,0 +1,40 @@
+//! **Segue is an API gateway that composes services.**
+//!
+//! A business unit writes one YAML template per service: which calls it chains, what answers when
+//! one fails, what it promises. IT writes the policies that every template inherits. Segue compiles
+//! both to an immutable plan, serves it, and reloads it without losing a request.
+//!
+//! A template's life: `config` (shape) → `compile` (names resolved, findings) → `plan` (immutable)
+//! → `gateway` (sockets-free runtime). A request's life: `server` → `gateway` (router, stack of
+//! `policy` layers) → `compose` or the proxy → `upstream` → answer.
+//!
+//! The order of the `mod` lines below is a rule: a module imports only from those above it, and a
+//! test fails on an upward import.
+
+// -- vocabulary
+pub mod id;
+pub mod body;
+pub mod headers;
+pub mod scalar;
+pub mod problem;
+pub mod error;
+pub mod diagnostic;
+// -- parts
+pub mod telemetry;
+pub mod json;
+pub mod expr;
+pub mod policy;
+// -- template → plan
+pub mod config;
+pub mod plan;
+pub mod compile;
+// -- execution
+pub mod upstream;
+pub mod compose;
+// -- gateway
+pub mod gateway;
+// -- process
+pub mod server;
+pub mod reload;
+pub mod admin;
+pub mod cli;

@@ -1,0 +1,85 @@
+//! The compiled form of a tree: immutable, indexes instead of names, impossible to build invalid.
+//!
+//! `compile` alone makes one. It holds no secret and no socket: addresses and secrets named by
+//! environment variables are resolved by `Gateway::build`.
+
+use std::{sync::Arc, time::Duration};
+
+use crate::{
+    config::{
+        gateway::{AddressTemplate, LimitsTemplate},
+        service::{AssetType, Balance, HeaderSource, Protocol, SecretTemplate, TlsTemplate, UrlTemplate},
+    },
+    diagnostic::Place,
+};
+
+pub mod answer;
+pub mod call;
+pub mod composition;
+pub mod route;
+
+pub use answer::{ErrorRule, Problem, Respond, StaticAnswer};
+pub use call::{BodyUse, Call, Headers, PathPart, Proxy, Query, Values};
+pub use composition::{Composition, ForEach, Step, Tolerance};
+pub use route::{Endpoint, Match, PathPattern, Route, Segment};
+
+/// A whole tree, compiled.
+#[derive(Debug)]
+pub struct Plan {
+    /// The Gateway document.
+    pub gateway: Settings,
+    /// Services in the order of their ids.
+    pub services: Box<[Service]>,
+    /// Routes in the order of their ids.
+    pub routes: Box<[Route]>,
+}
+
+/// What the Gateway document sets.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Name and address of each listener, and where the address stands.
+    pub listeners: Vec<(String, AddressTemplate, Place)>,
+    /// The admin listener.
+    pub admin: Option<(AddressTemplate, Option<SecretTemplate>, Place)>,
+    /// Networks whose forwarding headers are believed.
+    pub trusted_proxies: Vec<crate::headers::Network>,
+    /// Limits of admission.
+    pub limits: LimitsTemplate,
+    /// How long the gateway still accepts after SIGTERM.
+    pub drain_delay: Duration,
+    /// How long requests may take to end while draining.
+    pub drain_timeout: Duration,
+    /// Worker threads; one per core when absent.
+    pub workers: Option<u32>,
+}
+
+/// A Service, compiled.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// `unit/name`
+    pub name: Arc<str>,
+    /// Where it is defined.
+    pub place: Place,
+    /// Its type.
+    pub asset: AssetType,
+    /// Endpoints, at least one: URL (checked when written in place), weight, priority.
+    pub endpoints: Vec<(UrlTemplate, u32, u32, Place)>,
+    /// Which HTTP it speaks.
+    pub protocol: Protocol,
+    /// One attempt.
+    pub timeout: Duration,
+    /// Establishing a connection, TLS included.
+    pub connect_timeout: Duration,
+    /// How an endpoint is chosen.
+    pub balance: Balance,
+    /// Calls in flight over all workers.
+    pub in_flight: u32,
+    /// Idle connections kept per endpoint and worker.
+    pub idle_per_endpoint: u32,
+    /// A connection older than this takes no new call.
+    pub max_age: Duration,
+    /// TLS settings for `https` endpoints.
+    pub tls: TlsTemplate,
+    /// Fields set on every call.
+    pub headers: Vec<(http::HeaderName, HeaderSource, Place)>,
+}

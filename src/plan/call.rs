@@ -1,0 +1,90 @@
+//! What a step or a proxy route sends.
+
+use http::{HeaderName, Method};
+
+use crate::{
+    expr::{Program, Shape, Text},
+    id::ServiceId,
+};
+
+/// A call of a step.
+#[derive(Debug)]
+pub struct Call {
+    /// Which service.
+    pub service: ServiceId,
+    /// Which method.
+    pub method: Method,
+    /// Only reads: GET, HEAD, OPTIONS, QUERY, or said to be `safe`. An unsafe call, once sent, is never dropped.
+    pub safe: bool,
+    /// The path after the endpoint's prefix.
+    pub path: Box<[PathPart]>,
+    /// The query.
+    pub query: Query,
+    /// Header fields.
+    pub headers: Headers,
+    /// The body.
+    pub body: Option<Shape>,
+}
+
+/// A piece of a path.
+#[derive(Debug)]
+pub enum PathPart {
+    /// Canonical text, slashes included.
+    Literal(String),
+    /// One segment or a part of one: encoded; refused if the whole segment becomes empty, `.` or `..`.
+    Segment(Program),
+    /// A `{name...}` capture: slashes stay, each segment encoded, empty ones allowed.
+    Rest(Program),
+}
+
+/// A query.
+#[derive(Debug)]
+pub enum Query {
+    /// Parameters in file order; a list repeats, none leaves out.
+    Parameters(Box<[(String, Values)]>),
+    /// One expression that gives a map.
+    Expression(Program),
+}
+
+/// Header fields of a call.
+#[derive(Debug)]
+pub enum Headers {
+    /// Fields in file order; a list repeats, none leaves out.
+    Fields(Box<[(HeaderName, Values)]>),
+    /// One expression that gives a map.
+    Expression(Program),
+}
+
+/// The value of a field or parameter: one scalar or a list of them. A scalar may evaluate to a list.
+#[derive(Debug)]
+pub struct Values(pub Box<[Text]>);
+
+/// How much of a body expressions need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BodyUse {
+    /// Nothing reads it: it is drained and dropped.
+    Unread,
+    /// Only forwarded whole: kept as bytes, not parsed.
+    Forwarded,
+    /// Parsed by content type.
+    Parsed,
+}
+
+/// A proxied call.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Which service.
+    pub service: ServiceId,
+    /// The path; the request's own when absent.
+    pub path: Option<Box<[PathPart]>>,
+    /// The query; the request's own when absent.
+    pub query: Option<Query>,
+    /// Fields set on the request.
+    pub set: Box<[(HeaderName, Values)]>,
+    /// Fields removed from the request.
+    pub remove: Box<[HeaderName]>,
+    /// Sends the client's `host`.
+    pub preserve_host: bool,
+    /// Sends the credential that authenticated.
+    pub forward_credentials: bool,
+}

@@ -1,0 +1,1 @@
+//! Scalars of the format: durations and sizes.

@@ -1,0 +1,1 @@
+//! Counters, gauges and histograms with fixed buckets behind the `metrics` facade.
