@@ -48,6 +48,8 @@ pub struct Templates {
     pub services: Vec<service::ServiceTemplate>,
     /// `kind: Route`
     pub routes: Vec<route::RouteTemplate>,
+    /// Units with a document that could not be read: a name that is missing in them may be in it.
+    pub unread: Vec<Arc<str>>,
 }
 
 impl Templates {
