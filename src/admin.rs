@@ -97,7 +97,9 @@ impl Admin {
             }
             ("/healthz" | "/readyz" | "/metrics" | "/status", false) => not_allowed("GET, HEAD"),
             ("/reload", _) => not_allowed("POST"),
-            _ => plain(StatusCode::NOT_FOUND, "there are /healthz /readyz /metrics /status and POST /reload\n"),
+            _ => {
+                plain(StatusCode::NOT_FOUND, "there are /healthz /readyz /metrics /status and POST /reload\n")
+            }
         }
     }
 

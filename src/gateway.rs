@@ -82,8 +82,12 @@ impl Gateway {
             if let (Some(address), None | Some(Some(_))) = (address, &token) {
                 if token.is_none() && !address.ip().is_loopback() {
                     findings.push(
-                        Diagnostic::new(Code::InvalidValue, place.clone(), "`admin` off loopback needs a token")
-                            .help("add `token: {env: SEGUE_ADMIN_TOKEN}`"),
+                        Diagnostic::new(
+                            Code::InvalidValue,
+                            place.clone(),
+                            "`admin` off loopback needs a token",
+                        )
+                        .help("add `token: {env: SEGUE_ADMIN_TOKEN}`"),
                     );
                 }
                 admin = Some((address, token.flatten(), place.clone()));
@@ -93,7 +97,8 @@ impl Gateway {
         for service in &plan.services {
             match Upstream::build(service, sources, &around.network) {
                 Ok(fresh) => {
-                    let kept = previous.and_then(|gateway| gateway.upstreams.iter().find(|old| old.same(&fresh)));
+                    let kept =
+                        previous.and_then(|gateway| gateway.upstreams.iter().find(|old| old.same(&fresh)));
                     upstreams.push(kept.map_or_else(|| Arc::new(fresh), Arc::clone));
                 }
                 Err(wrong) => wrong.into_iter().for_each(|finding| findings.push(finding)),
@@ -105,7 +110,8 @@ impl Gateway {
         }
         let routes = plan.routes.iter().map(|route| {
             let steps: Vec<Arc<str>> = match &route.endpoint {
-                Endpoint::Compose { composition, .. } | Endpoint::Proxy { composition: Some(composition), .. } => {
+                Endpoint::Compose { composition, .. }
+                | Endpoint::Proxy { composition: Some(composition), .. } => {
                     composition.steps.iter().map(|step| Arc::clone(&step.name)).collect()
                 }
                 Endpoint::Proxy { composition: None, .. } | Endpoint::Static(_) => Vec::new(),

@@ -125,7 +125,9 @@ fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     for connection in headers.get_all(header::CONNECTION) {
         let names = connection.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
         let names = names.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.is_empty());
-        gone.extend(names.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_protected(name)));
+        gone.extend(
+            names.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_protected(name)),
+        );
     }
     gone.extend(headers.keys().filter(|name| unwanted(name)).cloned());
     for name in gone {
@@ -133,9 +135,10 @@ fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     }
     // `te` says what this hop understands; all that may pass on is that trailers are welcome.
     if let Some(te) = headers.get(header::TE) {
-        let trailers = te.as_bytes().split(|b| *b == b',').any(|coding| {
-            coding.trim_ascii().eq_ignore_ascii_case(b"trailers")
-        });
+        let trailers = te
+            .as_bytes()
+            .split(|b| *b == b',')
+            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"));
         if trailers {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
         } else {

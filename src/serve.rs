@@ -307,7 +307,10 @@ async fn received(signal: &mut Option<Signal>) {
 
 impl fmt::Debug for Options {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Options").field("root", &self.root).field("signals", &self.signals).finish_non_exhaustive()
+        f.debug_struct("Options")
+            .field("root", &self.root)
+            .field("signals", &self.signals)
+            .finish_non_exhaustive()
     }
 }
 

@@ -155,7 +155,8 @@ pub(super) fn judge(state: &State, step: Option<&Step>, refusal: Refusal<'_>) ->
     };
     // A loop variable comes from the list, and it is no reference of its own.
     let list = step.and_then(|step| step.for_each.as_ref()).map(|each| &each.list);
-    let client = !programs.is_empty() && programs.into_iter().chain(list).all(|program| only_request(state, program));
+    let client =
+        !programs.is_empty() && programs.into_iter().chain(list).all(|program| only_request(state, program));
     let kind = if client { Kind::InvalidRequest } else { Kind::ExpressionError };
     Error::new(kind).detail(words)
 }

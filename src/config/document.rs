@@ -91,7 +91,9 @@ impl Reading {
         let first = documents.nodes.first().filter(|_| documents.first_is_read);
         if !documents.broken || first.is_some() {
             let version = first.and_then(|node| node.get("apiVersion"));
-            if !version.is_some_and(|node| matches!(&node.value, Value::Text(text) if text.starts_with("segue/"))) {
+            if !version
+                .is_some_and(|node| matches!(&node.value, Value::Text(text) if text.starts_with("segue/")))
+            {
                 self.idle.push(not_a_template(file, first, version));
                 return;
             }
@@ -106,12 +108,15 @@ impl Reading {
         let in_no_unit = file.unit.is_none() && file.path.starts_with("routes/");
         if in_no_unit {
             findings.push(
-                Diagnostic::new(Code::UnknownUnit, top(&file.path), "a template lies directly in `routes/`, in no unit")
-                    .help("move it into the folder of its unit: routes/UNIT/"),
+                Diagnostic::new(
+                    Code::UnknownUnit,
+                    top(&file.path),
+                    "a template lies directly in `routes/`, in no unit",
+                )
+                .help("move it into the folder of its unit: routes/UNIT/"),
             );
         }
-        let mut decoder =
-            Decoder { findings, tree, file: &file.path, unit, named: &mut self.named };
+        let mut decoder = Decoder { findings, tree, file: &file.path, unit, named: &mut self.named };
         for node in &documents.nodes {
             document(&mut decoder, node, &mut self.templates, &mut self.names);
         }
@@ -122,7 +127,12 @@ impl Reading {
         for (path, place, help) in self.idle.drain(..) {
             if !self.named.contains(&*path) {
                 findings.push(
-                    Diagnostic::new(Code::UnnamedFile, place, "the file is no template and no template names it").help(help),
+                    Diagnostic::new(
+                        Code::UnnamedFile,
+                        place,
+                        "the file is no template and no template names it",
+                    )
+                    .help(help),
                 );
             }
         }
@@ -139,9 +149,13 @@ impl Reading {
         if let Some((first, more)) = gateways.split_first() {
             for second in more {
                 findings.push(
-                    Diagnostic::new(Code::GatewayCount, second.metadata.place.clone(), "there is more than one Gateway")
-                        .help("keep exactly one")
-                        .related(first.metadata.place.clone(), "the first one"),
+                    Diagnostic::new(
+                        Code::GatewayCount,
+                        second.metadata.place.clone(),
+                        "there is more than one Gateway",
+                    )
+                    .help("keep exactly one")
+                    .related(first.metadata.place.clone(), "the first one"),
                 );
             }
         } else if !self.policies_unread {
@@ -161,7 +175,11 @@ pub(super) fn top(path: &str) -> Place {
     Place { file: path.into(), line: 1, column: 1, width: 1 }
 }
 
-fn not_a_template(file: &SourceFile, first: Option<&Node>, version: Option<&Node>) -> (Arc<str>, Place, String) {
+fn not_a_template(
+    file: &SourceFile,
+    first: Option<&Node>,
+    version: Option<&Node>,
+) -> (Arc<str>, Place, String) {
     let place = version.or(first).map_or_else(|| top(&file.path), |node| node.place.clone());
     let help = format!("a template's first document has `apiVersion: {API_VERSION}`");
     (file.path.clone(), place, help)

@@ -3,12 +3,7 @@
 use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
 
 use crate::{
-    body::Body,
-    config::service::AssetType,
-    error::Error,
-    headers,
-    problem::Kind,
-    telemetry::Exchange,
+    body::Body, config::service::AssetType, error::Error, headers, problem::Kind, telemetry::Exchange,
 };
 
 /// A request that came by here this often is in a loop.
@@ -51,6 +46,20 @@ pub(super) fn request(
     Ok(())
 }
 
+/// Puts fields in the place of those with their names.
+pub(super) fn set(headers: &mut HeaderMap, fields: HeaderMap) {
+    for name in fields.keys() {
+        headers.remove(name);
+    }
+    let mut last = None;
+    for (name, value) in fields {
+        last = name.or(last);
+        if let Some(name) = &last {
+            headers.append(name.clone(), value);
+        }
+    }
+}
+
 /// Makes an upstream's answer the gateway's.
 pub(super) fn response(response: &mut Response<Body>) {
     headers::remove_hop_by_hop(response.headers_mut());
@@ -68,9 +77,9 @@ fn via(headers: &HeaderMap, version: Version) -> Result<HeaderValue, Error> {
         joined.extend_from_slice(line.as_bytes());
         joined.extend_from_slice(b", ");
     }
-    let visits = joined.split(|b| *b == b',').filter(|visit| {
-        visit.trim_ascii().split(|b| *b == b' ').nth(1).is_some_and(|by| by == b"segue")
-    });
+    let visits = joined
+        .split(|b| *b == b',')
+        .filter(|visit| visit.trim_ascii().split(|b| *b == b' ').nth(1).is_some_and(|by| by == b"segue"));
     if visits.count() >= MOST_VISITS {
         return Err(Kind::LoopDetected.into());
     }
@@ -101,9 +110,13 @@ mod tests {
         assert_eq!(via(&HeaderMap::new(), Version::HTTP_11).unwrap(), "1.1 segue");
         let map = with_via(&["1.0 fred", "1.1 segue"]);
         assert_eq!(via(&map, Version::HTTP_2).unwrap(), "1.0 fred, 1.1 segue, 2 segue");
-        let seven = with_via(&["1.1 segue, 2 segue, 1.1 segue, 1.1 segue", "1.1 segue, 1.1 segue, 1.1 segue"]);
+        let seven =
+            with_via(&["1.1 segue, 2 segue, 1.1 segue, 1.1 segue", "1.1 segue, 1.1 segue, 1.1 segue"]);
         assert!(via(&seven, Version::HTTP_11).is_ok());
-        let eight = with_via(&["1.1 segue, 2 segue, 1.1 segue, 1.1 segue", "1.1 segue,1.1 segue,1.1 segue,1.1 segue"]);
+        let eight = with_via(&[
+            "1.1 segue, 2 segue, 1.1 segue, 1.1 segue",
+            "1.1 segue,1.1 segue,1.1 segue,1.1 segue",
+        ]);
         assert_eq!(via(&eight, Version::HTTP_11).unwrap_err().kind(), Kind::LoopDetected);
     }
 

@@ -7,14 +7,17 @@ use hyper::body::Incoming;
 
 use super::{
     Gateway, admission,
+    composed::Target,
     router::{Captures, Found, Target},
     stack::{self, Stack},
+    upgrade::Tunnels,
 };
 use crate::{
     body::Body,
-    compose::Custody,
+    compose::Runner,
     error::Error,
     headers::Peer,
+    id::RouteId,
     policy::respond,
     problem::Kind,
     telemetry::{Exchange, Finish},
@@ -25,8 +28,8 @@ use crate::{
 #[derive(Debug)]
 pub struct Handle {
     gateway: Arc<Gateway>,
-    upstreams: Arc<Upstreams>,
-    custody: Arc<Custody>,
+    runner: Runner<Upstreams>,
+    tunnels: Arc<Tunnels>,
     stacks: Box<[OnceLock<Stack>]>,
 }
 
@@ -39,9 +42,9 @@ pub(super) struct Captured(pub(super) Captures);
 impl Handle {
     /// A worker's handle; nothing is built until a route is asked for.
     #[must_use]
-    pub fn new(gateway: Arc<Gateway>, upstreams: Arc<Upstreams>, custody: Arc<Custody>) -> Self {
+    pub fn new(gateway: Arc<Gateway>, runner: Runner<Upstreams>, tunnels: Arc<Tunnels>) -> Self {
         let stacks = gateway.plan.routes.iter().map(|_| OnceLock::new()).collect();
-        Self { gateway, upstreams, custody, stacks }
+        Self { gateway, runner, tunnels, stacks }
     }
 
     /// The generation it serves.
@@ -78,6 +81,10 @@ impl Handle {
         (response, finish)
     }
 
+    fn target(&self, id: RouteId) -> Target {
+        Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone() }
+    }
+
     fn route(&self, request: &mut Request<Body>, exchange: &Exchange) -> Result<Routed<'_>, Error> {
         if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
             return Ok(Routed::Nothing);
@@ -96,9 +103,9 @@ impl Handle {
                 if !captures.is_empty() {
                     request.extensions_mut().insert(Captured(captures));
                 }
-                Ok(Routed::Stack(self.stacks[id.index()].get_or_init(|| {
-                    stack::build(Arc::clone(&self.gateway), id, &self.upstreams, &self.custody)
-                })))
+                Ok(Routed::Stack(
+                    self.stacks[id.index()].get_or_init(|| stack::build(self.target(id), &self.tunnels)),
+                ))
             }
             Found::MethodNotAllowed(methods) => {
                 let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");

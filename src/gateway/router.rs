@@ -115,8 +115,7 @@ impl Router {
     /// Finds the route of a request.
     #[must_use]
     pub fn find(&self, target: &Target<'_>) -> Found {
-        let mut search =
-            Search { target, captures: Captures::new(), allowed: Vec::new(), path_known: false };
+        let mut search = Search { target, captures: Captures::new(), allowed: Vec::new(), path_known: false };
         let exact = if self.exact.is_empty() { None } else { self.exact.get(target.host) };
         let suffixes = self
             .suffixes
@@ -148,7 +147,9 @@ impl Tree {
         for segment in &matching.path.segments {
             let fresh = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
             let next = match segment {
-                Segment::Literal(text) => *self.nodes[at].literals.entry(text.as_str().into()).or_insert(fresh),
+                Segment::Literal(text) => {
+                    *self.nodes[at].literals.entry(text.as_str().into()).or_insert(fresh)
+                }
                 Segment::Capture(_) => *self.nodes[at].capture.get_or_insert(fresh),
                 Segment::Rest(_) => {
                     self.nodes[at].rests.push(Candidate { route, matching: matching.clone() });
@@ -253,7 +254,9 @@ fn allows(methods: &[Method], method: &Method) -> bool {
 }
 
 /// The decoded parameters of a query, in order; `+` is a space, as browsers send it.
-pub fn query_pairs(query: &str) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)> {
+pub fn query_pairs(
+    query: &str,
+) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)> {
     query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         (form_decode(name), form_decode(value))

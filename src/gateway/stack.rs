@@ -3,33 +3,63 @@
 use std::{fmt, future::Future, pin::Pin, sync::Arc};
 
 use http::{Request, Response};
-use tower::{Service, ServiceBuilder};
+use tower::{Service, ServiceBuilder, service_fn};
 
-use super::{Gateway, endpoint::Endpoint};
+use super::{
+    composed::{self, Target},
+    proxy::Proxy,
+    upgrade::Tunnels,
+};
 use crate::{
     body::Body,
-    compose::Custody,
-    id::RouteId,
+    error::Error,
+    plan,
     policy::{catch_panic::CatchPanicLayer, respond::RespondLayer},
-    upstream::Upstreams,
+    problem::Kind,
 };
 
 /// A route's layers around its endpoint, with the type erased. A call makes one allocation.
 pub(super) struct Stack(Box<dyn Erased>);
 
 /// Builds a route's stack for one worker.
-pub(super) fn build(
-    gateway: Arc<Gateway>,
-    route: RouteId,
-    upstreams: &Arc<Upstreams>,
-    custody: &Arc<Custody>,
-) -> Stack {
+pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
+    match &target.route().endpoint {
+        plan::Endpoint::Compose { .. } => layered(service_fn(move |request| target.clone().compose(request))),
+        plan::Endpoint::Proxy { composition, proxy, errors } => {
+            let computed = composition.is_some()
+                || proxy.path.is_some()
+                || proxy.query.is_some()
+                || !proxy.set.is_empty()
+                || !errors.is_empty();
+            let proxy = Proxy { target, tunnels: Arc::clone(tunnels) };
+            if computed {
+                layered(service_fn(move |request| proxy.clone().run(request)))
+            } else {
+                layered(service_fn(move |request| proxy.clone().forward(request)))
+            }
+        }
+        plan::Endpoint::Static(_) => layered(service_fn(move |_| {
+            let answer = match &target.route().endpoint {
+                plan::Endpoint::Static(answer) => Ok(composed::fixed(answer)),
+                plan::Endpoint::Compose { .. } | plan::Endpoint::Proxy { .. } => Err(Kind::Internal.into()),
+            };
+            std::future::ready(answer)
+        })),
+    }
+}
+
+/// The order of the layers, from the outside in.
+fn layered<S>(endpoint: S) -> Stack
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + Send + Sync + 'static,
+    S::Future: Send,
+{
     let service = ServiceBuilder::new()
         // Outermost: whatever fails below, one layer answers.
         .layer(RespondLayer)
         // Inside it, so that a panic is answered like any failure.
         .layer(CatchPanicLayer)
-        .service(Endpoint::new(gateway, route, Arc::clone(upstreams), Arc::clone(custody)));
+        .service(endpoint);
     Stack(Box::new(service))
 }
 

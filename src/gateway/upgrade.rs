@@ -63,7 +63,10 @@ impl Wanted {
         let protocol = headers.get(header::UPGRADE)?;
         if request.version() != Version::HTTP_11
             || !names_upgrade(headers)
-            || protocol.as_bytes().split(|b| *b == b',').any(|one| one.trim_ascii().eq_ignore_ascii_case(b"h2c"))
+            || protocol
+                .as_bytes()
+                .split(|b| *b == b',')
+                .any(|one| one.trim_ascii().eq_ignore_ascii_case(b"h2c"))
         {
             return None;
         }
@@ -78,7 +81,12 @@ impl Wanted {
     }
 
     /// Connects both ends if the upstream agreed.
-    pub(super) fn conclude(self, response: &mut Response<Body>, protocol: Option<HeaderValue>, tunnels: &Arc<Tunnels>) {
+    pub(super) fn conclude(
+        self,
+        response: &mut Response<Body>,
+        protocol: Option<HeaderValue>,
+        tunnels: &Arc<Tunnels>,
+    ) {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return;
         }

@@ -57,7 +57,8 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worke
             .initial_connection_window_size(1024 * 1024)
             .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
         let connection = builder.serve_connection(io, service);
-        watch_over(pin!(connection), &activity, &limits, phase, |connection| connection.graceful_shutdown()).await;
+        watch_over(pin!(connection), &activity, &limits, phase, |connection| connection.graceful_shutdown())
+            .await;
     } else {
         let mut builder = hyper::server::conn::http1::Builder::new();
         builder
@@ -65,9 +66,12 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worke
             .header_read_timeout(None)
             .half_close(true)
             .max_headers(limits.headers as usize)
-            .max_buf_size(usize::try_from(limits.uri_bytes + limits.header_bytes).unwrap_or(usize::MAX).max(16_384));
+            .max_buf_size(
+                usize::try_from(limits.uri_bytes + limits.header_bytes).unwrap_or(usize::MAX).max(16_384),
+            );
         let connection = builder.serve_connection(io, service).with_upgrades();
-        watch_over(pin!(connection), &activity, &limits, phase, |connection| connection.graceful_shutdown()).await;
+        watch_over(pin!(connection), &activity, &limits, phase, |connection| connection.graceful_shutdown())
+            .await;
     }
 }
 

@@ -23,8 +23,8 @@ use super::{
     shared::Shared,
 };
 use crate::{
-    compose::Custody,
-    gateway::Handle,
+    compose::{Custody, Runner},
+    gateway::{Handle, upgrade::Tunnels},
     headers::Peer,
     telemetry::registry,
     upstream::Upstreams,
@@ -54,8 +54,8 @@ pub(super) enum Listen {
 pub(super) struct Worker {
     shared: Arc<Shared>,
     phase: watch::Receiver<Phase>,
-    upstreams: Arc<Upstreams>,
-    custody: Arc<Custody>,
+    runner: Runner<Upstreams>,
+    tunnels: Arc<Tunnels>,
     /// The current generation as this worker runs it. Only this worker locks it.
     handle: Mutex<Arc<Handle>>,
     connections: AtomicUsize,
@@ -67,12 +67,14 @@ impl Worker {
         let upstreams = Arc::new(Upstreams::new());
         let custody = Arc::new(Custody::new());
         let gateway = shared.gateway.load_full();
-        let handle = Arc::new(Handle::new(gateway, Arc::clone(&upstreams), Arc::clone(&custody)));
+        let runner = Runner { caller: Arc::clone(&upstreams), custody: Arc::clone(&custody) };
+        let tunnels = Arc::new(Tunnels::default());
+        let handle = Arc::new(Handle::new(gateway, runner.clone(), Arc::clone(&tunnels)));
         Arc::new(Self {
             shared,
             phase,
-            upstreams,
-            custody,
+            runner,
+            tunnels,
             handle: Mutex::new(handle),
             connections: AtomicUsize::new(0),
             closed: tokio::sync::Notify::new(),
@@ -154,9 +156,7 @@ impl Worker {
         let http1 = request.version() < http::Version::HTTP_2;
         let (mut response, finish) = self.handle().answer(request, &peer).await;
         if http1 && *self.phase.borrow() != Phase::Serving {
-            response
-                .headers_mut()
-                .insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
         }
         response.map(|body| Outbound::new(body, finish, ended))
     }
@@ -179,9 +179,8 @@ impl Worker {
         if handle.generation() == gateway.generation {
             return;
         }
-        self.upstreams.retain(&gateway.upstreams);
-        *handle =
-            Arc::new(Handle::new(gateway, Arc::clone(&self.upstreams), Arc::clone(&self.custody)));
+        self.runner.caller.retain(&gateway.upstreams);
+        *handle = Arc::new(Handle::new(gateway, self.runner.clone(), Arc::clone(&self.tunnels)));
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -208,7 +207,8 @@ impl Worker {
             }
             closed.await;
         }
-        self.custody.drained().await;
+        self.runner.custody.drained().await;
+        self.tunnels.drained().await;
     }
 }
 

@@ -122,9 +122,10 @@ impl Instruments {
                 UpstreamCount::Calls => ("segue_upstream_calls_total", "Calls sent."),
                 UpstreamCount::Connects => ("segue_upstream_connects_total", "Connections made."),
                 UpstreamCount::Reuses => ("segue_upstream_reuses_total", "Calls on a pooled connection."),
-                UpstreamCount::Resends => {
-                    ("segue_upstream_resends_total", "Calls sent again because their pooled connection was closed.")
-                }
+                UpstreamCount::Resends => (
+                    "segue_upstream_resends_total",
+                    "Calls sent again because their pooled connection was closed.",
+                ),
                 UpstreamCount::Failures => ("segue_upstream_failures_total", "Calls without an answer."),
             };
             self.registry.counter(name, help, labels()).absolute(*value);
