@@ -77,7 +77,7 @@ pub struct Source {
     /// 1-based line of the first byte.
     line: u32,
     /// 1-based column of the first byte.
-    column: u16,
+    column: u32,
     /// How a scalar is written.
     style: Style,
 }
@@ -119,9 +119,8 @@ impl Node {
 
     /// An empty text at a place, standing in for one that is missing.
     pub(super) fn empty_text(place: Place) -> Self {
-        let column = u16::try_from(place.column).unwrap_or(u16::MAX);
-        let source =
-            Source { text: "".into(), start: 0, end: 0, line: place.line, column, style: Style::Collection };
+        let (line, column) = (place.line, place.column);
+        let source = Source { text: "".into(), start: 0, end: 0, line, column, style: Style::Collection };
         Self { value: Value::Text(String::new()), place, source }
     }
 
@@ -478,7 +477,7 @@ impl Builder<'_> {
             start: bounded(span.start.byte_offset().unwrap_or(0)),
             end: bounded(span.end.byte_offset().unwrap_or(0)),
             line: place.line,
-            column: u16::try_from(place.column).unwrap_or(u16::MAX),
+            column: place.column,
             style,
         };
         Node { value, place, source }

@@ -15,7 +15,8 @@ impl Node {
         let raw = self.source.raw();
         let mut at = raw.len();
         let mut done = 0;
-        pieces(raw, self.source.style, value, &mut |from, len| {
+        let indent = self.source.column.saturating_sub(1) as usize;
+        pieces(raw, self.source.style, value, indent, &mut |from, len| {
             if offset < done + len {
                 // Only pieces that are copied as they are hold more than one character.
                 at = from + (offset - done);
@@ -41,7 +42,7 @@ impl Source {
     /// The place of byte `at` of the raw text.
     fn place(&self, node: &Place, at: usize, width: usize) -> Place {
         let before = &self.raw()[..at];
-        let (mut line, mut column) = (self.line, u32::from(self.column));
+        let (mut line, mut column) = (self.line, self.column);
         let mut chars = before.chars().peekable();
         while let Some(c) = chars.next() {
             if c == '\n' || c == '\r' && chars.peek() != Some(&'\n') {
@@ -70,13 +71,13 @@ fn end_of(raw: &str, style: Style) -> usize {
 }
 
 /// Calls `piece(raw offset, length in the value)` for every piece of the value, until it says no.
-fn pieces(raw: &str, style: Style, value: &str, piece: &mut dyn FnMut(usize, usize) -> bool) {
+fn pieces(raw: &str, style: Style, value: &str, indent: usize, piece: &mut dyn FnMut(usize, usize) -> bool) {
     match style {
         Style::Plain | Style::Collection => flow(raw, 0, raw.len(), style, piece),
         Style::Single | Style::Double => {
             flow(raw, 1.min(raw.len()), raw.len().saturating_sub(1), style, piece);
         }
-        Style::Literal | Style::Folded => block(raw, value, piece),
+        Style::Literal | Style::Folded => block(raw, value, indent, piece),
     }
 }
 
@@ -141,32 +142,28 @@ fn escape(text: &str) -> (usize, usize) {
     }
 }
 
-/// Literal and folded scalars. The value says what a line break became; the indentation is what the
-/// first line has more in the file than in the value.
-fn block(raw: &str, value: &str, piece: &mut dyn FnMut(usize, usize) -> bool) {
-    let Some(header) = raw.find('\n').map(|at| at + 1) else { return };
-    let first = raw[header..].lines().find(|line| !line.trim().is_empty()).unwrap_or("");
-    let shown = value.lines().find(|line| !line.trim().is_empty()).unwrap_or("");
-    let spaces = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let indent = spaces(first).saturating_sub(spaces(shown));
+/// Literal and folded scalars, whose bytes start behind the indentation of the first line. The value
+/// says what a line break became.
+fn block(raw: &str, value: &str, indent: usize, piece: &mut dyn FnMut(usize, usize) -> bool) {
     let mut wanted = value.chars().peekable();
-    let mut at = header;
+    // Empty lines before the text are in the value, but not in the bytes.
+    while !raw.starts_with(['\n', '\r']) && wanted.next_if_eq(&'\n').is_some() {
+        if !piece(0, 1) {
+            return;
+        }
+    }
+    let mut at = 0;
     while at < raw.len() && wanted.peek().is_some() {
         let line = raw[at..].split('\n').next().unwrap_or("");
-        let skip = spaces(line).min(indent);
+        let spaces = line.len() - line.trim_start_matches(' ').len();
+        let skip = if at == 0 { 0 } else { spaces.min(indent) };
         for (offset, c) in line[skip..].char_indices() {
-            if wanted.peek() == Some(&c) {
-                wanted.next();
-                if !piece(at + skip + offset, c.len_utf8()) {
-                    return;
-                }
-            }
-        }
-        if matches!(wanted.peek(), Some('\n' | ' ')) {
-            wanted.next();
-            if !piece(at + line.len(), 1) {
+            if wanted.next_if_eq(&c).is_some() && !piece(at + skip + offset, c.len_utf8()) {
                 return;
             }
+        }
+        if wanted.next_if(|c| matches!(c, '\n' | ' ')).is_some() && !piece(at + line.len(), 1) {
+            return;
         }
         at += line.len() + 1;
     }
