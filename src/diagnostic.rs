@@ -97,6 +97,11 @@ impl Diagnostics {
         self.items.push(diagnostic);
     }
 
+    /// Adds the findings of another part.
+    pub fn extend(&mut self, more: Self) {
+        self.items.extend(more.items);
+    }
+
     /// Whether one of them stops the tree.
     #[must_use]
     pub fn has_errors(&self) -> bool {

@@ -115,9 +115,13 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     remove(headers, is_hop_by_hop);
 }
 
-/// The same for a request, and with it what clients may not say of themselves.
-pub fn sanitize_request(headers: &mut HeaderMap) {
-    remove(headers, |name| is_hop_by_hop(name) || is_claimed(name));
+/// The same for a request, and with it what its sender may not say: a client nothing of where it comes
+/// from, a trusted proxy only `x-forwarded-for`, `-proto` and `-host`.
+pub fn sanitize_request(headers: &mut HeaderMap, trusted: bool) {
+    let believed = |name: &HeaderName| {
+        trusted && matches!(name.as_str(), "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host")
+    };
+    remove(headers, |name| is_hop_by_hop(name) || (is_claimed(name) && !believed(name)));
 }
 
 fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
@@ -197,7 +201,7 @@ mod tests {
             ("te", "trailers, deflate"),
             ("cookie", "a=b"),
         ]);
-        sanitize_request(&mut headers);
+        sanitize_request(&mut headers, false);
         assert_eq!(headers, map(&[("te", "trailers"), ("cookie", "a=b")]));
     }
 }

@@ -51,13 +51,13 @@ impl Common {
         let client = state.request.client_ip.to_canonical();
         // What admission let through of a trusted proxy's list is continued; the peer is its next entry.
         let forwarded_for = match fields.get(FORWARDED_FOR).and_then(|list| list.to_str().ok()) {
-            Some(list) => format!("{list}, {}", state.exchange.peer.ip().to_canonical()),
+            Some(list) => format!("{list}, {}", state.exchange.peer.address.ip()),
             None => client.to_string(),
         };
         let host = fields.get(FORWARDED_HOST).cloned();
         Self {
             request_id: HeaderValue::from_str(&state.exchange.id).ok(),
-            tracestate: fields.get(TRACESTATE).cloned(),
+            tracestate: state.exchange.trace.state.clone(),
             forwarded_for: shared(forwarded_for),
             forwarded_proto: HeaderValue::from_static(state.exchange.scheme),
             forwarded_host: host
@@ -123,9 +123,7 @@ fn add_common(state: &State, step: &Step, headers: &mut HeaderMap) {
     headers.entry(header::ACCEPT).or_insert(accept);
     headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
     let span = fastrand::u64(1..);
-    let flags = u8::from(state.sampled);
-    let parent = format!("00-{:032x}-{span:016x}-{flags:02x}", state.exchange.trace_id);
-    set(headers, TRACEPARENT, shared(parent));
+    set(headers, TRACEPARENT, Some(state.exchange.trace.to_header(span)));
     set(headers, TRACESTATE, common.tracestate.clone());
     set(headers, REQUEST_ID, common.request_id.clone());
     set(headers, DEADLINE, Some(HeaderValue::from(remaining_ms(state.deadline))));

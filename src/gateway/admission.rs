@@ -7,11 +7,11 @@ use std::{net::IpAddr, sync::Arc};
 
 use http::{HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
 
-use super::path;
+use super::{path, upgrade::Wanted};
 use crate::{
     body::Body,
     error::Error,
-    headers::{Network, Peer},
+    headers::{self, Network, Peer},
     plan::Settings,
     problem::Kind,
     telemetry::{self, Exchange, Trace},
@@ -65,7 +65,7 @@ fn forwarded_client(headers: &http::HeaderMap, peer: IpAddr, trusted: &[Network]
 }
 
 /// Checks a request and makes its target canonical. Gives the host.
-pub fn admit(request: &mut Request<Body>, settings: &Settings) -> Result<Host, Error> {
+pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settings) -> Result<Host, Error> {
     let limits = &settings.limits;
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Kind::MethodNotAllowed.into());
@@ -84,6 +84,11 @@ pub fn admit(request: &mut Request<Body>, settings: &Settings) -> Result<Host, E
     framing(request)?;
     let host = host(request)?;
     canonical_target(request)?;
+    if let Some(upgrade) = Wanted::of(request) {
+        request.extensions_mut().insert(upgrade);
+    }
+    let trusted = is_trusted(exchange.peer.address.ip(), &settings.trusted_proxies);
+    headers::sanitize_request(request.headers_mut(), trusted);
     Ok(host)
 }
 

@@ -1,10 +1,18 @@
 //! What a proxied request and its answer look like on the other side.
 
-use http::{HeaderMap, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 
 use crate::{
     body::Body, config::service::AssetType, error::Error, headers, problem::Kind, telemetry::Exchange,
 };
+
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const DEADLINE: HeaderName = HeaderName::from_static("x-segue-deadline-ms");
 
 /// A request that came by here this often is in a loop.
 const MOST_VISITS: usize = 8;
@@ -21,25 +29,29 @@ pub(super) fn request(
     let version = request.version();
     let via = via(request.headers(), version)?;
     let map = request.headers_mut();
-    headers::sanitize_request(map);
     map.reserve(8);
     let host = if preserve_host { map.get(header::HOST).cloned() } else { map.remove(header::HOST) };
     if asset != AssetType::External {
-        map.insert("x-forwarded-for", exchange.peer.forwarded_for.clone());
-        map.insert("x-forwarded-proto", HeaderValue::from_static(exchange.scheme));
-        if let Some(host) = host {
-            map.insert("x-forwarded-host", host);
+        let list = forwarded_for(map, exchange);
+        map.insert(FORWARDED_FOR, list);
+        map.insert(FORWARDED_PROTO, HeaderValue::from_static(exchange.scheme));
+        if let (Some(host), false) = (host, map.contains_key(&FORWARDED_HOST)) {
+            map.insert(FORWARDED_HOST, host);
+        }
+    } else {
+        for name in [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST] {
+            map.remove(name);
         }
     }
     map.insert(header::VIA, via);
-    map.insert("traceparent", exchange.trace.to_header(fastrand::u64(1..)));
+    map.insert(TRACEPARENT, exchange.trace.to_header(fastrand::u64(1..)));
     if let Some(state) = &exchange.trace.state {
-        map.insert("tracestate", state.clone());
+        map.insert(TRACESTATE, state.clone());
     }
     if let Ok(id) = HeaderValue::from_str(&exchange.id) {
-        map.insert("x-request-id", id);
+        map.insert(REQUEST_ID, id);
     }
-    map.insert("x-segue-deadline-ms", HeaderValue::from(deadline_ms));
+    map.insert(DEADLINE, HeaderValue::from(deadline_ms));
     if version == Version::HTTP_2 {
         join_cookies(map);
     }
@@ -63,6 +75,17 @@ pub(super) fn set(headers: &mut HeaderMap, fields: HeaderMap) {
 /// Makes an upstream's answer the gateway's.
 pub(super) fn response(response: &mut Response<Body>) {
     headers::remove_hop_by_hop(response.headers_mut());
+}
+
+/// What a trusted proxy said, with the peer at its end.
+fn forwarded_for(headers: &HeaderMap, exchange: &Exchange) -> HeaderValue {
+    let peer = &exchange.peer.forwarded_for;
+    let said: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
+    if said.is_empty() {
+        return peer.clone();
+    }
+    let joined = [said.join(&b", "[..]), peer.as_bytes().to_vec()].join(&b", "[..]);
+    HeaderValue::from_bytes(&joined).unwrap_or_else(|_| peer.clone())
 }
 
 /// The received `via` with this gateway at its end.

@@ -6,8 +6,7 @@ use http::{Method, Request, Response, StatusCode, header};
 use hyper::body::Incoming;
 
 use super::{
-    Gateway, admission,
-    composed::Target,
+    Gateway, admission, composed,
     router::{Captures, Found, Target},
     stack::{self, Stack},
     upgrade::Tunnels,
@@ -81,15 +80,15 @@ impl Handle {
         (response, finish)
     }
 
-    fn target(&self, id: RouteId) -> Target {
-        Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone() }
+    fn target(&self, id: RouteId) -> composed::Target {
+        composed::Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone() }
     }
 
     fn route(&self, request: &mut Request<Body>, exchange: &Exchange) -> Result<Routed<'_>, Error> {
         if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
-        let host = admission::admit(request, &self.gateway.plan.gateway)?;
+        let host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
         let found = self.gateway.router.find(&Target {
             host: &host,
             method: request.method(),

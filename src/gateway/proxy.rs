@@ -99,7 +99,7 @@ impl Proxy {
     ) -> Result<Response<Body>, Error> {
         let proxy = self.proxy()?;
         let upstream = &self.target.gateway.upstreams[proxy.service.index()];
-        let upgrade = Wanted::of(&mut request);
+        let upgrade = request.extensions_mut().remove::<Wanted>();
         let set = request.extensions_mut().remove::<Set>();
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         forward::request(&mut request, exchange, upstream.asset, proxy.preserve_host, left_ms)?;

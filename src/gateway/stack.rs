@@ -67,14 +67,14 @@ where
 pub(super) type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
 
 trait Erased: Send + Sync {
-    fn call(&self, request: Request<Body>) -> Answer;
+    fn answer(&self, request: Request<Body>) -> Answer;
 }
 
 // === impl Stack ===
 
 impl Stack {
     pub(super) fn call(&self, request: Request<Body>) -> Answer {
-        self.0.call(request)
+        self.0.answer(request)
     }
 }
 
@@ -93,7 +93,7 @@ where
         + 'static,
     S::Future: Send,
 {
-    fn call(&self, request: Request<Body>) -> Answer {
+    fn answer(&self, request: Request<Body>) -> Answer {
         // Layers hold their state behind one `Arc`, so this is a few counters of this core.
         let mut service = self.clone();
         Box::pin(async move {

@@ -23,7 +23,7 @@ pub struct Tunnels {
 }
 
 /// What a client wants to speak instead, and its end of the connection once both have agreed.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Wanted {
     protocol: HeaderValue,
     client: OnUpgrade,

@@ -88,20 +88,22 @@ async fn watch_over<C>(
     let mut timer: Pin<&mut Sleep> = pin!(tokio::time::sleep(limits.header_timeout.min(limits.idle_timeout)));
     let mut closing = false;
     loop {
-        let mut changed = pin!(phase.changed());
-        let event = std::future::poll_fn(|cx| {
-            if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
-                return Poll::Ready(Event::Ended(outcome));
-            }
-            if timer.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Event::Timer);
-            }
-            if !closing && changed.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Event::Phase);
-            }
-            Poll::Pending
-        })
-        .await;
+        let event = {
+            let mut changed = pin!(phase.changed());
+            std::future::poll_fn(|cx| {
+                if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Event::Ended(outcome));
+                }
+                if timer.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Event::Timer);
+                }
+                if !closing && changed.as_mut().poll(cx).is_ready() {
+                    return Poll::Ready(Event::Phase);
+                }
+                Poll::Pending
+            })
+            .await
+        };
         match event {
             Event::Ended(outcome) => {
                 if let Err(error) = outcome {

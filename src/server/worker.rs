@@ -30,6 +30,9 @@ use crate::{
     upstream::Upstreams,
 };
 
+/// Executions a worker may keep for the sake of an unsafe call before it refuses new ones.
+const CUSTODY: usize = 1024;
+
 /// Where the process is in its life. Later phases compare greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
@@ -65,7 +68,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, phase: watch::Receiver<Phase>) -> Arc<Self> {
         let upstreams = Arc::new(Upstreams::new());
-        let custody = Arc::new(Custody::new());
+        let custody = Custody::new(CUSTODY);
         let gateway = shared.gateway.load_full();
         let runner = Runner { caller: Arc::clone(&upstreams), custody: Arc::clone(&custody) };
         let tunnels = Arc::new(Tunnels::default());
