@@ -316,3 +316,6 @@ fn read_text(path: &Path) -> io::Result<Result<String, Place>> {
         Place { file: "".into(), line: bounded(line), column: bounded(column), width: 1 }
     }))
 }
+
+#[cfg(test)]
+mod tests;

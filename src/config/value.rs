@@ -70,19 +70,21 @@ const FRAMING: &[&str] =
 /// Fields that hold a credential by their very name.
 const CREDENTIALS: &[&str] = &["authorization", "x-api-key"];
 
+/// What a name looks like, for messages.
+pub(super) const NAME_FORM: &str = "names are 1 to 63 of lower-case letters, digits and `-`";
+
+/// `[a-z0-9-]{1,63}`
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 impl Decoder<'_> {
     /// `[a-z0-9-]{1,63}`
     pub(super) fn check_name(&mut self, name: &Spanned<String>) {
-        let valid = (1..=63).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !valid {
+        if !is_name(name) {
             let message = format!("`{}` is not a name", name.value);
-            self.report(
-                Code::InvalidName,
-                &name.place,
-                message,
-                "names are 1 to 63 of lower-case letters, digits and `-`",
-            );
+            self.report(Code::InvalidName, &name.place, message, NAME_FORM);
         }
     }
 
