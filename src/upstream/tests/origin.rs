@@ -76,7 +76,7 @@ pub(super) fn build(service: &Service) -> Arc<Upstream> {
 }
 
 pub(super) fn build_with(service: &Service, given: &Given) -> Arc<Upstream> {
-    Arc::new(Upstream::build(service, &Arc::new(Network::system()), given).unwrap())
+    Arc::new(Upstream::build(service, given, &Arc::new(Network::system())).unwrap())
 }
 
 pub(super) fn request(method: Method, path: &str, body: Body) -> Outgoing {
