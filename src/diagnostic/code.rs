@@ -41,6 +41,7 @@ codes! {
     Yaml = "yaml", Error, "The file is not YAML 1.2.";
     FileTooLarge = "file_too_large", Error, "A template file is larger than 4 MiB.";
     Unreadable = "unreadable", Error, "The file or folder cannot be read.";
+    OutsideUnit = "outside_unit", Error, "A path or link leaves the unit's folder.";
     UnnamedFile = "unnamed_file", Warning, "A YAML file is neither a template nor named by one.";
     ApiVersion = "api_version", Error, "apiVersion is not segue/v1.";
     UnknownKind = "unknown_kind", Error, "The document's kind does not exist.";
