@@ -1,0 +1,95 @@
+//! Where findings go while compiling, with the bounds that keep any tree within seconds and memory.
+
+use std::{collections::HashSet, sync::Arc};
+
+use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity, nearest};
+
+/// Findings of one document beyond this many say nothing new.
+const PER_DOCUMENT: usize = 500;
+/// Findings of a tree beyond this many are read by nobody.
+const PER_TREE: usize = 20_000;
+/// Names compared for "did you mean" over a whole tree.
+const COMPARISONS: usize = 200_000;
+
+/// The findings of a tree so far.
+pub(super) struct Findings {
+    diagnostics: Diagnostics,
+    /// Where the front end found an error: what is wrong there follows from it.
+    known: HashSet<(Arc<str>, u32, u32)>,
+    document: [usize; 2],
+    tree: [usize; 2],
+    comparisons: usize,
+}
+
+impl Findings {
+    pub(super) fn new(diagnostics: Diagnostics) -> Self {
+        let errors = diagnostics.items().iter().filter(|finding| finding.severity == Severity::Error);
+        let known = errors.map(|finding| position(&finding.place)).collect();
+        Self { diagnostics, known, document: [0; 2], tree: [0; 2], comparisons: COMPARISONS }
+    }
+
+    /// Another document starts: its findings are counted anew.
+    pub(super) const fn next_document(&mut self) {
+        self.document = [0; 2];
+    }
+
+    pub(super) fn push(&mut self, diagnostic: Diagnostic) {
+        if self.known.contains(&position(&diagnostic.place)) {
+            return;
+        }
+        // Counted per severity, so that warnings never displace an error.
+        let kind = usize::from(diagnostic.severity == Severity::Warning);
+        if self.document[kind] < PER_DOCUMENT && self.tree[kind] < PER_TREE {
+            self.document[kind] += 1;
+            self.tree[kind] += 1;
+            self.diagnostics.push(diagnostic);
+        }
+    }
+
+    /// A finding without help.
+    pub(super) fn error(&mut self, code: Code, place: &Place, message: impl Into<String>) {
+        self.push(Diagnostic::new(code, place.clone(), message));
+    }
+
+    /// A finding that says what to do.
+    pub(super) fn advise(
+        &mut self,
+        code: Code,
+        place: &Place,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.push(Diagnostic::new(code, place.clone(), message).help(help));
+    }
+
+    /// "did you mean", while comparing is affordable: a tree full of wrong names is not compared in full.
+    pub(super) fn nearest<'a>(
+        &mut self,
+        wrong: &str,
+        known: impl IntoIterator<Item = &'a str>,
+    ) -> Option<String> {
+        let len = wrong.len();
+        let left = &mut self.comparisons;
+        let near =
+            known.into_iter().filter(|name| name.len().abs_diff(len) <= len / 3 + 1).take_while(|_| {
+                let affordable = *left > 0;
+                *left = left.saturating_sub(1);
+                affordable
+            });
+        nearest(wrong, near).map(|name| format!("did you mean `{name}`?"))
+    }
+
+    /// Whether something stops the tree already.
+    pub(super) fn has_errors(&self) -> bool {
+        self.diagnostics.has_errors()
+    }
+
+    pub(super) fn finish(mut self) -> Diagnostics {
+        self.diagnostics.finish();
+        self.diagnostics
+    }
+}
+
+fn position(place: &Place) -> (Arc<str>, u32, u32) {
+    (Arc::clone(&place.file), place.line, place.column)
+}
