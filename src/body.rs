@@ -73,6 +73,17 @@ impl Body {
         Self { source: Source::Other(Box::pin(body)), watch: None }
     }
 
+    /// The same body once more, for a request that may have to be sent again; none of one that streams
+    /// or is watched.
+    #[must_use]
+    pub fn copy(&self) -> Option<Self> {
+        match (&self.source, &self.watch) {
+            (Source::Empty, None) => Some(Self::empty()),
+            (Source::Full(bytes), None) => Some(Self::full(bytes.clone())),
+            _ => None,
+        }
+    }
+
     /// Follows the body to its end. A body that is at its end already is ended at once.
     #[must_use]
     pub fn watched(mut self, watch: Box<dyn Watch>) -> Self {
