@@ -13,7 +13,7 @@ mod tolerance;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, OnceLock},
     time::Duration,
 };
 
@@ -31,7 +31,7 @@ use crate::{
     plan::Plan,
     problem::Kind,
     telemetry::{Exchange, Record},
-    upstream::{Caller, Outgoing, Upstream},
+    upstream::{Caller, Network, Outgoing, Upstream, secret::Process},
 };
 
 const SERVICES: &str = r#"
@@ -327,6 +327,9 @@ pub(super) fn post(content_type: &str, body: &str) -> Request<Body> {
     request.body(Body::full(body.to_owned())).unwrap()
 }
 
+/// Built as the gateway does it; nothing is connected before a call.
 fn upstream(service: &crate::plan::Service) -> Arc<Upstream> {
-    Arc::new(Upstream { name: Arc::clone(&service.name) })
+    static NETWORK: OnceLock<Arc<Network>> = OnceLock::new();
+    let network = NETWORK.get_or_init(|| Arc::new(Network::system()));
+    Arc::new(Upstream::build(service, network, &Process::new(".")).expect("the service can be built"))
 }
