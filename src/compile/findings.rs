@@ -8,8 +8,8 @@ use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, Severity, nearest}
 const PER_DOCUMENT: usize = 500;
 /// Findings of a tree beyond this many are read by nobody.
 const PER_TREE: usize = 20_000;
-/// Names compared for "did you mean" over a whole tree.
-const COMPARISONS: usize = 200_000;
+/// What "did you mean" may cost over a whole tree: a name looked at is 1, a name compared 32.
+const EFFORT: usize = 5_000_000;
 
 /// The findings of a tree so far.
 pub(super) struct Findings {
@@ -18,14 +18,14 @@ pub(super) struct Findings {
     known: HashSet<(Arc<str>, u32, u32)>,
     document: [usize; 2],
     tree: [usize; 2],
-    comparisons: usize,
+    effort: usize,
 }
 
 impl Findings {
     pub(super) fn new(diagnostics: Diagnostics) -> Self {
         let errors = diagnostics.items().iter().filter(|finding| finding.severity == Severity::Error);
         let known = errors.map(|finding| position(&finding.place)).collect();
-        Self { diagnostics, known, document: [0; 2], tree: [0; 2], comparisons: COMPARISONS }
+        Self { diagnostics, known, document: [0; 2], tree: [0; 2], effort: EFFORT }
     }
 
     /// Another document starts: its findings are counted anew.
@@ -69,7 +69,7 @@ impl Findings {
         known: impl IntoIterator<Item = &'a str>,
     ) -> Option<String> {
         let len = wrong.len();
-        let left = &mut self.comparisons;
+        let left = &mut self.effort;
         let near =
             known.into_iter().filter(|name| name.len().abs_diff(len) <= len / 3 + 1).take_while(|_| {
                 let affordable = *left > 0;

@@ -210,7 +210,7 @@ impl<'t> Expressions<'t, '_> {
                     Code::InvalidName,
                     &node.place,
                     "`$as` is not a name",
-                    "a loop variable is `[a-z][A-Za-z0-9_]*` and no CEL keyword",
+                    "a loop variable is `[a-z][A-Za-z0-9_]*`, no word of the expression language and no root such as `steps`",
                 );
                 None
             }
@@ -230,9 +230,9 @@ fn unescaped(key: &Spanned<String>) -> &str {
     if key.starts_with("$$") { &key[1..] } else { key }
 }
 
-/// Whether it may name a loop variable.
+/// Whether it may name a loop variable: no keyword of CEL, and no root that it would hide.
 fn is_variable(name: &str) -> bool {
-    const KEYWORDS: [&str; 22] = [
+    const TAKEN: [&str; 29] = [
         "as",
         "break",
         "const",
@@ -254,12 +254,18 @@ fn is_variable(name: &str) -> bool {
         "var",
         "void",
         "while",
+        "request",
+        "principal",
+        "steps",
+        "vars",
+        "input",
         "self",
+        "execution",
+        "error",
     ];
     name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-        && name.len() <= 63
-        && !KEYWORDS.contains(&name)
+        && !TAKEN.contains(&name)
 }
 
 const fn is_literal(shape: &Shape) -> bool {

@@ -83,11 +83,15 @@ fn said(route: &str) -> String {
 
 /// The findings of steps, with every step read by the answer: lines counted from the first step.
 fn found_in_steps(steps: &str, body: &str) -> Vec<String> {
-    let route = format!("match: {{path: \"/x/{{id}}/{{rest...}}\"}}\nrespond: {{body: {body}}}\nsteps:\n{steps}");
-    found(&route).iter().map(|line| {
-        let (number, rest) = line.split_once(':').expect("line:column");
-        format!("{}:{rest}", number.parse::<i64>().expect("a line") - 3)
-    }).collect()
+    let route =
+        format!("match: {{path: \"/x/{{id}}/{{rest...}}\"}}\nrespond: {{body: {body}}}\nsteps:\n{steps}");
+    found(&route)
+        .iter()
+        .map(|line| {
+            let (number, rest) = line.split_once(':').expect("line:column");
+            format!("{}:{rest}", number.parse::<i64>().expect("a line") - 3)
+        })
+        .collect()
 }
 
 /// The plan of a route of the unit `shop` that has no finding.
@@ -110,6 +114,7 @@ fn composition(route: &Route) -> &Composition {
 /// `name wave [needs]` of every step.
 fn order(composition: &Composition) -> Vec<String> {
     let name = |index: usize| composition.steps[index].name.to_string();
-    let needs = |step: &crate::plan::Step| step.needs.iter().map(|id| name(id.index())).collect::<Vec<_>>().join(" ");
+    let needs =
+        |step: &crate::plan::Step| step.needs.iter().map(|id| name(id.index())).collect::<Vec<_>>().join(" ");
     composition.steps.iter().map(|step| format!("{} {} [{}]", step.name, step.wave, needs(step))).collect()
 }

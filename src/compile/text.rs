@@ -287,8 +287,9 @@ fn path_width(source: &str, offset: usize) -> usize {
 /// Whether a comment on the same line ended this plain scalar.
 fn cut_by_comment(node: &Node) -> bool {
     let source = &node.source;
-    let quoted = source.text.get(source.start..).is_some_and(|text| text.starts_with(['"', '\'', '|', '>']));
-    let after = source.text.get(source.end..).unwrap_or_default();
+    let quoted =
+        source.text.get(source.start as usize..).is_some_and(|text| text.starts_with(['"', '\'', '|', '>']));
+    let after = source.text.get(source.end as usize..).unwrap_or_default();
     let line = after.split('\n').next().unwrap_or_default();
     !quoted && line.trim_start().starts_with('#')
 }

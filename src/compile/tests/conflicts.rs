@@ -5,13 +5,21 @@ use super::*;
 /// The codes and places of findings over two routes that match this.
 fn pair(first: &str, second: &str) -> Vec<String> {
     let route = |name: &str, matching: &str| {
-        format!("apiVersion: segue/v1\nkind: Route\nmetadata: {{name: {name}, owner: sales}}\nmatch: {matching}\nstatic: {{}}\n")
+        format!(
+            "apiVersion: segue/v1\nkind: Route\nmetadata: {{name: {name}, owner: sales}}\nmatch: {matching}\nstatic: {{}}\n"
+        )
     };
     let (first, second) = (route("first", first), route("second", second));
     let (_, findings) = compiled(&[("routes/shop/a.yaml", &first), ("routes/care/b.yaml", &second)]);
     let line = |finding: &crate::diagnostic::Diagnostic| {
         let related = finding.related.as_ref().map(|(place, _)| place.file.to_string());
-        format!("{}:{} {} {}", finding.place.file, finding.place.line, finding.code.as_str(), related.unwrap_or_default())
+        format!(
+            "{}:{} {} {}",
+            finding.place.file,
+            finding.place.line,
+            finding.code.as_str(),
+            related.unwrap_or_default()
+        )
     };
     findings.items().iter().map(line).collect()
 }

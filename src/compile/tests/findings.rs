@@ -6,7 +6,9 @@ const NONE: [&str; 0] = [];
 
 #[test]
 fn a_name_that_does_not_exist_has_a_nearest_one() {
-    let step = |call: &str| format!("match: {{path: /}}\nsteps:\n  x: {{{call}}}\nrespond: {{body: ['${{ steps.x.body }}']}}");
+    let step = |call: &str| {
+        format!("match: {{path: /}}\nsteps:\n  x: {{{call}}}\nrespond: {{body: ['${{ steps.x.body }}']}}")
+    };
     let cases = [
         ("call: order.list", "3:14 unknown_service", "did you mean `orders`?"),
         ("call: customers.get", "3:14 unknown_service", "did you mean `care/customers`?"),
@@ -25,7 +27,8 @@ fn a_name_that_does_not_exist_has_a_nearest_one() {
 
 #[test]
 fn faults_of_expressions_stand_inside_their_scalar() {
-    let body = |body: &str| found(&format!("match: {{path: '/{{id}}'}}\nsteps: {{}}\nrespond:\n  body: {body}"));
+    let body =
+        |body: &str| found(&format!("match: {{path: '/{{id}}'}}\nsteps: {{}}\nrespond:\n  body: {body}"));
     assert_eq!(body("${ request.path.idd }"), ["4:24 unknown_reference"]);
     assert_eq!(body("'it''s ${ request.path.idd }'"), ["4:32 unknown_reference"]);
     assert_eq!(body("\"é\\t${ request.path.idd }\""), ["4:28 unknown_reference"]);
@@ -64,7 +67,9 @@ fn a_circle_through_vars_is_found() {
 
 #[test]
 fn a_step_that_may_have_no_answer_is_not_read_plainly() {
-    let read = |how: &str, read: &str| found_in_steps(&format!("  a: {{call: orders.list, {how}}}"), &format!("['{read}']"));
+    let read = |how: &str, read: &str| {
+        found_in_steps(&format!("  a: {{call: orders.list, {how}}}"), &format!("['{read}']"))
+    };
     let plain = "-1:19 plain_read_of_tolerated";
     for how in ["optional: true", "when: '${ request.method == \"GET\" }'"] {
         assert_eq!(read(how, "${ steps.a.body.x }"), [plain], "{how}");
@@ -86,7 +91,9 @@ fn unsafe_steps_need_an_order() {
     let body = "['${ steps.a.status }', '${ steps.b.status }', '${ steps.c.status }']";
     let steps = |a: &str, b: &str, c: &str| {
         found_in_steps(
-            &format!("  a: {{call: orders.place{a}}}\n  b: {{call: orders.place{b}}}\n  c: {{call: orders.search{c}}}"),
+            &format!(
+                "  a: {{call: orders.place{a}}}\n  b: {{call: orders.place{b}}}\n  c: {{call: orders.search{c}}}"
+            ),
             body,
         )
     };
@@ -101,7 +108,9 @@ fn unsafe_steps_need_an_order() {
 fn unsafe_items_run_one_after_the_other() {
     let each = |more: &str| {
         found_in_steps(
-            &format!("  a: {{call: orders.place, forEach: {{in: [1], as: n, max: 9, concurrency: 2}}{more}}}"),
+            &format!(
+                "  a: {{call: orders.place, forEach: {{in: [1], as: n, max: 9, concurrency: 2}}{more}}}"
+            ),
             "'${ steps.a.items }'",
         )
     };
@@ -140,13 +149,20 @@ fn a_proxy_route_cannot_read_the_body() {
 fn paths_are_judged_inside_their_scalar() {
     assert_eq!(found("match: {path: '/a/x{id}'}\nstatic: {}"), ["1:19 invalid_path"]);
     assert_eq!(found("match:\n  path: /a/{rest...}/b\nstatic: {}"), ["2:12 invalid_path"]);
-    let http = |path: &str| found_in_steps(&format!("  a: {{http: {{service: orders, path: {path}}}}}"), "'${ steps.a.body }'");
+    let http = |path: &str| {
+        found_in_steps(&format!("  a: {{http: {{service: orders, path: {path}}}}}"), "'${ steps.a.body }'")
+    };
     assert_eq!(http("'/x?y=${ 1 }'"), ["1:40 invalid_path"]);
     assert_eq!(http("'/${ request.path.id }/../x'"), ["1:38 invalid_path"]);
     assert_eq!(http("'/${ request.path.id }/a b'"), ["1:62 invalid_path"]);
     assert_eq!(http("'${ request.path.rest }'"), ["1:38 invalid_path"]);
     assert_eq!(http("'/orders/{id}'"), ["1:46 invalid_path"]);
-    let with = |id: &str| found_in_steps(&format!("  a: {{call: orders.get, with: {{path: {{id: {id}}}}}}}"), "'${ steps.a.body }'");
+    let with = |id: &str| {
+        found_in_steps(
+            &format!("  a: {{call: orders.get, with: {{path: {{id: {id}}}}}}}"),
+            "'${ steps.a.body }'",
+        )
+    };
     assert_eq!(with("'..'"), ["1:42 invalid_path"]);
     assert_eq!(with("''"), ["1:42 invalid_path"]);
 }
@@ -166,12 +182,20 @@ fn shaping_that_does_not_fit_is_found() {
 
 #[test]
 fn conditions_and_statuses_have_their_form() {
-    let steps = |when: &str| found_in_steps(&format!("  a: {{call: orders.list, when: {when}, fallback: 1}}"), "'${ steps.a.body }'");
+    let steps = |when: &str| {
+        found_in_steps(
+            &format!("  a: {{call: orders.list, when: {when}, fallback: 1}}"),
+            "'${ steps.a.body }'",
+        )
+    };
     assert_eq!(steps("request.method"), ["1:32 wrong_type"]);
     assert_eq!(steps("'${ true } x'"), ["1:32 type_mismatch"]);
     assert_eq!(steps("true"), NONE);
     assert_eq!(found("match: {path: /}\nsteps: {}\nrespond: {status: 99}"), ["3:19 invalid_value"]);
-    assert_eq!(found("match: {path: /}\nsteps: {}\nrespond: {headers: {x-a: \"a\\nb\"}}"), ["3:26 invalid_value"]);
+    assert_eq!(
+        found("match: {path: /}\nsteps: {}\nrespond: {headers: {x-a: \"a\\nb\"}}"),
+        ["3:26 invalid_value"]
+    );
 }
 
 #[test]
@@ -193,14 +217,19 @@ fn more_than_64_steps_are_too_many() {
 fn listeners_and_admin_are_judged() {
     let text = "apiVersion: segue/v1\nkind: Gateway\nmetadata: {name: edge, owner: platform}\nlisteners:\n  - {name: a, address: \"127.0.0.1:8080\"}\n  - {name: a, address: \"127.0.0.1:8081\"}\n  - {name: c, address: \"127.0.0.1:8080\"}\nadmin: {address: \"0.0.0.0:9901\"}\ntrustedProxies: [10.0.0.0/8, 10.0.0.0/33]\n";
     let (_, findings) = compile(&Tree::from_texts([("policies/gateway.yaml", text)]));
-    let found: Vec<_> = findings.items().iter().map(|f| format!("{}:{} {}", f.place.line, f.place.column, f.code.as_str())).collect();
+    let found: Vec<_> = findings
+        .items()
+        .iter()
+        .map(|f| format!("{}:{} {}", f.place.line, f.place.column, f.code.as_str()))
+        .collect();
     assert_eq!(found, ["6:12 duplicate_name", "7:22 invalid_url", "8:18 missing_key", "9:30 invalid_value"]);
 }
 
 #[test]
 fn one_mistake_does_not_hide_or_cause_another() {
     let route = "match: {path: '/{id}/{id}'}\nvars: {v: '${ nope }'}\nsteps:\n  a: {call: orders.nope}\n  b: {call: nope.list, with: {query: {x: '${ steps.zz.body }'}}}\n  c: {call: orders.get}\n  d: {call: orders.list, optional: true}\n  e: {http: {service: orders, path: x}}\nrespond:\n  status: 700\n  body: ['${ steps.a.body + }', '${ steps.b.body }', '${ steps.c.body }', '${ steps.d.body }', '${ steps.e.bdy }']\nerrors: [{when: '${ error.kode }', problem: {title: '${'}}]";
-    let lines: Vec<_> = found(route).iter().map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect();
+    let lines: Vec<_> =
+        found(route).iter().map(|line| line.split(':').next().unwrap_or_default().to_owned()).collect();
     assert_eq!(lines, ["1", "2", "4", "5", "5", "6", "8", "10", "11", "11", "11", "12", "12"]);
 }
 

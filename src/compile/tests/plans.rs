@@ -71,7 +71,9 @@ fn the_customer_example_of_the_format_runs_in_two_waves() {
         if json == br#"{"tier":"none","points":0}"#));
     let each = shipments.for_each.as_ref().expect("forEach");
     assert_eq!((each.name.as_str(), each.max, each.concurrency), ("o", 20, 5));
-    assert!(matches!(&*shipments.call.path, [PathPart::Literal(text), PathPart::Segment(_)] if text == "/shipments/"));
+    assert!(
+        matches!(&*shipments.call.path, [PathPart::Literal(text), PathPart::Segment(_)] if text == "/shipments/")
+    );
     let Query::Parameters(query) = &orders.call.query else { panic!() };
     assert!(matches!(&*query[1].1.0, [Text::Literal(text)] if text == "20"));
     let Endpoint::Compose { respond, errors, .. } = &route.endpoint else { panic!() };
@@ -147,7 +149,10 @@ fn a_rest_capture_keeps_its_slashes_in_a_proxied_path() {
     );
     let Endpoint::Proxy { composition: None, proxy, .. } = &route.endpoint else { panic!() };
     let path = proxy.path.as_deref().expect("a path");
-    assert!(matches!(path, [PathPart::Literal(_), PathPart::Segment(_), PathPart::Literal(_), PathPart::Rest(_)]));
+    assert!(matches!(
+        path,
+        [PathPart::Literal(_), PathPart::Segment(_), PathPart::Literal(_), PathPart::Rest(_)]
+    ));
     assert!(proxy.query.is_none() && !proxy.preserve_host);
 }
 
@@ -174,7 +179,10 @@ fn a_whole_body_is_forwarded_and_not_parsed() {
     assert_eq!(uses("{body: '${ steps.x.body }'}"), (Forwarded, Forwarded));
     assert_eq!(uses("{body: ['${ steps.x.body }']}"), (Forwarded, Parsed));
     assert_eq!(uses("{body: {x: '${ steps.x.status }', y: '${ request.body }'}}"), (Parsed, Unread));
-    assert_eq!(uses("{headers: {x-id: '${ steps.x.body.id }'}, body: '${ steps.x.body }'}"), (Forwarded, Parsed));
+    assert_eq!(
+        uses("{headers: {x-id: '${ steps.x.body.id }'}, body: '${ steps.x.body }'}"),
+        (Forwarded, Parsed)
+    );
 }
 
 #[test]
@@ -191,9 +199,14 @@ fn a_static_answer_is_rendered_once() {
         Endpoint::Static(answer) => answer,
         _ => panic!("static"),
     };
-    let json = answer("{status: 203, headers: {x-a: [1, two]}, body: {b: 1.20, a: [yes, null, 0x10], $$c: '$${x}'}}");
+    let json = answer(
+        "{status: 203, headers: {x-a: [1, two]}, body: {b: 1.20, a: [yes, null, 0x10], $$c: '$${x}'}}",
+    );
     assert_eq!(json.body, r#"{"b":1.20,"a":["yes",null,16],"$c":"${x}"}"#);
-    assert_eq!((json.status.as_u16(), &json.headers["content-type"]), (203, &"application/json".parse().expect("valid")));
+    assert_eq!(
+        (json.status.as_u16(), &json.headers["content-type"]),
+        (203, &"application/json".parse().expect("valid"))
+    );
     assert_eq!(json.headers.get_all("x-a").iter().count(), 2);
     assert_eq!(answer("{body: hello}").body, "\"hello\"");
     let text = answer("{headers: {content-type: text/plain; charset=utf-8}, body: hello}");
