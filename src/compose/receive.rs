@@ -2,7 +2,6 @@
 
 use std::{
     future::poll_fn,
-    io,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
@@ -15,6 +14,7 @@ use crate::{
     body::{Body, BodyError},
     error::Error,
     problem::Kind,
+    upstream::broken_body,
 };
 
 /// What the answer of one step may hold.
@@ -37,7 +37,7 @@ pub(super) async fn answer(mut body: Body, held: &AtomicU64) -> Result<Bytes, Er
     let mut first = Bytes::new();
     let mut joined: Vec<u8> = Vec::new();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-        let Ok(data) = frame.map_err(broken)?.into_data() else {
+        let Ok(data) = frame.map_err(|error| broken_body(&error))?.into_data() else {
             continue;
         };
         let length = data.len() as u64;
@@ -81,28 +81,4 @@ pub(super) async fn drain(body: Body) {
         // Whether it was complete is nobody's concern: only the connection is.
         let _ = tokio::time::timeout(DRAIN_TIME, body.collect(DRAIN_CAP)).await;
     }
-}
-
-/// What an answer that broke off says of the upstream: it went away, or it does not speak HTTP.
-fn broken(error: BodyError) -> Error {
-    let kind = match &error {
-        BodyError::TooLarge { .. } => Kind::BadPayload,
-        BodyError::Stalled => Kind::UpstreamTimeout,
-        BodyError::Hyper(error) if went_away(error) => Kind::UpstreamReset,
-        BodyError::Hyper(_) => Kind::UpstreamInvalid,
-    };
-    Error::new(kind).cause(error)
-}
-
-fn went_away(error: &hyper::Error) -> bool {
-    let mut source = std::error::Error::source(error);
-    while let Some(inner) = source {
-        if let Some(io) = inner.downcast_ref::<io::Error>() {
-            use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, NotConnected};
-            return matches!(io.kind(), ConnectionReset | ConnectionAborted | BrokenPipe | NotConnected);
-        }
-        source = inner.source();
-    }
-    // Without an error of the socket: an HTTP/2 reset, or the codec's own judgement.
-    !(error.is_parse() || error.is_incomplete_message())
 }

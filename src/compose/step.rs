@@ -74,7 +74,10 @@ pub(super) fn single(
 ) -> Single {
     let mut stand_in = None;
     match (&mut ended, &step.tolerance) {
-        (Ended::Failed(_) | Ended::Skipped, Tolerance::Fallback(shape)) => {
+        // A `forEach` has a fallback per item, and none of its own.
+        (Ended::Failed(_) | Ended::Skipped, Tolerance::Fallback(shape))
+            if step.for_each.is_none() || item.is_some() =>
+        {
             let local = locals(item);
             let mut out = Vec::new();
             let written = shape.write(&state.frame(local.as_slice()), &mut out);
