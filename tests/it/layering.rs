@@ -91,7 +91,9 @@ fn only(word: &str, allowed: impl Fn(&str) -> bool) {
         for (number, line) in code(&text).lines().enumerate() {
             let mut places = line.match_indices(word);
             // A word of its own: not the tail of a longer name or path.
-            if places.any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':')) {
+            if places
+                .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
+            {
                 others.push(format!("src/{name} (line {} of its code): {}", number + 1, line.trim()));
             }
         }

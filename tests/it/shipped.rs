@@ -68,7 +68,9 @@ fn every_template_in_the_documentation_compiles_without_a_finding() {
         }
         seen += files.len();
         // A page may show a route alone: the rest is the sample's.
-        for path in files_below(&root().join("policies")).into_iter().chain(files_below(&root().join("routes"))) {
+        for path in
+            files_below(&root().join("policies")).into_iter().chain(files_below(&root().join("routes")))
+        {
             let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
             let claimed = |start: &str| files.iter().any(|(path, _)| path.starts_with(start));
             if claimed(&name) || claimed("policies/") && name.starts_with("policies/") {
