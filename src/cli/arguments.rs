@@ -29,11 +29,12 @@ pub(super) struct Arguments {
 /// How findings are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Format {
-    /// For people: place, source line, caret and help
+    // Comments, not documentation: a list of the three would bury the other options in the help.
+    // For people: place, source line, caret and help.
     Text,
-    /// For programs
+    // For programs.
     Json,
-    /// Annotations of a GitHub workflow
+    // Annotations of a GitHub workflow.
     Github,
 }
 

@@ -50,6 +50,8 @@ fn first_names(rest: &str) -> Vec<String> {
             break;
         }
     }
+    // What follows a trailing comma is no name.
+    names.retain(|name| !name.is_empty());
     names
 }
 
