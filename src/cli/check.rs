@@ -26,15 +26,8 @@ pub(super) struct Loaded {
 pub(super) fn load(root: &Path) -> Loaded {
     let mut findings = Diagnostics::default();
     let tree = Tree::read(root, &mut findings);
-    compiled(tree, findings)
-}
-
-/// Compiles a tree that is read already; `findings` are those of reading it.
-pub(super) fn compiled(tree: Tree, mut findings: Diagnostics) -> Loaded {
     let (plan, compiled) = compile(&tree);
-    for finding in compiled.items() {
-        findings.push(finding.clone());
-    }
+    findings.extend(compiled);
     findings.finish();
     // A file that cannot be read is not part of what was compiled, so the plan would lack it.
     let plan = plan.filter(|_| !findings.has_errors());
@@ -44,10 +37,9 @@ pub(super) fn compiled(tree: Tree, mut findings: Diagnostics) -> Loaded {
 impl Loaded {
     /// Writes the findings to `out` and their number to `err`.
     pub(super) fn report(&self, format: Format, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
-        let source = |path: &str| self.tree.text(path);
         let text = match format {
-            Format::Text => render::text(&self.findings, source),
-            Format::Json => render::json(&self.findings, source),
+            Format::Text => render::text(&self.findings, &|path| self.tree.text(path)),
+            Format::Json => render::json(&self.findings),
             Format::Github => render::github(&self.findings),
         };
         out.write_all(text.as_bytes())?;

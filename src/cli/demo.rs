@@ -20,13 +20,20 @@ use std::{
 use super::{
     Outcome,
     arguments::{Demo, Format},
-    check, process, routes,
+    check, logging, routes, serve,
 };
-use crate::{config::Tree, diagnostic::Diagnostics, plan::Plan};
+use crate::{
+    plan::Plan,
+    serve::{Options, start},
+    upstream::secret::{Process, Sources},
+};
 use mocks::Mocks;
+use sample::Sample;
 
 /// The port that the sample's documentation uses.
 const PORT: u16 = 8080;
+/// The admin port that the sample's documentation uses.
+const ADMIN_PORT: u16 = 9901;
 /// The trip search that is run and printed.
 const SEARCH: &str = "/v1/trips?from=avonford&to=castlebay&date=2026-12-01";
 /// Its route.
@@ -40,48 +47,43 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Outcome> {
-    let mut findings = Diagnostics::default();
-    let on_disk = root.join("routes").is_dir();
-    let tree = if on_disk { Tree::read(root, &mut findings) } else { sample::tree() };
-    let mut loaded = check::compiled(tree, findings);
-    let Some(plan) = loaded.plan.take() else {
-        loaded.report(format, out, err)?;
-        return Ok(Outcome::Findings);
-    };
-    let waves = waves_of_the_search(&plan);
-
-    let mocks = Mocks::start()?;
-    let port = options.port.unwrap_or_else(|| if options.once { 0 } else { free_or_any(PORT) });
-    let running = match process::start(plan, mocks.environment(port)) {
-        Ok(running) => running,
-        Err(problem) => {
-            writeln!(err, "error: {problem}")?;
+    logging::start("warn");
+    let sample = if root.join("routes").is_dir() { None } else { Some(Sample::unpack()?) };
+    let root = sample.as_ref().map_or(root, Sample::folder);
+    let loaded = check::load(root);
+    let waves = match &loaded.plan {
+        Some(plan) => waves_of_the_search(plan),
+        None => {
+            loaded.report(format, out, err)?;
             return Ok(Outcome::Findings);
         }
     };
 
-    let from = if on_disk { root.display().to_string() } else { "the built-in sample".to_owned() };
-    writeln!(
-        out,
-        "Example Rail, from {from}: {} and a gateway on http://{}\n",
-        mocks.count(),
-        running.address
-    )?;
-    let shown = match waves {
-        Some(waves) => report::search(running.address, &mocks, waves, out)?,
+    let mocks = Mocks::start()?;
+    let sources = Arc::new(Addresses::new(root, &mocks, options));
+    let running = start(Options { root: root.to_owned(), sources, signals: true });
+    let Some(running) = serve::started(running, format, out, err)? else {
+        return Ok(Outcome::Findings);
+    };
+    let Some(address) = running.listeners.first().map(|(_, address)| *address) else {
+        writeln!(err, "error: the Gateway has no listener")?;
+        return Ok(Outcome::Findings);
+    };
+
+    writeln!(out, "Example Rail: {} mock services and a gateway on http://{address}", mocks.count())?;
+    writeln!(out, "Templates: {} (a change is picked up while this runs)\n", root.display())?;
+    let answered = match waves {
+        Some(waves) => report::search(address, &mocks, waves, out)?,
         None => true,
     };
     if options.once {
-        running.stop();
-        return Ok(if shown { Outcome::Fine } else { Outcome::Findings });
+        running.drain();
+    } else {
+        report::invitation(address, running.admin, out)?;
+        out.flush()?;
     }
-    report::invitation(running.address, out)?;
-    out.flush()?;
-    if let Err(problem) = until_interrupted() {
-        writeln!(err, "error: {problem}")?;
-    }
-    running.stop();
-    Ok(Outcome::Fine)
+    let ended = serve::until_drained(running, err)?;
+    Ok(if answered { ended } else { Outcome::Findings })
 }
 
 /// The waves of the trip search, if this tree has one.
@@ -95,26 +97,36 @@ fn free_or_any(port: u16) -> u16 {
     if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() { port } else { 0 }
 }
 
-fn until_interrupted() -> io::Result<()> {
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(tokio::signal::ctrl_c())
+/// The environment as the demo's gateway sees it: the mocks' URLs and its own addresses.
+struct Addresses {
+    process: Process,
+    own: Vec<(&'static str, String)>,
 }
 
-impl Mocks {
-    /// How the templates' variables look to the demo's gateway.
-    fn environment(&self, port: u16) -> process::Environment {
-        let urls = self.urls();
-        let listen = SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
-        // A demo has no use for its admin listener but to be looked at, so any port does.
-        let admin = SocketAddr::from((Ipv4Addr::LOCALHOST, free_or_any(9901))).to_string();
-        Arc::new(move |name| match name {
-            "SEGUE_LISTEN" => Some(listen.clone()),
-            "SEGUE_ADMIN" => Some(admin.clone()),
-            _ => urls
-                .iter()
-                .find(|(variable, _)| *variable == name)
-                .map(|(_, url)| url.clone())
-                .or_else(|| std::env::var(name).ok()),
-        })
+// === impl Addresses ===
+
+impl Addresses {
+    fn new(root: &Path, mocks: &Mocks, options: &Demo) -> Self {
+        // One run is for pipelines, which must not meet each other on a port.
+        let usual = |port| if options.once { 0 } else { free_or_any(port) };
+        let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
+        let mut own = mocks.urls();
+        own.push(("SEGUE_LISTEN", at(options.port.unwrap_or_else(|| usual(PORT)))));
+        own.push(("SEGUE_ADMIN", at(usual(ADMIN_PORT))));
+        Self { process: Process::new(root), own }
     }
 }
+
+impl Sources for Addresses {
+    fn variable(&self, name: &str) -> Option<String> {
+        let own = self.own.iter().find(|(variable, _)| *variable == name);
+        own.map(|(_, value)| value.clone()).or_else(|| self.process.variable(name))
+    }
+
+    fn file(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.process.file(path)
+    }
+}
+
+#[cfg(test)]
+mod tests;

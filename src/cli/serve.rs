@@ -3,9 +3,14 @@
 use std::{
     io::{self, Write},
     path::Path,
+    sync::Arc,
 };
 
-use super::{Outcome, arguments::Format, check, process};
+use super::{Outcome, arguments::Format, check::Loaded, logging};
+use crate::{
+    serve::{Options, Running, StartError, start},
+    upstream::secret::Process,
+};
 
 /// Runs the command: a tree that is broken at the start is reported, not served.
 pub(super) fn run(
@@ -14,18 +19,38 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Outcome> {
-    let loaded = check::load(root);
-    if !loaded.findings.items().is_empty() {
-        loaded.report(format, out, err)?;
-        out.flush()?;
+    logging::start("info");
+    let sources = Arc::new(Process::new(root));
+    let running = start(Options { root: root.to_owned(), sources, signals: true });
+    match started(running, format, out, err)? {
+        Some(running) => until_drained(running, err),
+        None => Ok(Outcome::Findings),
     }
-    if loaded.plan.is_none() {
-        return Ok(Outcome::Findings);
+}
+
+/// The gateway, or nothing once it has been said why there is none.
+pub(super) fn started(
+    running: Result<Running, StartError>,
+    format: Format,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Option<Running>> {
+    match running {
+        Ok(running) => return Ok(Some(running)),
+        Err(StartError::Findings(findings, tree)) => {
+            Loaded { tree: *tree, plan: None, findings }.report(format, out, err)?;
+        }
+        Err(error) => writeln!(err, "error: {error}")?,
     }
-    match process::serve(root) {
+    Ok(None)
+}
+
+/// Waits for the end of a gateway and says if it was not a good one.
+pub(super) fn until_drained(running: Running, err: &mut dyn Write) -> io::Result<Outcome> {
+    match running.wait() {
         Ok(()) => Ok(Outcome::Fine),
-        Err(problem) => {
-            writeln!(err, "error: {problem}")?;
+        Err(error) => {
+            writeln!(err, "error: {error}")?;
             Ok(Outcome::Findings)
         }
     }

@@ -12,10 +12,8 @@ use crate::sources::{files_below, root};
 
 fn assert_clean(what: &str, tree: &Tree, mut findings: Diagnostics) {
     let (plan, compiled) = compile(tree);
-    for finding in compiled.items() {
-        findings.push(finding.clone());
-    }
-    let text = render::text(&findings, |path| tree.text(path));
+    findings.extend(compiled);
+    let text = render::text(&findings, &|path| tree.text(path));
     assert!(findings.items().is_empty(), "{what}:\n{text}");
     assert!(plan.is_some(), "{what} has no finding and no plan");
 }

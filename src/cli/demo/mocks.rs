@@ -56,9 +56,8 @@ impl Mocks {
         Ok(Self { addresses, ledgers })
     }
 
-    /// `7 mock services`
-    pub(super) fn count(&self) -> String {
-        format!("{} mock services", self.addresses.len())
+    pub(super) fn count(&self) -> usize {
+        self.addresses.len()
     }
 
     /// The variable of each service and its URL.

@@ -69,7 +69,11 @@ pub(super) fn search(
 }
 
 /// What to paste next.
-pub(super) fn invitation(address: SocketAddr, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn invitation(
+    address: SocketAddr,
+    admin: Option<SocketAddr>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     writeln!(
         out,
         "\nTry:
@@ -78,10 +82,13 @@ pub(super) fn invitation(address: SocketAddr, out: &mut dyn Write) -> io::Result
   curl -i 'http://{address}/v1/stations/avonford/departures'   proxy: one call, streamed
   curl -i 'http://{address}/v1/trains/ER133/meals'   compose with `when`
   curl -i 'http://{address}/v1/trains/ER999/meals'   a problem document
-  curl -i 'http://{address}/v1/holds' -H 'content-type: application/json' -d '{{\"train\":\"ER133\",\"date\":\"2026-12-01\",\"passengers\":2}}'
-
-Ctrl-C ends it."
-    )
+  curl -i 'http://{address}/v1/holds' -H 'content-type: application/json' -d '{{\"train\":\"ER133\",\"date\":\"2026-12-01\",\"passengers\":2}}'"
+    )?;
+    if let Some(admin) = admin {
+        writeln!(out, "  curl -s 'http://{admin}/status'                    what is served")?;
+        writeln!(out, "  curl -s 'http://{admin}/metrics'                   counted so far")?;
+    }
+    writeln!(out, "\nCtrl-C ends it.")
 }
 
 fn run(address: SocketAddr, mocks: &Mocks) -> Result<Search, Box<dyn std::error::Error + Send + Sync>> {

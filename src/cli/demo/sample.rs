@@ -1,6 +1,10 @@
-//! The sample enterprise as built in, so that the demo needs no files.
+//! The sample enterprise as built in, so that the demo needs no checkout.
 
-use crate::config::Tree;
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process,
+};
 
 macro_rules! files {
     ($($path:literal),* $(,)?) => {
@@ -9,7 +13,7 @@ macro_rules! files {
 }
 
 /// Path and text of every template of the sample.
-pub(super) const FILES: &[(&str, &str)] = files![
+const FILES: &[(&str, &str)] = files![
     "policies/gateway.yaml",
     "routes/catering/meals.yaml",
     "routes/catering/services.yaml",
@@ -21,19 +25,44 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "routes/sales/trip-search.yaml",
 ];
 
-/// The sample as a tree.
-pub(super) fn tree() -> Tree {
-    Tree::from_texts(FILES.iter().copied())
+/// The sample in a folder of its own, removed in the end.
+pub(super) struct Sample {
+    folder: PathBuf,
+}
+
+impl Sample {
+    /// Writes the sample to a new folder, where its templates can be read and changed.
+    pub(super) fn unpack() -> io::Result<Self> {
+        let folder = env::temp_dir().join(format!("segue-demo-{}-{:08x}", process::id(), fastrand::u32(..)));
+        // Fails if it exists: nobody may have prepared it.
+        fs::create_dir(&folder)?;
+        let sample = Self { folder };
+        for (path, text) in FILES {
+            let path = sample.folder.join(path);
+            fs::create_dir_all(path.parent().unwrap_or(&sample.folder))?;
+            fs::write(path, text)?;
+        }
+        Ok(sample)
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+}
+
+impl Drop for Sample {
+    fn drop(&mut self) {
+        // A folder that stays in the temporary directory is no reason to fail.
+        let _ = fs::remove_dir_all(&self.folder);
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::{Path, PathBuf};
-
     use super::*;
 
     fn files_below(folder: &Path, found: &mut Vec<PathBuf>) {
-        for entry in std::fs::read_dir(folder).unwrap() {
+        for entry in fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() { files_below(&path, found) } else { found.push(path) }
         }
@@ -50,5 +79,14 @@ mod tests {
         found.sort();
         let built_in: Vec<&str> = FILES.iter().map(|(path, _)| *path).collect();
         assert_eq!(found, built_in);
+    }
+
+    #[test]
+    fn the_unpacked_sample_is_removed_in_the_end() {
+        let sample = Sample::unpack().unwrap();
+        let folder = sample.folder().to_owned();
+        assert!(folder.join("routes/sales/trip-search.yaml").is_file());
+        drop(sample);
+        assert!(!folder.exists());
     }
 }
