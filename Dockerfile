@@ -7,7 +7,7 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
-# The manifest names benches, so they must be there for it to be read.
+# Benches that the manifest names must exist for it to be read.
 COPY benches ./benches
 RUN mkdir src \
  && echo 'fn main() {}' > src/main.rs \
