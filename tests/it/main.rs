@@ -1,0 +1,7 @@
+//! The one integration binary: linked once, however many modules it has.
+#![allow(clippy::unwrap_used, reason = "a test's helpers fail as tests do")]
+
+mod layering;
+mod shipped;
+mod size;
+mod sources;
