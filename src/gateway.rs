@@ -95,7 +95,7 @@ impl Gateway {
         }
         let mut upstreams = Vec::with_capacity(plan.services.len());
         for service in &plan.services {
-            match Upstream::build(service, &around.network, sources) {
+            match Upstream::build(service, sources, &around.network) {
                 Ok(fresh) => {
                     let kept =
                         previous.and_then(|gateway| gateway.upstreams.iter().find(|old| old.same(&fresh)));

@@ -121,7 +121,7 @@ impl Reloader {
             }
             None => {
                 if !repeated {
-                    let text = render::text(&findings, &|file| tree.text(file).map(str::to_owned));
+                    let text = render::text(&findings, &|file| tree.text(file));
                     tracing::error!("the changed tree was refused, what served before serves on\n{text}");
                 }
                 Outcome::Rejected

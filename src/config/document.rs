@@ -120,7 +120,7 @@ impl Reading {
         for node in &documents.nodes {
             document(&mut decoder, node, &mut self.templates, &mut self.names);
         }
-        findings.extend(own, PER_FILE);
+        findings.extend_up_to(PER_FILE, own);
     }
 
     /// A unit's name is part of references and labels, so it has the form of names. One finding per unit.
