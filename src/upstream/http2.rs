@@ -149,7 +149,7 @@ impl Stream {
                 if !is_reset(&error) {
                     self.connection.retired.store(true, Relaxed);
                 }
-                Err(Broken::Failed { error, request })
+                Err(Broken::Failed { error, request: request.map(Box::new) })
             }
             Err(_) => Err(Broken::Late),
         }

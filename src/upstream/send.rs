@@ -31,7 +31,7 @@ pub(super) enum Broken {
     /// Two readers could disagree on where the answer ends, or it is of an upgrade that nobody wanted.
     Misleading,
     /// The connection failed; the request if it may be sent again.
-    Failed { error: hyper::Error, request: Option<Request<Body>> },
+    Failed { error: hyper::Error, request: Option<Box<Request<Body>>> },
 }
 
 pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<Body>, Error> {
@@ -96,7 +96,7 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
             Err(Broken::Misleading) => return Err(failure::misleading()),
             Err(Broken::Failed { request: Some(back), .. }) if used && !want.fresh => {
                 local.counters.resend();
-                request = back;
+                request = *back;
                 want.fresh = true;
             }
             Err(Broken::Failed { error, .. }) => return Err(failure::broken(&error)),

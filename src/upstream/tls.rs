@@ -86,12 +86,12 @@ impl Settings {
             }
         };
         let server_name = template.server_name.as_ref().and_then(|name| {
-            (&name.value).hash(hash);
-            ServerName::try_from(name.value.clone())
-                .map_err(|_| {
-                    wrong(&name.place, format!("`tls.serverName` is no host name: `{}`", name.value))
-                })
-                .ok()
+            name.value.hash(hash);
+            let parsed = ServerName::try_from(name.value.clone()).ok();
+            if parsed.is_none() {
+                wrong(&name.place, format!("`tls.serverName` is no host name: `{}`", name.value));
+            }
+            parsed
         });
         let Some(roots) = roots else {
             return Err(findings);
