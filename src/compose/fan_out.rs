@@ -83,7 +83,7 @@ pub(super) async fn run<C: Caller>(env: &Env<C>, index: usize, step: &Step, each
     finish_late(step, running).await;
 }
 
-type Finished = (usize, Option<String>, Result<Received, Failure>);
+type Finished = (usize, Option<String>, Result<Box<Received>, Failure>);
 
 async fn finish_late(step: &Step, mut running: FuturesUnordered<impl Future<Output = Finished>>) {
     if step.call.safe {
