@@ -32,12 +32,12 @@ pub(super) async fn attempt<C: Caller>(
     index: usize,
     step: &Step,
     item: Option<(&Document, usize)>,
-) -> Result<Received, Failure> {
+) -> Result<Box<Received>, Failure> {
     let state = &*env.state;
     let call = &step.call;
     let now = Instant::now();
     let tolerated = !matches!(step.tolerance, Tolerance::Required);
-    let own = now + step.timeout.unwrap_or(state.service(step).timeout);
+    let own = now + step.timeout.unwrap_or_else(|| state.service(step).timeout);
     // The route's deadline ends the execution, not the call: a safe one is dropped with it, an unsafe one
     // runs on. Only the earlier end of a tolerated safe call is this call's own.
     let (end, cut) = match tolerated && call.safe && state.cut < own {
@@ -75,7 +75,8 @@ pub(super) async fn attempt<C: Caller>(
         let content = Content::read(bytes::Bytes::new(), &head.headers, BodyUse::Forwarded);
         let content = content.unwrap_or_default();
         let stream = Some(Mutex::new(Some(body)));
-        return Ok(Received { status: head.status, headers: Fields(head.headers), content, stream });
+        let headers = Fields(head.headers);
+        return Ok(Box::new(Received { status: head.status, headers, content, stream }));
     }
     let content = match timeout_at(end, read(state, step, &head.headers, body)).await {
         Ok(content) => content,
@@ -91,7 +92,7 @@ pub(super) async fn attempt<C: Caller>(
     };
     let received = Received { status: head.status, headers, content, stream: None };
     match ensure(state, step, &received, item) {
-        Ok(()) => Ok(received),
+        Ok(()) => Ok(Box::new(received)),
         Err(error) => {
             let head = Some(Box::new((received.status, received.headers)));
             Err(Failure { error: error.step(&step.name), head })

@@ -150,7 +150,7 @@ impl Data for View<'_> {
             ErrorField::Code => text(self.error.kind().code()),
             ErrorField::Status => Some(Value::Int(self.error.response_status().as_u16().into())),
             ErrorField::Step => self.error.failed_step().and_then(|step| text(step)),
-            ErrorField::Message => text(self.error.public_detail().unwrap_or(self.error.kind().title())),
+            ErrorField::Message => text(self.error.public_detail().unwrap_or_else(|| self.error.kind().title())),
             ErrorField::Upstream => self.upstream.as_ref().map(|upstream| Value::Object(upstream)),
         })
     }

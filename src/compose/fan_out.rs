@@ -89,7 +89,7 @@ pub(super) async fn run<C: Caller>(
     finish_late(step, running).await;
 }
 
-type Finished = (usize, Option<String>, Result<Received, Failure>);
+type Finished = (usize, Option<String>, Result<Box<Received>, Failure>);
 
 async fn finish_late(step: &Step, mut running: FuturesUnordered<impl Future<Output = Finished>>) {
     if step.call.safe {

@@ -38,6 +38,8 @@ const RATHER_JSON: HeaderValue = HeaderValue::from_static("application/json, */*
 /// Fields that are the same on every call of an execution: made once, cloned by reference count.
 #[derive(Debug)]
 pub(super) struct Common {
+    /// `traceparent` with zeros for the span, which is another one for every call.
+    trace: String,
     request_id: Option<HeaderValue>,
     tracestate: Option<HeaderValue>,
     forwarded_for: Option<HeaderValue>,
@@ -56,6 +58,7 @@ impl Common {
         };
         let host = fields.get(FORWARDED_HOST).cloned();
         Self {
+            trace: format!("00-{:032x}-{:016x}-{:02x}", state.exchange.trace_id, 0, u8::from(state.sampled)),
             request_id: HeaderValue::from_str(&state.exchange.id).ok(),
             tracestate: state.exchange.trace.state.clone(),
             forwarded_for: shared(forwarded_for),
@@ -63,6 +66,16 @@ impl Common {
             forwarded_host: host
                 .or_else(|| HeaderValue::from_str(state.request.authority().unwrap_or_default()).ok()),
         }
+    }
+
+    fn traceparent(&self) -> Option<HeaderValue> {
+        const SPAN: usize = "00--".len() + 32;
+        let mut text = self.trace.clone().into_bytes();
+        let span = fastrand::u64(1..);
+        for (index, digit) in text.get_mut(SPAN..SPAN + 16)?.iter_mut().enumerate() {
+            *digit = b"0123456789abcdef"[(span >> (60 - 4 * index)) as usize & 15];
+        }
+        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
     }
 }
 
@@ -82,7 +95,7 @@ pub(super) fn build<'a>(
     let target = PathAndQuery::from_maybe_shared(Bytes::from(target))
         .map_err(|error| Error::new(Kind::ExpressionError).detail("the path is not usable").cause(error))?;
 
-    let mut headers = HeaderMap::with_capacity(16);
+    let mut headers = HeaderMap::with_capacity(12);
     render::headers(&call.headers, &frame, &mut headers).map_err(refused)?;
     let mut body = Body::empty();
     if let Some(shape) = &call.body
@@ -122,22 +135,26 @@ fn add_common(state: &State, step: &Step, headers: &mut HeaderMap) {
     let accept = if step.body == BodyUse::Parsed { RATHER_JSON } else { ANYTHING };
     headers.entry(header::ACCEPT).or_insert(accept);
     headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
-    let span = fastrand::u64(1..);
-    set(headers, TRACEPARENT, Some(state.exchange.trace.to_header(span)));
-    set(headers, TRACESTATE, common.tracestate.clone());
-    set(headers, REQUEST_ID, common.request_id.clone());
-    set(headers, DEADLINE, Some(HeaderValue::from(remaining_ms(state.deadline))));
+    // Trace and deadline are the gateway's to say, whatever a template says.
+    if let Some(parent) = common.traceparent() {
+        headers.insert(TRACEPARENT, parent);
+    }
+    if let Some(tracestate) = &common.tracestate {
+        headers.insert(TRACESTATE, tracestate.clone());
+    }
+    headers.insert(DEADLINE, HeaderValue::from(remaining_ms(state.deadline)));
+    add(headers, REQUEST_ID, common.request_id.as_ref());
     if state.service(step).asset != AssetType::External {
-        set(headers, FORWARDED_FOR, common.forwarded_for.clone());
-        set(headers, FORWARDED_PROTO, Some(common.forwarded_proto.clone()));
-        set(headers, FORWARDED_HOST, common.forwarded_host.clone());
+        add(headers, FORWARDED_FOR, common.forwarded_for.as_ref());
+        add(headers, FORWARDED_PROTO, Some(&common.forwarded_proto));
+        add(headers, FORWARDED_HOST, common.forwarded_host.as_ref());
     }
 }
 
-/// These are the gateway's to say, whatever a template says.
-fn set(headers: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
-    if let Some(value) = value {
-        headers.insert(name, value);
+/// Adds a field unless the template has set it.
+fn add(headers: &mut HeaderMap, name: HeaderName, value: Option<&HeaderValue>) {
+    if let (Some(value), Entry::Vacant(entry)) = (value, headers.entry(name)) {
+        entry.insert(value.clone());
     }
 }
 

@@ -35,7 +35,7 @@ pub(super) struct Single {
 /// How a call ended.
 #[derive(Debug)]
 pub(super) enum Ended {
-    Ok(Received),
+    Ok(Box<Received>),
     Failed(Failure),
     Skipped,
 }

@@ -58,7 +58,7 @@ pub(super) fn failed(step: &Step, error: Error) -> Failure {
     error.step(&step.name).into()
 }
 
-pub(super) fn ended(result: Result<Received, Failure>) -> Ended {
+pub(super) fn ended(result: Result<Box<Received>, Failure>) -> Ended {
     match result {
         Ok(received) => Ended::Ok(received),
         Err(failure) => Ended::Failed(failure),
