@@ -11,6 +11,8 @@
 //! The order of the `mod` lines below is a rule: a module imports only from those above it, and a
 //! test fails on an upward import.
 
+// -- what people read
+pub mod docs;
 // -- vocabulary
 pub mod id;
 pub mod body;

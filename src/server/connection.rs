@@ -64,7 +64,6 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worke
         builder
             .timer(TokioTimer::new())
             .header_read_timeout(None)
-            .half_close(true)
             .max_headers(limits.headers as usize)
             .max_buf_size(
                 usize::try_from(limits.uri_bytes + limits.header_bytes).unwrap_or(usize::MAX).max(16_384),

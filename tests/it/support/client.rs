@@ -64,12 +64,11 @@ async fn whole(response: Response<hyper::body::Incoming>) -> Got {
     Got { status: head.status, headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
 }
 
-/// Sends bytes, half-closes, and reads all that comes back.
+/// Sends bytes and reads all that comes back until the gateway closes, so they should ask it to.
 pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // A gateway that refuses early may close before everything is written.
     let _ = stream.write_all(bytes).await;
-    let _ = stream.shutdown().await;
     let mut answer = Vec::new();
     let _ = stream.read_to_end(&mut answer).await;
     String::from_utf8_lossy(&answer).into_owned()
