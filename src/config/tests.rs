@@ -380,7 +380,7 @@ fn a_unit_with_a_broken_document_is_known_as_unread() {
 
 #[test]
 fn findings_of_one_file_do_not_hide_those_of_another() {
-    let many: String = (0..50_000).map(|n| format!("k{n}: 1\n")).collect();
+    let many: String = (0..40_000).map(|n| format!("k{n}: 1\n")).collect();
     let (_, findings) = parse(&[GATEWAY, ("routes/a/a.yaml", &route(&many)), ("routes/b/b.yaml", &route("x: 1\n"))]);
     assert_eq!(findings.iter().filter(|(place, _)| place.starts_with("routes/a/")).count(), 500);
     assert!(findings.iter().any(|(place, _)| place == "routes/b/b.yaml:4:1"));
@@ -423,6 +423,6 @@ proptest! {
         let text = format!("apiVersion: segue/v1\nkind: {kind}\nmetadata: {{name: a, owner: b}}\n{keys}");
         let path = if kind == "Gateway" { "policies/a.yaml" } else { "routes/a/a.yaml" };
         let (_, findings) = parse_all(&[(path, &text)]);
-        crate::diagnostic::render::text(&findings, &|_| Some(&text));
+        prop_assert!(crate::diagnostic::render::text(&findings, &|_| Some(&text)).len() >= findings.items().len());
     }
 }

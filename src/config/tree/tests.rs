@@ -63,7 +63,7 @@ fn a_missing_folder_is_a_finding() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("policies")).unwrap();
     let mut findings = Diagnostics::default();
-    Tree::read(dir.path(), &mut findings);
+    let _ = Tree::read(dir.path(), &mut findings);
     let [finding] = findings.items() else { panic!("{findings:?}") };
     assert_eq!((finding.code, &*finding.place.file), (Code::Unreadable, "routes"));
 }
