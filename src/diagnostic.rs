@@ -110,7 +110,7 @@ impl Diagnostics {
     }
 
     /// Moves up to `most` findings of each severity over from another collection.
-    pub fn extend(&mut self, other: Self, most: usize) {
+    pub fn extend_up_to(&mut self, most: usize, other: Self) {
         let (mut errors, mut warnings) = (0, 0);
         for diagnostic in other.items {
             let count = match diagnostic.severity {
@@ -122,6 +122,11 @@ impl Diagnostics {
                 self.push(diagnostic);
             }
         }
+    }
+
+    /// Adds the findings of another part.
+    pub fn extend(&mut self, more: Self) {
+        more.items.into_iter().for_each(|finding| self.push(finding));
     }
 
     /// Whether one of them stops the tree.

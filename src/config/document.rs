@@ -98,17 +98,18 @@ impl Reading {
         // one before it is broken, the file is taken for a template, so that its errors are seen.
         let mut other = None;
         let mut first = true;
-        let whole = yaml::read(&file.path, &file.text, budget, &mut own, &mut |node, after_failure, found| {
-            if std::mem::take(&mut first) && !after_failure && !is_template(&node) {
-                other = Some(node.get("apiVersion").unwrap_or(&node).place.clone());
-            }
-            if other.is_none() {
-                let unit = unit.clone();
-                let mut decoder =
-                    Decoder { findings: found, tree, file: &file.path, unit, named: &mut self.named };
-                document(&mut decoder, &node, &mut self.templates, &mut self.names);
-            }
-        });
+        let whole =
+            yaml::read(&file.path, &file.text, budget, &mut own, &mut |node, after_failure, found| {
+                if std::mem::take(&mut first) && !after_failure && !is_template(&node) {
+                    other = Some(node.get("apiVersion").unwrap_or(&node).place.clone());
+                }
+                if other.is_none() {
+                    let unit = unit.clone();
+                    let mut decoder =
+                        Decoder { findings: found, tree, file: &file.path, unit, named: &mut self.named };
+                    document(&mut decoder, &node, &mut self.templates, &mut self.names);
+                }
+            });
         if whole && first {
             other = Some(top(&file.path));
         }
@@ -122,12 +123,16 @@ impl Reading {
         }
         if file.unit.is_none() && file.path.starts_with("routes/") {
             own.push(
-                Diagnostic::new(Code::UnknownUnit, top(&file.path), "a template lies directly in `routes/`, in no unit")
-                    .help("move it into the folder of its unit: routes/UNIT/"),
+                Diagnostic::new(
+                    Code::UnknownUnit,
+                    top(&file.path),
+                    "a template lies directly in `routes/`, in no unit",
+                )
+                .help("move it into the folder of its unit: routes/UNIT/"),
             );
         }
         self.check_unit_name(file, &mut own);
-        findings.extend(own, PER_FILE);
+        findings.extend_up_to(PER_FILE, own);
     }
 
     /// A unit's name is part of references and labels, so it has the form of names. One finding per unit.
@@ -135,8 +140,12 @@ impl Reading {
         let Some(unit) = &file.unit else { return };
         if self.unit.as_ref() != Some(unit) && !is_name(unit) {
             findings.push(
-                Diagnostic::new(Code::InvalidName, top(&file.path), format!("the folder `{unit}` is no name of a unit"))
-                    .help(NAME_FORM),
+                Diagnostic::new(
+                    Code::InvalidName,
+                    top(&file.path),
+                    format!("the folder `{unit}` is no name of a unit"),
+                )
+                .help(NAME_FORM),
             );
         }
         self.unit = Some(unit.clone());
@@ -147,8 +156,12 @@ impl Reading {
         for (path, place) in self.idle.drain(..) {
             if !self.named.contains(&*path) && !is_test(&path) {
                 findings.push(
-                    Diagnostic::new(Code::UnnamedFile, place, "the file is no template and no template names it")
-                        .help(format!("a template's first document has `apiVersion: {API_VERSION}`")),
+                    Diagnostic::new(
+                        Code::UnnamedFile,
+                        place,
+                        "the file is no template and no template names it",
+                    )
+                    .help(format!("a template's first document has `apiVersion: {API_VERSION}`")),
                 );
             }
         }
@@ -165,9 +178,13 @@ impl Reading {
         if let Some((first, more)) = gateways.split_first() {
             for second in more {
                 findings.push(
-                    Diagnostic::new(Code::GatewayCount, second.metadata.place.clone(), "there is more than one Gateway")
-                        .help("keep exactly one")
-                        .related(first.metadata.place.clone(), "the first one"),
+                    Diagnostic::new(
+                        Code::GatewayCount,
+                        second.metadata.place.clone(),
+                        "there is more than one Gateway",
+                    )
+                    .help("keep exactly one")
+                    .related(first.metadata.place.clone(), "the first one"),
                 );
             }
         } else if !self.policies_unread {

@@ -10,7 +10,9 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde_yaml::granit_parser::{ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag, options};
+use serde_yaml::granit_parser::{
+    ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag, options,
+};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 
@@ -23,8 +25,8 @@ mod place;
 mod tests;
 
 pub use expression::QUOTE_IT;
-pub use node::{Node, Source, Spanned, Value};
 use node::Style;
+pub use node::{Node, Source, Spanned, Value};
 
 /// The largest file that is read.
 pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
@@ -300,10 +302,12 @@ impl Builder<'_, '_> {
         let value = match tag {
             None if style == Style::Plain => core::resolve(text),
             None => Value::Text(text.to_owned()),
-            Some(tag) => core::tagged(text, tag.core_suffix(), tag.parts() == ("", "!")).unwrap_or_else(|| {
-                self.unknown_tag(tag, span);
-                Value::Text(text.to_owned())
-            }),
+            Some(tag) => {
+                core::tagged(text, tag.core_suffix(), tag.parts() == ("", "!")).unwrap_or_else(|| {
+                    self.unknown_tag(tag, span);
+                    Value::Text(text.to_owned())
+                })
+            }
         };
         self.node(value, span, style)
     }
@@ -370,7 +374,9 @@ impl Builder<'_, '_> {
         let marker = *error.marker();
         let offset = marker.byte_offset().unwrap_or(self.text.len()).min(self.text.len());
         let message = match error.kind() {
-            ErrorKind::RecursionLimitExceeded => format!("lists and maps nest deeper than {MAX_DEPTH} levels"),
+            ErrorKind::RecursionLimitExceeded => {
+                format!("lists and maps nest deeper than {MAX_DEPTH} levels")
+            }
             _ => format!("this is not YAML: {}", error.info()),
         };
         let finding = Diagnostic::new(Code::Yaml, self.place(marker, 1), message);
