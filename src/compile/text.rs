@@ -89,12 +89,8 @@ impl<'t, 'f> Expressions<'t, 'f> {
         if !text.contains('$') {
             return Some(Text::Literal(text.to_owned()));
         }
-        let mut pieces = self.pieces(node, text)?;
+        let pieces = self.pieces(node, text)?;
         let expressions = pieces.iter().filter(|piece| matches!(piece, Piece::Expression { .. })).count();
-        if expressions == 1 {
-            // White space around a lone expression is layout, as in a block scalar's last newline.
-            pieces.retain(|piece| !matches!(piece, Piece::Literal(text) if text.trim().is_empty()));
-        }
         let mut parts = Vec::with_capacity(pieces.len());
         let mut whole = true;
         for piece in pieces {
