@@ -33,7 +33,7 @@ fn faults_of_expressions_stand_inside_their_scalar() {
     assert_eq!(body("'it''s ${ request.path.idd }'"), ["4:32 unknown_reference"]);
     assert_eq!(body("\"é\\t${ request.path.idd }\""), ["4:29 unknown_reference"]);
     assert_eq!(body("|\n    a\n    ${ steps.nope.body }"), ["6:14 unknown_step"]);
-    assert_eq!(body("${ 1 + }"), ["4:15 expression_syntax"]);
+    assert_eq!(body("${ 1 + }"), ["4:16 expression_syntax"]);
     assert_eq!(body("${ error.code }"), ["4:12 unknown_reference"]);
     assert_eq!(body("${ self.body }"), ["4:12 unknown_reference"]);
 }
@@ -190,6 +190,14 @@ fn conditions_and_statuses_have_their_form() {
     assert_eq!(steps("request.method"), ["1:32 wrong_type"]);
     assert_eq!(steps("'${ true } x'"), ["1:32 type_mismatch"]);
     assert_eq!(steps("true"), NONE);
+    assert_eq!(steps("'${ 1 + 1 }'"), ["1:33 type_mismatch"]);
+    let respond = |respond: &str| found(&format!("match: {{path: /}}\nsteps: {{}}\nrespond: {respond}"));
+    assert_eq!(respond("{status: '${ \"x\" }'}"), ["3:20 type_mismatch"]);
+    assert_eq!(
+        respond("{body: 'a ${ [1] } ${ 1 } ${ null }'}"),
+        ["3:20 type_mismatch", "3:36 type_mismatch"]
+    );
+    assert_eq!(respond("{body: {$each: '${ 1 }', $as: n, $yield: 1}}"), ["3:26 type_mismatch"]);
     assert_eq!(found("match: {path: /}\nsteps: {}\nrespond: {status: 99}"), ["3:19 invalid_value"]);
     assert_eq!(
         found("match: {path: /}\nsteps: {}\nrespond: {headers: {x-a: \"a\\nb\"}}"),
