@@ -122,26 +122,3 @@ impl fmt::Display for EvalError {
         }
     }
 }
-/// A piece
-#[derive(Debug)]
-pub enum Piece {
-    /// lit
-    Literal(String),
-    /// expr
-    Expression {
-        /// o
-        offset: usize,
-        /// s
-        source: String,
-    },
-}
-/// E
-#[derive(Debug)]
-pub struct SplitError {
-    /// o
-    pub offset: usize,
-}
-/// s
-pub fn split(_: &str) -> Result<Vec<Piece>, SplitError> {
-    todo!()
-}
