@@ -53,6 +53,7 @@ pub(super) async fn execute<C: Caller, T>(
     let result = steps(&env, composition, &mut lanes, |index, step| step::run(&env, index, step)).await.and_then(|()| finish(state));
     let result = result.map_err(|error| failure::explain(state, error));
     state.decide();
+    drop(unread);
     lanes.keep_unsafe();
     if lanes.is_empty() {
         return Some(result);
