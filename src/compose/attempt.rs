@@ -85,19 +85,20 @@ pub(super) async fn attempt<C: Caller>(
     let headers = Fields(head.headers);
     let content = match content {
         Ok(content) => content,
-        Err(error) => {
-            let head = Some(Box::new((head.status, headers)));
-            return Err(Failure { error: error.step(&step.name), head });
-        }
+        Err(error) => return Err(judged(step, error, head.status, headers, Content::default())),
     };
     let received = Received { status: head.status, headers, content, stream: None };
     match ensure(state, step, &received, item) {
         Ok(()) => Ok(Box::new(received)),
-        Err(error) => {
-            let head = Some(Box::new((received.status, received.headers)));
-            Err(Failure { error: error.step(&step.name), head })
-        }
+        Err(error) => Err(judged(step, error, received.status, received.headers, received.content)),
     }
+}
+
+/// A failure although an answer came whose status is ok.
+fn judged(step: &Step, error: Error, status: StatusCode, headers: Fields, content: Content) -> Failure {
+    let Content { bytes: body, content_type, .. } = content;
+    let error = error.step(&step.name).upstream(UpstreamAnswer { status, body, content_type });
+    Failure { error, head: Some(Box::new((status, headers))) }
 }
 
 /// The loop variable of an item.

@@ -153,7 +153,9 @@ impl<T: Send + 'static> Future for Guarded<T> {
 
 impl<T: Send + 'static> Drop for Guarded<T> {
     fn drop(&mut self) {
+        // An execution that panicked cannot go on.
         if let Some(future) = self.future.take()
+            && !std::thread::panicking()
             && self.outlives_client
             && self.state.has_sent_unsafe_call()
         {

@@ -55,6 +55,7 @@ pub(super) async fn execute<C: Caller, T>(
         .and_then(|()| finish(state));
     let result = result.map_err(|error| failure::explain(state, error));
     state.decide();
+    drop(unread);
     lanes.keep_unsafe();
     if lanes.is_empty() {
         return Some(result);

@@ -59,9 +59,10 @@ pub(super) fn body<'a>(
     }
     // One scalar may be bytes, which no JSON can hold.
     if let Shape::Text(text) = shape {
-        let value = text.eval(frame)?;
+        let Some(value) = text.eval(frame)?.present() else {
+            return Ok(None);
+        };
         return match (&value, media) {
-            (value, _) if value.is_omitted() => Ok(None),
             (Value::Bytes(bytes), _) => Ok(Some(Encoded::new(bytes.to_vec(), None))),
             (value, Media::Form) => {
                 let mut out = Vec::new();

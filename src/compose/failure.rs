@@ -114,14 +114,8 @@ pub(super) fn status_of<'a>(
         StatusTemplate::Fixed(status) => return Ok(*status),
         StatusTemplate::Expression(program) => program,
     };
-    let value = program.eval(frame)?;
-    let number = match &value {
-        Value::Int(number) => u16::try_from(*number).ok(),
-        Value::Uint(number) => u16::try_from(*number).ok(),
-        Value::Json(_) | Value::Double(_) => render::text(&value, frame.meter)?.parse().ok(),
-        _ => None,
-    };
-    let status = number.filter(|number| (200..=599).contains(number));
+    let number = program.eval(frame)?.present().and_then(|value| value.as_i64());
+    let status = number.and_then(|number| u16::try_from(number).ok()).filter(|status| (200..=599).contains(status));
     status.and_then(|status| StatusCode::from_u16(status).ok()).ok_or(REFUSED)
 }
 

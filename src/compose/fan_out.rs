@@ -119,24 +119,15 @@ async fn item<C: Caller>(
 fn elements(state: &State, each: &ForEach) -> Result<(Arc<Document>, usize), Error> {
     const NO_LIST: EvalError = EvalError::Failed(Cow::Borrowed("`forEach.in` must give a list"));
     let value = each.list.eval(&state.frame(&[])).map_err(failure::fault)?;
-    let value = match &value {
-        Value::Optional(Some(value)) => value,
-        value => value,
-    };
-    let count = match value.elements() {
-        Some(elements) => elements.len(),
-        None if value.is_omitted() => 0,
-        None => return Err(failure::fault(NO_LIST)),
-    };
+    // None is a list without elements, as everywhere else it is nothing.
+    let value = value.present().unwrap_or_else(|| Value::List([].into()));
+    let count = value.elements().ok_or(NO_LIST).map_err(failure::fault)?.len();
     if count > each.max {
         let words = format!("there are {count} items, at most {} are taken", each.max);
         return Err(Error::new(Kind::TooManyItems).detail(words));
     }
     let mut json = Vec::new();
-    match value {
-        value if value.is_omitted() => json.extend_from_slice(b"[]"),
-        value => value.write_json(&mut json, &state.meter).map_err(failure::fault)?,
-    }
+    value.write_json(&mut json, &state.meter).map_err(failure::fault)?;
     let list = Document::parse(Bytes::from(json)).map_err(|error| {
         Error::new(Kind::ExpressionError).detail("the list of `forEach` cannot be kept").cause(error.reason)
     })?;

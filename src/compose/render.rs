@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
-    expr::{EvalError, Frame, Meter, Part, Program, Text, Value},
+    expr::{EvalError, Frame, Meter, Program, Value},
     plan::{Headers, PathPart, Query, Values},
 };
 
@@ -34,13 +34,15 @@ impl From<EvalError> for Refusal<'_> {
 /// A scalar as text, as concatenation writes it.
 pub(super) fn text<'v>(value: &'v Value<'_>, meter: &Meter) -> Result<Cow<'v, str>, EvalError> {
     match value {
-        Value::Str(text) => Ok(Cow::Borrowed(text)),
         Value::Optional(Some(value)) => text(value, meter),
-        value => {
-            let mut out = String::new();
-            value.write_text(&mut out, meter)?;
-            Ok(Cow::Owned(out))
-        }
+        value => match value.as_str() {
+            Some(text) => Ok(text),
+            None => {
+                let mut out = String::new();
+                value.write_text(&mut out, meter)?;
+                Ok(Cow::Owned(out))
+            }
+        },
     }
 }
 
@@ -199,7 +201,7 @@ pub(super) fn header<'a>(
 ) -> Result<(), Refusal<'a>> {
     for text in values {
         scalars(&text.eval(frame)?, frame.meter, &mut |value| {
-            append(name, value, out).map_err(|what| Refusal::Value(what, programs(text)))
+            append(name, value, out).map_err(|what| Refusal::Value(what, text.programs().collect()))
         })?;
     }
     Ok(())
@@ -220,20 +222,6 @@ fn map<'a>(program: &'a Program, frame: &Frame<'a, '_>) -> Result<Vec<(Cow<'a, s
         return Ok(Vec::new());
     }
     value.members().ok_or(EvalError::Failed(Cow::Borrowed("this expression must give a map")))
-}
-
-fn programs(text: &Text) -> Vec<&Program> {
-    match text {
-        Text::Literal(_) => Vec::new(),
-        Text::One(program) => vec![program],
-        Text::Parts(parts) => parts
-            .iter()
-            .filter_map(|part| match part {
-                Part::Program(program) => Some(program),
-                Part::Literal(_) => None,
-            })
-            .collect(),
-    }
 }
 
 /// Fields that frame or route a message: a name that comes from data may not be one of them.

@@ -145,7 +145,6 @@ impl Reply {
 /// A call as a service saw it.
 #[derive(Debug)]
 pub(super) struct Seen {
-    service: String,
     line: String,
     headers: HeaderMap,
     body: Bytes,
@@ -188,7 +187,6 @@ impl Caller for Services {
         let Reply { after, outcome } = (self.script)(&service, &format!("{} {}", head.method, head.uri));
         let body = body.collect(u64::MAX).await.unwrap_or_default();
         self.seen.lock().unwrap().push(Seen {
-            service,
             line: format!("{} {}", head.method, head.uri),
             headers: head.headers,
             body,

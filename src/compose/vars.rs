@@ -28,7 +28,7 @@ impl Var {
     pub(super) fn eval<'a>(shape: &'a Shape, frame: &Frame<'a, '_>) -> Result<Self, EvalError> {
         let mut out = Vec::new();
         let written = match shape {
-            Shape::Text(text) => match text.eval(frame)? {
+            Shape::Text(text) => match text.eval(frame)?.present().unwrap_or(Value::Omit) {
                 Value::Bool(value) => return Ok(Self::Bool(value)),
                 Value::Int(value) => return Ok(Self::Int(value)),
                 Value::Uint(value) => return Ok(Self::Uint(value)),
@@ -37,7 +37,7 @@ impl Var {
                 Value::Bytes(value) => return Ok(Self::Bytes(Bytes::from(value.into_owned()))),
                 Value::Timestamp(seconds, nanos) => return Ok(Self::Timestamp(seconds, nanos)),
                 Value::Duration(seconds, nanos) => return Ok(Self::Duration(seconds, nanos)),
-                value if value.is_omitted() => false,
+                Value::Omit => false,
                 value => {
                     value.write_json(&mut out, frame.meter)?;
                     true

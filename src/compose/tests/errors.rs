@@ -82,6 +82,19 @@ respond: {body: "${ steps.s.body }"}
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rule_reads_the_answer_that_ensure_refused() {
+    let route = r#"
+steps:
+  s: {http: {service: a, path: /s}, ensure: [{that: "${ self.body.ok }"}]}
+respond: {body: "${ steps.s.body }"}
+errors: [{when: "${ error.code == 'ensure_failed' }", problem: {status: 422, detail: "${ error.upstream.body.why }"}}]
+"#;
+    let bench = Bench::new(route, |_, _| json(r#"{"ok": false, "why": "late"}"#));
+    let error = bench.get("/r/1").await.unwrap_err();
+    assert_eq!((error.response_status().as_u16(), error.public_detail()), (422, Some("late")));
+}
+
+#[tokio::test(start_paused = true)]
 async fn require_refuses_before_any_step() {
     let route = r#"
 require:
