@@ -2,18 +2,32 @@
 //!
 //! Nothing is copied when a document is read: a node knows where it starts and ends, so whatever no
 //! expression touches is written out byte for byte, numbers included. Duplicate keys, invalid UTF-8
-//! and deep nesting are refused when the document is parsed, not when it is read.
+//! and deep nesting are refused when the document is parsed, not when it is read. There is no way to
+//! change a document, and no conversion to a tree of owned values.
+
+mod iter;
+mod number;
+mod parse;
+mod string;
+mod tape;
+
+#[cfg(test)]
+mod tests;
 
 use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
 
-/// The deepest nesting a document may have.
-pub const MAX_DEPTH: usize = 128;
+pub use iter::{Items, Members};
+pub use number::Number;
+pub use parse::{MAX_BYTES, MAX_DEPTH};
+pub use string::write_string;
+use tape::{Tag, Tape};
 
 /// A parsed document: the received bytes and an index over them.
 pub struct Document {
     bytes: Bytes,
+    tape: Tape,
 }
 
 /// A value inside a [`Document`], as cheap to copy as a reference.
@@ -49,17 +63,25 @@ pub struct JsonError {
     pub reason: &'static str,
 }
 
+impl fmt::Display for JsonError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} at byte {}", self.reason, self.offset)
+    }
+}
+
+// === impl Document ===
+
 impl Document {
     /// Reads a whole document (RFC 8259). Empty input is an error; callers treat it as null first.
     pub fn parse(bytes: Bytes) -> Result<Self, JsonError> {
-        let _ = bytes;
-        todo!()
+        let tape = parse::parse(&bytes)?;
+        Ok(Self { bytes, tape })
     }
 
     /// The outermost value.
     #[must_use]
     pub fn root(&self) -> Ref<'_> {
-        todo!()
+        Ref { document: self, node: 0 }
     }
 
     /// The bytes it was read from.
@@ -69,58 +91,143 @@ impl Document {
     }
 }
 
-impl<'a> Ref<'a> {
-    /// What it is.
-    #[must_use]
-    pub fn kind(self) -> Kind {
-        let _ = (self.document, self.node);
-        todo!()
-    }
-    /// The bytes of this value exactly as received.
-    #[must_use]
-    pub fn raw(self) -> &'a [u8] {
-        todo!()
-    }
-    /// The member of a map.
-    #[must_use]
-    pub fn get(self, key: &str) -> Option<Ref<'a>> {
-        let _ = key;
-        todo!()
-    }
-    /// The element of a list.
-    #[must_use]
-    pub fn at(self, index: usize) -> Option<Ref<'a>> {
-        let _ = index;
-        todo!()
-    }
-    /// Elements of a list or members of a map; 0 for anything else.
-    #[must_use]
-    pub fn len(self) -> usize {
-        todo!()
-    }
-    /// The string, unescaped; borrowed when it has no escapes.
-    #[must_use]
-    pub fn as_str(self) -> Option<Cow<'a, str>> {
-        todo!()
-    }
-    /// The elements of a list; nothing for anything else.
-    pub fn items(self) -> impl Iterator<Item = Ref<'a>> {
-        std::iter::empty()
-    }
-    /// The members of a map in their order; nothing for anything else.
-    pub fn members(self) -> impl Iterator<Item = (Cow<'a, str>, Ref<'a>)> {
-        std::iter::empty()
-    }
-}
-
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document").field("bytes", &self.bytes.len()).finish()
     }
 }
 
-/// Writes a JSON string, quotes included.
-pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    let _ = (text, out);
-    todo!()
+// === impl Ref ===
+
+impl<'a> Ref<'a> {
+    /// What it is.
+    #[must_use]
+    pub fn kind(self) -> Kind {
+        match self.tag() {
+            Tag::Null => Kind::Null,
+            Tag::True | Tag::False => Kind::Bool,
+            Tag::Integer | Tag::Fraction => Kind::Number,
+            Tag::Plain | Tag::Escaped => Kind::String,
+            Tag::List => Kind::List,
+            Tag::Map => Kind::Map,
+        }
+    }
+
+    /// The bytes of this value exactly as received.
+    #[must_use]
+    pub fn raw(self) -> &'a [u8] {
+        let (start, end) = self.document.tape.span(self.node);
+        self.document.bytes.get(start..end).unwrap_or_default()
+    }
+
+    /// The member of a map.
+    #[must_use]
+    pub fn get(self, key: &str) -> Option<Self> {
+        if self.tag() != Tag::Map {
+            return None;
+        }
+        let (document, tape) = (self.document, &self.document.tape);
+        let bytes: &[u8] = &document.bytes;
+        let end = tape.next(self.node);
+        let mut node = self.node + 2;
+        while node < end {
+            let (start, close) = tape.span(node);
+            let equal = if tape.tag(node) == Tag::Plain {
+                close - start == key.len() + 2 && bytes.get(start + 1..close - 1) == Some(key.as_bytes())
+            } else {
+                Ref { document, node }.as_str().as_deref() == Some(key)
+            };
+            if equal {
+                return Some(Ref { document, node: node + 1 });
+            }
+            node = tape.next(node + 1);
+        }
+        None
+    }
+
+    /// The element of a list.
+    #[must_use]
+    pub fn at(self, index: usize) -> Option<Self> {
+        if index >= self.len() { None } else { self.items().nth(index) }
+    }
+
+    /// Elements of a list or members of a map; 0 for anything else.
+    #[must_use]
+    pub fn len(self) -> usize {
+        if matches!(self.tag(), Tag::List | Tag::Map) { self.document.tape.count(self.node) } else { 0 }
+    }
+
+    /// Whether [`Ref::len`] is 0.
+    #[must_use]
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+
+    /// Whether it is `null`.
+    #[must_use]
+    pub fn is_null(self) -> bool {
+        self.tag() == Tag::Null
+    }
+
+    /// The boolean.
+    #[must_use]
+    pub fn as_bool(self) -> Option<bool> {
+        match self.tag() {
+            Tag::True => Some(true),
+            Tag::False => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The number.
+    #[must_use]
+    pub fn as_number(self) -> Option<Number<'a>> {
+        match self.tag() {
+            Tag::Integer => number::integer(self.raw()),
+            Tag::Fraction => number::fraction(self.raw()),
+            _ => None,
+        }
+    }
+
+    /// The string, unescaped; borrowed when it has no escapes.
+    #[must_use]
+    pub fn as_str(self) -> Option<Cow<'a, str>> {
+        let tag = self.tag();
+        if !matches!(tag, Tag::Plain | Tag::Escaped) {
+            return None;
+        }
+        let text = std::str::from_utf8(self.inner()).ok()?;
+        Some(if tag == Tag::Plain { Cow::Borrowed(text) } else { Cow::Owned(string::unescape(text)) })
+    }
+
+    /// The bytes between the quotes of a string that has no escapes: what most comparisons need.
+    #[must_use]
+    pub fn plain_str(self) -> Option<&'a [u8]> {
+        (self.tag() == Tag::Plain).then(|| self.inner())
+    }
+
+    /// The elements of a list; nothing for anything else.
+    pub fn items(self) -> Items<'a> {
+        Items::new(self)
+    }
+
+    /// The members of a map in their order; nothing for anything else.
+    pub fn members(self) -> Members<'a> {
+        Members::new(self)
+    }
+
+    fn inner(self) -> &'a [u8] {
+        let raw = self.raw();
+        raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()
+    }
+
+    fn tag(self) -> Tag {
+        self.document.tape.tag(self.node)
+    }
+}
+
+impl fmt::Debug for Ref<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ref").field("kind", &self.kind()).field("bytes", &self.raw().len()).finish()
+    }
 }

@@ -1,0 +1,118 @@
+//! Operators between two values.
+
+use std::{borrow::Cow, rc::Rc};
+
+use super::{Evaluated, Machine, Value, failed};
+use crate::{
+    expr::{
+        EvalError,
+        arithmetic::{self, Num},
+        ast::Operator,
+        op::OpId,
+    },
+    json::Kind,
+};
+
+impl<'a> Machine<'a, '_> {
+    pub(super) fn binary(&mut self, operator: Operator, left: OpId, right: OpId) -> Evaluated<'a> {
+        let (a, b) = (self.eval(left)?, self.eval(right)?);
+        match operator {
+            Operator::Equal => self.equal(&a, &b).map(Value::Bool),
+            Operator::NotEqual => self.equal(&a, &b).map(|equal| Value::Bool(!equal)),
+            Operator::Less | Operator::LessEqual | Operator::Greater | Operator::GreaterEqual => {
+                self.ordered(operator, &a, &b).map(Value::Bool)
+            }
+            Operator::In => self.within(&a, &b).map(Value::Bool),
+            _ => match (Num::of(&a), Num::of(&b)) {
+                (Some(a), Some(b)) => arithmetic::compute(operator, a, b),
+                _ if operator == Operator::Add => self.join(a, b),
+                _ => Err(refuse(operator, &a, &b)),
+            },
+        }
+    }
+
+    pub(super) fn negate(&mut self, id: OpId) -> Evaluated<'a> {
+        let value = self.eval(id)?;
+        match Num::of(&value) {
+            Some(number) => arithmetic::negate(number),
+            None => Err(failed(format!("`-` needs a number, not {}", value.type_name()))),
+        }
+    }
+
+    /// `+` of strings, bytes and lists.
+    fn join(&mut self, a: Value<'a>, b: Value<'a>) -> Evaluated<'a> {
+        if a.is_list() && b.is_list() {
+            let (Some(mut list), Some(more)) = (a.elements(), b.elements()) else {
+                return Err(refuse(Operator::Add, &a, &b));
+            };
+            self.grow(list.len() + more.len())?;
+            list.extend(more);
+            return Ok(Value::List(Rc::from(list)));
+        }
+        if let (Value::Bytes(a), Value::Bytes(b)) = (&a, &b) {
+            self.produce(a.len() + b.len())?;
+            return Ok(Value::Bytes(Cow::Owned([a.as_ref(), b.as_ref()].concat())));
+        }
+        let joined = match (a.as_str(), b.as_str()) {
+            (Some(x), Some(y)) => {
+                self.produce(x.len() + y.len())?;
+                let mut text = String::with_capacity(x.len() + y.len());
+                text.push_str(&x);
+                text.push_str(&y);
+                text
+            }
+            _ => return Err(refuse(Operator::Add, &a, &b)),
+        };
+        Ok(Value::Str(Cow::Owned(joined)))
+    }
+
+    /// `a in b`
+    fn within(&mut self, needle: &Value<'a>, list: &Value<'a>) -> Result<bool, EvalError> {
+        match list {
+            Value::List(list) => {
+                for element in list.iter() {
+                    self.step()?;
+                    if self.equal(needle, element)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            Value::Json(json) => match json.kind() {
+                Kind::List => {
+                    for element in json.items() {
+                        self.step()?;
+                        if self.equal(needle, &Value::Json(element))? {
+                            return Ok(true);
+                        }
+                    }
+                    Ok(false)
+                }
+                Kind::Map => {
+                    self.work(json.len() * 16)?;
+                    Ok(needle.as_str().is_some_and(|key| json.get(&key).is_some()))
+                }
+                _ => Err(refuse(Operator::In, needle, list)),
+            },
+            Value::Object(object) => match needle.as_str() {
+                Some(key) => Ok(object.get(&key)?.is_some()),
+                None => Ok(false),
+            },
+            Value::Map(map) => {
+                for (key, _) in map.iter() {
+                    self.step()?;
+                    if self.equal(needle, key)? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+            _ => Err(refuse(Operator::In, needle, list)),
+        }
+    }
+}
+
+#[cold]
+fn refuse(operator: Operator, a: &Value<'_>, b: &Value<'_>) -> EvalError {
+    failed(format!("`{}` cannot take {} and {}", operator.symbol(), a.type_name(), b.type_name()))
+}

@@ -1,0 +1,99 @@
+//! What an expression is lowered to: operations in one array that refer to each other by index.
+
+use super::{ast::Operator, function::Run, slot::Slot};
+
+/// The index of an operation.
+pub(super) type OpId = u32;
+
+/// An operation.
+pub(super) enum Op {
+    Null,
+    Bool(bool),
+    Int(i64),
+    Uint(u64),
+    Double(f64),
+    Str(Box<str>),
+    Bytes(Box<[u8]>),
+    /// Data and the path below it.
+    Chain(Chain),
+    /// Whether the end of a path is there.
+    Has(Chain),
+    /// `request.path` as a map.
+    Captures(Box<[(Box<str>, Slot)]>),
+    /// `headerValues(name)` and `queryValues(name)` on the map behind a slot.
+    Values(Chain, OpId),
+    Not(OpId),
+    Negate(OpId),
+    Binary(Operator, OpId, OpId),
+    And(Box<[OpId]>),
+    Or(Box<[OpId]>),
+    If(OpId, OpId, OpId),
+    List(Box<[(bool, OpId)]>),
+    Map(MapLiteral),
+    Call(Run, Box<[OpId]>),
+    /// The value of an optional, or what stands in for it.
+    OrValue(OpId, OpId),
+    /// An optional, or another one.
+    OrOptional(OpId, OpId),
+    Loop(Box<Loop>),
+}
+
+/// A map literal.
+pub(super) struct MapLiteral {
+    /// Whether the entry is written `?k: v`, its key and its value.
+    pub(super) entries: Box<[(bool, OpId, OpId)]>,
+    /// Every key is a literal string and none stands twice, so nothing is left to check.
+    pub(super) distinct: bool,
+}
+
+/// A macro over the elements of a list or the keys of a map. Its variable is the innermost local.
+pub(super) struct Loop {
+    pub(super) kind: LoopKind,
+    /// Where its variable is kept: how many macros are around it.
+    pub(super) slot: u16,
+    pub(super) range: OpId,
+    /// The condition of a `map` with three arguments.
+    pub(super) condition: Option<OpId>,
+    pub(super) body: OpId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum LoopKind {
+    All,
+    Exists,
+    ExistsOne,
+    Filter,
+    Map,
+}
+
+/// A base and the links selected from it one after the other.
+pub(super) struct Chain {
+    pub(super) base: Base,
+    pub(super) links: Box<[Link]>,
+    /// Already optional before the first link, as in `steps.a.?body`.
+    pub(super) optional: bool,
+    /// A missing base is no error, as something in the chain is optional.
+    pub(super) tolerant: bool,
+    /// Where the source of the base begins and ends, for messages.
+    pub(super) start: u32,
+    pub(super) end: u32,
+}
+
+pub(super) enum Base {
+    Slot(Slot),
+    Local(u16),
+    Op(OpId),
+}
+
+/// One selection.
+pub(super) struct Link {
+    pub(super) key: Key,
+    pub(super) optional: bool,
+    /// Where its source ends, for messages.
+    pub(super) end: u32,
+}
+
+pub(super) enum Key {
+    Name(Box<str>),
+    Computed(OpId),
+}
