@@ -27,7 +27,9 @@ pub(super) fn load(root: &Path) -> Loaded {
     let mut findings = Diagnostics::default();
     let tree = Tree::read(root, &mut findings);
     let (plan, compiled) = compile(&tree);
-    findings.extend(compiled);
+    for finding in compiled.items() {
+        findings.push(finding.clone());
+    }
     findings.finish();
     // A file that cannot be read is not part of what was compiled, so the plan would lack it.
     let plan = plan.filter(|_| !findings.has_errors());

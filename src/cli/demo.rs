@@ -61,7 +61,7 @@ pub(super) fn run(
 
     let mocks = Mocks::start()?;
     let sources = Arc::new(Addresses::new(root, &mocks, options));
-    let running = start(Options { root: root.to_owned(), sources, signals: true });
+    let running = start(Options { root: root.to_owned(), sources, signals: !options.once });
     let Some(running) = serve::started(running, format, out, err)? else {
         return Ok(Outcome::Findings);
     };

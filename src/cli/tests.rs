@@ -110,3 +110,27 @@ fn schema_prints_a_json_document() {
     assert_eq!(outcome, Outcome::Fine);
     assert!(serde_json::from_str::<serde_json::Value>(&out).unwrap().is_object());
 }
+
+#[test]
+fn every_command_that_the_documentation_shows_is_one() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<_> =
+        std::fs::read_dir(root.join("src/docs")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    pages.push(root.join("README.md"));
+    let mut shown = 0;
+    for page in pages {
+        let text = std::fs::read_to_string(&page).unwrap();
+        let mut in_shell = false;
+        for line in text.lines() {
+            if line.starts_with("```") {
+                in_shell = line == "```sh";
+            } else if in_shell && line.starts_with("segue ") {
+                let words = line.split('#').next().unwrap_or_default().split_whitespace();
+                let parsed = Arguments::try_parse_from(words);
+                assert!(parsed.is_ok(), "{}: `{line}` is no command", page.display());
+                shown += 1;
+            }
+        }
+    }
+    assert!(shown > 5, "the documentation shows {shown} commands");
+}

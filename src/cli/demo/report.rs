@@ -74,19 +74,24 @@ pub(super) fn invitation(
     admin: Option<SocketAddr>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
+    writeln!(out, "\nTry:")?;
+    for (target, what) in [
+        (SEARCH, "compose: 13 calls in 2 waves"),
+        ("/v1/stations", "static: no call"),
+        ("/v1/stations/avonford/departures", "proxy: one call, streamed"),
+        ("/v1/trains/ER133/meals", "compose, with `when`"),
+        ("/v1/trains/ER999/meals", "no such train: a problem document"),
+    ] {
+        writeln!(out, "  curl -i 'http://{address}{target}'  # {what}")?;
+    }
+    let hold = r#"{"train":"ER133","date":"2026-12-01","passengers":2}"#;
     writeln!(
         out,
-        "\nTry:
-  curl -i 'http://{address}{SEARCH}'                 compose: 13 calls, two waves
-  curl -i 'http://{address}/v1/stations'             static: no call
-  curl -i 'http://{address}/v1/stations/avonford/departures'   proxy: one call, streamed
-  curl -i 'http://{address}/v1/trains/ER133/meals'   compose with `when`
-  curl -i 'http://{address}/v1/trains/ER999/meals'   a problem document
-  curl -i 'http://{address}/v1/holds' -H 'content-type: application/json' -d '{{\"train\":\"ER133\",\"date\":\"2026-12-01\",\"passengers\":2}}'"
+        "  curl -i 'http://{address}/v1/holds' -H 'content-type: application/json' -d '{hold}'  # an unsafe call"
     )?;
     if let Some(admin) = admin {
-        writeln!(out, "  curl -s 'http://{admin}/status'                    what is served")?;
-        writeln!(out, "  curl -s 'http://{admin}/metrics'                   counted so far")?;
+        writeln!(out, "  curl -s 'http://{admin}/status'  # what is served")?;
+        writeln!(out, "  curl -s 'http://{admin}/metrics'  # what was counted so far")?;
     }
     writeln!(out, "\nCtrl-C ends it.")
 }
@@ -139,7 +144,7 @@ fn print_savings(search: &Search, waves: u16, out: &mut dyn Write) -> io::Result
     let (took, alone) = (search.took.as_secs_f64() * 1e3, alone.as_secs_f64() * 1e3);
     writeln!(
         out,
-        "\nOne request instead of {calls}: {calls} calls in {waves} waves took {took:.0} ms; one after the other they take {alone:.0} ms, {:.1} times as long.",
+        "\n{calls} calls in {waves} waves took {took:.0} ms. One after the other they take {alone:.0} ms: {:.1} times as long.",
         alone / took.max(1.0)
     )
 }
