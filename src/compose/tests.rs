@@ -27,10 +27,11 @@ use crate::{
     compile::compile,
     config::Tree,
     error::Error,
+    headers::Peer,
     id::RouteId,
     plan::Plan,
     problem::Kind,
-    telemetry::{Exchange, Record},
+    telemetry::{Exchange, Trace},
     upstream::{Caller, Network, Outgoing, Upstream, secret::Process},
 };
 
@@ -218,14 +219,11 @@ impl Bench {
             log: Mutex::default(),
             seen: Mutex::default(),
         };
-        let exchange = Exchange {
-            id: "req-1".into(),
-            trace_id: 0xabc,
-            started: Instant::now().into_std(),
-            peer: SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 1234)),
-            scheme: "https",
-            record: Mutex::new(Record::default()),
-        };
+        let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 1234));
+        let trace = Trace { id: 0xabc, parent: None, sampled: false, state: None };
+        let mut exchange =
+            Exchange::new("req-1".into(), trace, Arc::new(Peer::new(peer)), peer.ip(), "https");
+        exchange.started = Instant::now().into_std();
         Self {
             plan: plan(route),
             services: Arc::new(services),
@@ -329,5 +327,5 @@ pub(super) fn post(content_type: &str, body: &str) -> Request<Body> {
 fn upstream(service: &crate::plan::Service) -> Arc<Upstream> {
     static NETWORK: OnceLock<Arc<Network>> = OnceLock::new();
     let network = NETWORK.get_or_init(|| Arc::new(Network::system()));
-    Arc::new(Upstream::build(service, network, &Process::new(".")).expect("the service can be built"))
+    Arc::new(Upstream::build(service, &Process::new("."), network).expect("the service can be built"))
 }

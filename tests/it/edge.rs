@@ -1,0 +1,98 @@
+//! What the gateway answers by itself, and what it does with bytes that are no request.
+
+use http::Request;
+use http_body_util::Full;
+
+use crate::support::{
+    client::{get, raw, send, send_http2},
+    gateway::{Gateway, route, service},
+    origin::Origin,
+};
+
+async fn gateway() -> (Gateway, Origin) {
+    let origin = Origin::json("{}").await;
+    let gateway = Gateway::start(&[
+        service("back", origin.address, ""),
+        route("pass", "match: {path: '/p/{rest...}'}\nproxy: {service: back}"),
+        route("get", "match: {methods: [GET], path: '/only/{id}'}\nstatic: {status: 200, headers: {x-a: b}, body: {fixed: true}}"),
+        route("literal", "match: {path: /only/me}\nstatic: {body: literal}"),
+        route("host", "match: {hosts: ['*.example.com'], path: /only/me}\nstatic: {body: host}"),
+        route("beta", "match: {path: /only/me, query: {beta: 'true'}}\nstatic: {body: beta}"),
+    ]);
+    (gateway, origin)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn matching_prefers_the_more_specific() {
+    let (gateway, _origin) = gateway().await;
+    assert_eq!(get(gateway.address, "/only/me").await.text(), r#""literal""#);
+    assert_eq!(get(gateway.address, "/only/me?beta=true").await.text(), r#""beta""#);
+    assert_eq!(get(gateway.address, "/only/me?beta=false").await.text(), r#""literal""#);
+    let other = get(gateway.address, "/only/you").await;
+    assert_eq!(other.text(), r#"{"fixed":true}"#);
+    assert_eq!(other.header("x-a"), Some("b"));
+    let request = Request::get("/only/me").header("host", "API.example.com:80").body(Full::default()).unwrap();
+    assert_eq!(send(gateway.address, request).await.text(), r#""host""#);
+    assert_eq!(get(gateway.address, "/only/").await.status, 404);
+    assert_eq!(get(gateway.address, "/only/me/").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_known_path_with_another_method_says_which_are_allowed() {
+    let (gateway, _origin) = gateway().await;
+    let got = send(gateway.address, Request::delete("/only/x").body(Full::default()).unwrap()).await;
+    assert_eq!(got.status, 405);
+    assert_eq!(got.header("allow"), Some("GET, HEAD"));
+    assert_eq!(got.json()["code"], "method_not_allowed");
+    let got = get(gateway.address, "/nowhere").await;
+    assert_eq!((got.status.as_u16(), got.json()["code"].as_str()), (404, Some("not_found")));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn http2_is_served_on_the_same_port() {
+    let (gateway, origin) = gateway().await;
+    let request = Request::get("http://a.example.com/p/x?y=1").body(Full::default()).unwrap();
+    let got = send_http2(gateway.address, request).await;
+    assert_eq!((got.status.as_u16(), got.text()), (200, "{}"));
+    let seen = &origin.seen()[0];
+    assert_eq!(seen.target, "/p/x?y=1");
+    assert_eq!(seen.headers["x-forwarded-host"], "a.example.com");
+    assert_eq!(seen.headers["via"], "2 segue");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn requests_that_servers_read_differently_do_not_pass() {
+    let (gateway, origin) = gateway().await;
+    let host = "host: a\r\nconnection: close\r\n";
+    for head in [
+        format!("GET /p/a HTTP/1.1\r\nconnection: close\r\n\r\n"),
+        format!("GET /p/a HTTP/1.1\r\nhost: a\r\n{host}\r\n"),
+        format!("GET /p/a HTTP/1.1\r\nhost: a/b@c\r\nconnection: close\r\n\r\n"),
+        format!("GET http://b/p/a HTTP/1.1\r\n{host}\r\n"),
+        format!("POST /p/a HTTP/1.1\r\n{host}content-length: 3\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        format!("POST /p/a HTTP/1.1\r\n{host}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
+        format!("POST /p/a HTTP/1.1\r\n{host}transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        format!("POST /p/a HTTP/1.1\r\n{host}content-length: 1\r\ncontent-length: 2\r\n\r\nab"),
+        format!("GET /p/%2fa HTTP/1.1\r\n{host}\r\n"),
+        format!("GET /p/%00 HTTP/1.1\r\n{host}\r\n"),
+        format!("GET /p/a\\b HTTP/1.1\r\n{host}\r\n"),
+        format!("GET /p/%zz HTTP/1.1\r\n{host}\r\n"),
+        format!("GET /p/a HTTP/1.1\r\n{host}x: a\0b\r\n\r\n"),
+        format!("\0\0\0\0\r\n\r\n"),
+    ] {
+        let answer = raw(gateway.address, head.as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 400"), "{head:?} gave {answer:?}");
+    }
+    for (head, status) in [
+        (format!("TRACE /p/a HTTP/1.1\r\n{host}\r\n"), "405"),
+        (format!("CONNECT a:80 HTTP/1.1\r\n{host}\r\n"), "405"),
+        (format!("OPTIONS * HTTP/1.1\r\n{host}\r\n"), "204"),
+        (format!("GET /p/{} HTTP/1.1\r\n{host}\r\n", "a".repeat(9000)), "414"),
+        (format!("GET /p/a HTTP/1.1\r\n{host}{}\r\n", "x: y\r\n".repeat(120)), "431"),
+        (format!("GET /p/a HTTP/1.1\r\n{host}x: {}\r\n\r\n", "y".repeat(33_000)), "431"),
+    ] {
+        let answer = raw(gateway.address, head.as_bytes()).await;
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{:?} gave {answer:?}", &head[..20]);
+    }
+    assert_eq!(origin.calls(), Vec::<String>::new());
+}
