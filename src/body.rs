@@ -73,6 +73,17 @@ impl Body {
         Self { source: Source::Other(Box::pin(body)), watch: None }
     }
 
+    /// The same body once more, for a request that may have to be sent again; none of one that streams
+    /// or is watched.
+    #[must_use]
+    pub fn copy(&self) -> Option<Self> {
+        match (&self.source, &self.watch) {
+            (Source::Empty, None) => Some(Self::empty()),
+            (Source::Full(bytes), None) => Some(Self::full(bytes.clone())),
+            _ => None,
+        }
+    }
+
     /// Follows the body to its end. A body that is at its end already is ended at once.
     #[must_use]
     pub fn watched(mut self, watch: Box<dyn Watch>) -> Self {
@@ -162,10 +173,10 @@ impl HttpBody for Body {
                     }
                     // The last frame is known as such where the length is: end now, because the codec
                     // then drops the body without asking again.
-                    if frame.is_trailers() || this.is_end_stream_source() {
-                        if let Some(watch) = this.watch.take() {
-                            watch.end(Ok(()));
-                        }
+                    if (frame.is_trailers() || this.is_end_stream_source())
+                        && let Some(watch) = this.watch.take()
+                    {
+                        watch.end(Ok(()));
                     }
                 }
                 Some(Err(error)) => {

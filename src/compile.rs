@@ -1,11 +1,60 @@
 //! Templates → plan: names resolved, cycles refused, every finding at once. Pure: no I/O, no clock,
 //! no secret, so `check` runs anywhere and the server accepts exactly what `check` accepts.
+//!
+//! Each document is judged on its own, so a broken one never hides what is wrong with another, and a
+//! broken expression still says which steps it names, so that it does not cause findings elsewhere.
 
-use crate::{config::Tree, diagnostic::Diagnostics, plan::Plan};
+mod call;
+mod composition;
+mod conflict;
+mod fields;
+mod findings;
+mod gateway;
+mod graph;
+mod path;
+mod respond;
+mod route;
+mod service;
+mod shape;
+mod text;
+
+use crate::{
+    config::{Templates, Tree},
+    diagnostic::{Code, Diagnostics},
+    plan::Plan,
+};
+use findings::Findings;
 
 /// Compiles a tree. The plan is there only when no finding is an error.
 #[must_use]
 pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
-    let _ = tree;
-    todo!()
+    let mut diagnostics = Diagnostics::default();
+    let templates = Templates::parse(tree, &mut diagnostics);
+    let mut findings = Findings::new(diagnostics);
+    let gateway = gateway::compile(&templates.gateways, &mut findings);
+    let services = service::Services::index(&templates, &mut findings);
+    let matches = route::matches(&templates.routes, &mut findings);
+    conflict::check(&templates.routes, &matches, &mut findings);
+    let mut routes = Vec::with_capacity(templates.routes.len());
+    for (template, (matching, captures)) in templates.routes.iter().zip(matches) {
+        match route::compile(template, matching, captures, &services, &mut findings) {
+            Some(route) => routes.push(route),
+            None if findings.has_errors() => {}
+            None => {
+                debug_assert!(false, "what is left out has a finding");
+                let place = &template.metadata.name.place;
+                findings.error(Code::InvalidValue, place, "this Route cannot be compiled");
+            }
+        }
+    }
+    let diagnostics = findings.finish();
+    let plan = gateway.filter(|_| !diagnostics.has_errors()).map(|gateway| Plan {
+        gateway,
+        services: services.into_plan(),
+        routes: routes.into(),
+    });
+    (plan, diagnostics)
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,196 @@
-//! compose
+//! The executor: runs a composition for one request.
+//!
+//! A step starts when every step that it reads has settled; steps that do not read each other run at the
+//! same time, inside the request's task. The answer is decided by the first failure that nothing
+//! tolerates, by the deadline, or by `respond` when every step has settled.
+//!
+//! An execution is one future that owns everything it needs. Dropping it cancels every call, unless an
+//! unsafe one may be on the wire: then the future goes to its worker's [`Custody`] and runs to its end.
+//!
+//! Absent: no task per step, no name looked up, no lock held across an `await`, no response rendered for
+//! a failure (that is the respond layer's), no metric named.
+
+mod attempt;
+mod content;
+mod custody;
+mod drive;
+mod encode;
+mod failure;
+mod fan_out;
+mod fields;
+mod lanes;
+mod outgoing;
+mod output;
+mod own;
+mod receive;
+mod render;
+mod request;
+mod respond;
+mod state;
+mod step;
+mod vars;
+
+#[cfg(test)]
+mod tests;
+
+use std::{net::IpAddr, sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderName, Method, Response, Uri};
+use tokio::time::Instant;
+
+pub use custody::Custody;
+use custody::Guarded;
+use state::State;
+
+use crate::{
+    body::Body,
+    error::Error,
+    id::RouteId,
+    plan::{PathPart, Plan, Query, Values},
+    telemetry::Exchange,
+    upstream::{Caller, Upstream},
+};
+
+/// What an execution needs of its request and its gateway; owned, because it may outlive both.
+#[derive(Debug)]
+pub struct Call {
+    /// The plan that serves the request.
+    pub plan: Arc<Plan>,
+    /// The route that matched.
+    pub route: RouteId,
+    /// Services by their ids.
+    pub upstreams: Arc<[Arc<Upstream>]>,
+    /// The request's record.
+    pub exchange: Arc<Exchange>,
+    /// Whether the trace is sampled.
+    pub sampled: bool,
+    /// The request's head, as admission let it through.
+    pub head: http::request::Parts,
+    /// Captures of the route's path, percent-decoded, in their order.
+    pub captures: Box<[String]>,
+    /// The request's body.
+    pub body: Body,
+    /// Who asks: the peer, or what a trusted proxy said.
+    pub client_ip: IpAddr,
+    /// When the answer must be decided.
+    pub deadline: Instant,
+    /// The whole of the time up to then, of which tolerated steps have nine tenths.
+    pub timeout: Duration,
+}
+
+/// What runs executions on one worker.
+#[derive(Debug)]
+pub struct Runner<C> {
+    /// Sends calls.
+    pub caller: Arc<C>,
+    /// Keeps executions that may not be cut.
+    pub custody: Arc<Custody>,
+}
+
+impl<C> Clone for Runner<C> {
+    fn clone(&self) -> Self {
+        Self { caller: Arc::clone(&self.caller), custody: Arc::clone(&self.custody) }
+    }
+}
+
+/// The data of an execution and what sends its calls.
+struct Env<C> {
+    state: Arc<State>,
+    caller: Arc<C>,
+}
+
+/// Runs a composed route and gives its answer.
+pub async fn run<C: Caller + 'static>(runner: Runner<C>, call: Call) -> Result<Response<Body>, Error> {
+    let (state, body, _) = State::new(call);
+    execute(runner, Arc::new(state), Some(body), true, respond::answer).await
+}
+
+/// Runs the steps of a proxy route, if it has any. What they left is there for the proxied call.
+pub async fn prepare<C: Caller + 'static>(runner: Runner<C>, call: Call) -> Result<Prepared, Error> {
+    let (state, body, extensions) = State::new(call);
+    let state = execute(runner, Arc::new(state), None, false, |state| Ok(Arc::clone(state))).await?;
+    Ok(Prepared { state, body, extensions })
+}
+
+async fn execute<C: Caller + 'static, T: Send + 'static>(
+    runner: Runner<C>,
+    state: Arc<State>,
+    body: Option<Body>,
+    outlives_client: bool,
+    finish: fn(&Arc<State>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let Runner { caller, custody } = runner;
+    let is_safe = match state.composition() {
+        Some(composition) => composition.steps.iter().all(|step| step.call.safe),
+        None => true,
+    };
+    let env = Env { state: Arc::clone(&state), caller };
+    if is_safe {
+        // Nothing outlives its answer: no place apart is needed, and dropping the future cancels it.
+        return drive::execute(env, body, None, finish).await.unwrap_or_else(|| Err(no_answer()));
+    }
+    custody.admit()?;
+    let early = Arc::default();
+    let future = Box::pin(drive::execute(env, body, Some(Arc::clone(&early)), finish));
+    Guarded::new(future, early, state, custody, outlives_client).await
+}
+
+fn no_answer() -> Error {
+    Error::new(crate::problem::Kind::Internal).cause("an execution gave no answer")
+}
+
+/// A proxy route whose steps have settled.
+#[derive(Debug)]
+pub struct Prepared {
+    state: Arc<State>,
+    /// The request's body, untouched.
+    pub body: Body,
+    /// What came with the request, an upgrade for example.
+    pub extensions: http::Extensions,
+}
+
+impl Prepared {
+    /// The request's head.
+    #[must_use]
+    pub fn head(&self) -> (&Method, &Uri, &HeaderMap) {
+        let request = &self.state.request;
+        (&request.method, &request.query.0, &request.headers.0)
+    }
+
+    /// Renders the path of the proxied call.
+    pub fn path(&self, parts: &[PathPart]) -> Result<String, Error> {
+        let mut out = String::with_capacity(64);
+        let rendered = render::path(parts, &self.state.frame(&[]), &mut out);
+        rendered.map_err(|refusal| outgoing::judge(&self.state, None, refusal))?;
+        Ok(out)
+    }
+
+    /// Renders a query with its `?`; empty when there is no parameter.
+    pub fn query(&self, query: &Query) -> Result<String, Error> {
+        let mut out = String::new();
+        let rendered = render::query(query, &self.state.frame(&[]), &mut out);
+        rendered.map_err(|refusal| outgoing::judge(&self.state, None, refusal))?;
+        Ok(out)
+    }
+
+    /// Renders fields; one that evaluates to none is left out, a list repeats.
+    pub fn headers(&self, fields: &[(HeaderName, Values)]) -> Result<HeaderMap, Error> {
+        let mut out = HeaderMap::new();
+        for (name, values) in fields {
+            render::header(name, values, &self.state.frame(&[]), &mut out)
+                .map_err(|refusal| outgoing::judge(&self.state, None, refusal))?;
+        }
+        Ok(out)
+    }
+
+    /// Says on the proxied answer which steps failed and were tolerated.
+    pub fn mark_degraded(&self, headers: &mut HeaderMap) -> Result<(), Error> {
+        respond::mark_degraded(&self.state, headers)
+    }
+
+    /// Applies the route's `errors` to a failure of the proxied call.
+    #[must_use]
+    pub fn explain(&self, error: Error) -> Error {
+        failure::explain(&self.state, error)
+    }
+}

@@ -3,15 +3,26 @@
 //! [`Tree::read`] finds the files, [`Templates::parse`] turns their text into typed templates and
 //! reports every shape finding at once. Names are resolved by `compile`. Values that may hold
 //! expressions stay [`yaml::Node`]s, which know the place of every key and scalar.
+//!
+//! A document with a finding is still there, with a default where a value could not be read, so that
+//! `compile` finds what else is wrong with it and does not take its name for unknown. Where there is
+//! no default (a route's path, what a step calls) the text is empty, and a finding says so already.
 
 pub mod yaml;
+mod keys;
 mod decode;
+mod document;
+mod url;
+mod value;
 pub mod tree;
 pub mod gateway;
 pub mod service;
 pub mod route;
 pub mod step;
 pub mod schema;
+
+#[cfg(test)]
+mod tests;
 
 pub use tree::{SourceFile, Tree};
 pub use yaml::{Node, Spanned};
@@ -48,12 +59,14 @@ pub struct Templates {
     pub services: Vec<service::ServiceTemplate>,
     /// `kind: Route`
     pub routes: Vec<route::RouteTemplate>,
+    /// Units with a document that could not be read: a name that is missing in them may be in it.
+    pub unread: Vec<Arc<str>>,
 }
 
 impl Templates {
-    /// Decodes every document of the tree; what has a finding of its own is left out, the rest stays.
+    /// Decodes every document of the tree and reports every shape finding.
+    #[must_use]
     pub fn parse(tree: &Tree, findings: &mut Diagnostics) -> Self {
-        let _ = (tree, findings);
-        todo!()
+        document::parse(tree, findings)
     }
 }

@@ -1,26 +1,149 @@
 //! Calls to services: endpoints, connections, pools.
 //!
 //! [`Upstreams`] is one worker's: idle connections are its own, so that no call crosses a core. What
-//! bounds a service over all workers ([`Upstream`]: calls in flight, endpoint load) is atomics.
+//! bounds a service over all workers ([`Upstream`]: calls in flight, endpoint load) is atomics. A
+//! call's way: [`balance`] picks an endpoint, [`pool`] has a connection or [`connect`] makes one,
+//! [`http1`] or [`http2`] carries it, and the answer's body brings the connection back.
+//!
+//! Absent on purpose: redirects, cookies, decompression, and any retry but the one of a call whose
+//! pooled connection was found closed.
 
-use std::{future::Future, sync::Arc, time::Duration};
+mod balance;
+mod build;
+mod connect;
+mod counters;
+mod dns;
+mod egress;
+mod endpoint;
+mod expect;
+mod failure;
+mod http1;
+mod http2;
+mod interim;
+mod pool;
+pub mod secret;
+mod send;
+mod slot;
+mod tls;
 
-use http::{Request, Response};
+#[cfg(test)]
+mod tests;
 
-use crate::{body::Body, error::Error};
+use std::{
+    fmt,
+    future::Future,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicBool, AtomicU32},
+    },
+    time::Duration,
+};
+
+use http::{HeaderName, HeaderValue, Request, Response};
+
+use crate::{
+    body::Body,
+    config::service::{AssetType, Balance, Protocol},
+    error::Error,
+};
+
+pub use counters::Counts;
+pub use dns::Resolver;
+pub use egress::Egress;
+pub use failure::broken_body;
+pub use pool::Upstreams;
+
+use counters::Counters;
+use endpoint::Endpoint;
+
+/// What all upstreams of a process share.
+#[derive(Debug)]
+pub struct Network {
+    /// Names to addresses.
+    pub resolver: Arc<Resolver>,
+    /// Addresses that no call may reach.
+    pub egress: Egress,
+}
+
+impl Network {
+    /// The system's resolver; no listener of the gateway is known yet.
+    #[must_use]
+    pub fn system() -> Self {
+        Self { resolver: Arc::new(Resolver::system()), egress: Egress::default() }
+    }
+}
 
 /// A service as the gateway runs it: shared by all workers, replaced by a reload that changes it.
-#[derive(Debug)]
 pub struct Upstream {
     /// `unit/name`
     pub name: Arc<str>,
+    /// Its type: no forwarding headers go to an external one.
+    pub asset: AssetType,
+    /// The service's own bound of one attempt.
+    pub timeout: Duration,
+    /// Which place of each worker's table it has.
+    seat: pool::Seat,
+    /// Of everything that was resolved to build it.
+    fingerprint: u64,
+    /// By priority.
+    endpoints: Box<[Endpoint]>,
+    /// An endpoint has a path prefix.
+    prefixed: bool,
+    protocol: Protocol,
+    balance: Balance,
+    /// The next of the round.
+    turn: AtomicU32,
+    connect_timeout: Duration,
+    in_flight: u32,
+    idle_per_endpoint: usize,
+    /// In ticks of a worker's clock.
+    max_age: u32,
+    tls: Option<tls::Settings>,
+    headers: Box<[(HeaderName, HeaderValue)]>,
+    network: Arc<Network>,
+    /// A reload took it away: connections are not kept.
+    retired: AtomicBool,
+    /// One set per worker that has called it.
+    counters: Mutex<Vec<Arc<Counters>>>,
+}
+
+impl Upstream {
+    /// Whether the other one was built from the same settings, secrets and certificates, so that a
+    /// reload keeps this one with its connections.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        self.fingerprint == other.fingerprint && self.name == other.name
+    }
+
+    /// Calls that are under way, answers still streaming included, over all workers.
+    #[must_use]
+    pub fn calls_in_flight(&self) -> u32 {
+        self.endpoints.iter().map(Endpoint::load).sum()
+    }
+
+    /// What it has done so far, over all workers.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        let sets = pool::lock(&self.counters);
+        sets.iter().fold(Counts::default(), |sum, set| sum.plus(set))
+    }
+}
+
+impl fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // No header values: they may be secrets.
+        f.debug_struct("Upstream")
+            .field("name", &self.name)
+            .field("endpoints", &self.endpoints)
+            .finish_non_exhaustive()
+    }
 }
 
 /// One call.
 #[derive(Debug)]
 pub struct Outgoing {
     /// The request. Its URI is path and query only (the endpoint's prefix is put before it);
-    /// `host` is set by the upstream unless present.
+    /// `host` is set by the upstream unless present, and so are the service's own `headers`, which win.
     pub request: Request<Body>,
     /// The method is idempotent or the operation `safe`: it may be sent again when a pooled connection was
     /// found closed, even if bytes were written. A body that streams is never sent again.

@@ -2,7 +2,86 @@
 
 use std::{net::SocketAddr, time::Duration};
 
-use super::{Metadata, Spanned};
+use super::{
+    Metadata, Node, Spanned,
+    decode::{Decoder, Fields},
+    document::document_keys,
+    keys::{Object, Shape, later, optional, required},
+};
+use crate::{diagnostic::Code, headers::Network};
+
+const MOST: u64 = u32::MAX as u64;
+
+/// `kind: Gateway`
+pub(super) static GATEWAY: Object = Object {
+    name: "a Gateway",
+    keys: document_keys![
+        required("listeners", Shape::List(&Shape::Object(&LISTENER)), "Where clients connect; at least one."),
+        optional("admin", Shape::Object(&ADMIN), "The listener for health, metrics and status."),
+        optional(
+            "trustedProxies",
+            Shape::List(&Shape::Text),
+            "Networks whose x-forwarded-* fields are believed."
+        ),
+        optional("limits", Shape::Object(&LIMITS), "What one client may take."),
+        optional("drain", Shape::Object(&DRAIN), "How the gateway stops."),
+        optional("workers", Shape::Count(1, 1024), "Worker threads (one per core)."),
+        later("telemetry"),
+        later("stateDir"),
+    ],
+    one_of: &[],
+    open: false,
+};
+
+static LISTENER: Object = Object {
+    name: "a listener",
+    keys: &[
+        required("name", Shape::Name, "The listener's name."),
+        required("address", Shape::Place, "IP and port: `127.0.0.1:8080`."),
+        later("tls"),
+    ],
+    one_of: &[],
+    open: false,
+};
+
+static ADMIN: Object = Object {
+    name: "admin",
+    keys: &[
+        required("address", Shape::Place, "IP and port: `127.0.0.1:9901`."),
+        optional("token", Shape::Secret, "What callers must present; required off loopback."),
+    ],
+    one_of: &[],
+    open: false,
+};
+
+static LIMITS: Object = Object {
+    name: "limits",
+    keys: &[
+        optional("uriBytes", Shape::Size, "The longest request target (8KiB)."),
+        optional("headers", Shape::Count(1, 10_000), "The most header fields (100)."),
+        optional("headerBytes", Shape::Size, "The largest header section (32KiB)."),
+        optional("headerTimeout", Shape::Duration, "How long a request head may take (10s)."),
+        optional("idleTimeout", Shape::Duration, "How long a connection may be idle (60s)."),
+        optional("maxConnections", Shape::Count(1, MOST), "The most client connections (20000)."),
+        later("bodyRate"),
+        later("writeStall"),
+        later("memory"),
+        later("maxCalls"),
+        later("adaptive"),
+    ],
+    one_of: &[],
+    open: false,
+};
+
+static DRAIN: Object = Object {
+    name: "drain",
+    keys: &[
+        optional("delay", Shape::Duration, "How long it goes on accepting after SIGTERM (0s)."),
+        optional("timeout", Shape::Duration, "How long running requests may take after that (30s)."),
+    ],
+    one_of: &[],
+    open: false,
+};
 
 /// A Gateway document.
 #[derive(Clone, Debug)]
@@ -72,4 +151,131 @@ pub struct LimitsTemplate {
     pub idle_timeout: Duration,
     /// `maxConnections` (20000)
     pub max_connections: u32,
+}
+
+impl AddressTemplate {
+    /// The address that is known without the environment.
+    #[must_use]
+    pub const fn known(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Socket(address) => Some(*address),
+            Self::Env { default, .. } => *default,
+        }
+    }
+}
+
+impl Default for LimitsTemplate {
+    fn default() -> Self {
+        Self {
+            uri_bytes: 8 << 10,
+            headers: 100,
+            header_bytes: 32 << 10,
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            max_connections: 20_000,
+        }
+    }
+}
+
+impl GatewayTemplate {
+    pub(super) fn decode(decoder: &mut Decoder<'_>, metadata: Metadata, fields: &Fields<'_>) -> Self {
+        let drain = decoder.object(fields, "drain");
+        let drain = drain.as_ref();
+        Self {
+            metadata,
+            listeners: listeners(decoder, fields),
+            admin: admin(decoder, fields),
+            trusted_proxies: trusted_proxies(decoder, fields),
+            limits: limits(decoder, fields),
+            drain_delay: drain
+                .and_then(|drain| decoder.duration_or_zero(drain, "delay"))
+                .map_or(Duration::ZERO, |delay| delay.value),
+            drain_timeout: drain
+                .and_then(|drain| decoder.duration_or_zero(drain, "timeout"))
+                .map_or(Duration::from_secs(30), |timeout| timeout.value),
+            workers: decoder.count(fields, "workers"),
+        }
+    }
+}
+
+fn listeners(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<ListenerTemplate> {
+    let mut listeners: Vec<ListenerTemplate> = Vec::new();
+    let nodes: &[Node] = decoder.list(fields, "listeners");
+    if nodes.is_empty()
+        && let Some(node) = fields.get("listeners")
+        && matches!(&node.value, super::yaml::Value::List(_))
+    {
+        decoder.invalid(
+            &node.place,
+            "a Gateway needs at least one listener",
+            "{name: http, address: \"127.0.0.1:8080\"}",
+        );
+    }
+    for node in nodes {
+        let Some(fields) = decoder.fields("listeners", &LISTENER, node, &node.place) else { continue };
+        let name = decoder.text(&fields, "name");
+        let address = decoder.address(&fields, "address");
+        let Some(name) = name else { continue };
+        decoder.check_name(&name);
+        if let Some(first) = listeners.iter().find(|first| first.name == name) {
+            let finding = crate::diagnostic::Diagnostic::new(
+                Code::DuplicateName,
+                name.place.clone(),
+                format!("there is another listener `{}`", name.value),
+            );
+            decoder.findings.push(
+                finding
+                    .help("give one of them another name")
+                    .related(first.name.place.clone(), "the first one"),
+            );
+        }
+        listeners.extend(address.map(|address| ListenerTemplate { name, address }));
+    }
+    listeners
+}
+
+fn admin(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<AdminTemplate> {
+    let fields = decoder.object(fields, "admin")?;
+    let token = match fields.get("token") {
+        Some(node) => decoder.secret("token", node, fields.key_place("token")),
+        None => None,
+    };
+    let address = decoder.address(&fields, "address")?;
+    if address.known().is_some_and(|address| !address.ip().is_loopback()) && fields.get("token").is_none() {
+        decoder.report(
+            Code::MissingKey,
+            &address.place,
+            "an admin listener off loopback needs `token`",
+            "add token: {env: SEGUE_ADMIN_TOKEN}, or listen on 127.0.0.1",
+        );
+    }
+    Some(AdminTemplate { address, token })
+}
+
+fn trusted_proxies(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<Spanned<String>> {
+    let mut networks = Vec::new();
+    for node in decoder.list(fields, "trustedProxies") {
+        let Some(text) = decoder.text_of("trustedProxies", node) else { continue };
+        if Network::parse(&text).is_none() {
+            let message = format!("`{}` is no network", text.value);
+            decoder.invalid(&text.place, message, "an address or a network: 10.0.0.0/8, ::1");
+        } else {
+            networks.push(text);
+        }
+    }
+    networks
+}
+
+fn limits(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> LimitsTemplate {
+    let default = LimitsTemplate::default();
+    let Some(fields) = decoder.object(fields, "limits") else { return default };
+    let fields = &fields;
+    LimitsTemplate {
+        uri_bytes: decoder.size(fields, "uriBytes").unwrap_or(default.uri_bytes),
+        headers: decoder.count(fields, "headers").unwrap_or(default.headers),
+        header_bytes: decoder.size(fields, "headerBytes").unwrap_or(default.header_bytes),
+        header_timeout: decoder.duration(fields, "headerTimeout").map_or(default.header_timeout, |d| d.value),
+        idle_timeout: decoder.duration(fields, "idleTimeout").map_or(default.idle_timeout, |d| d.value),
+        max_connections: decoder.count(fields, "maxConnections").unwrap_or(default.max_connections),
+    }
 }

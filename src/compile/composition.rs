@@ -1,0 +1,217 @@
+//! Steps, variables and checks of a document: compiled one by one, then ordered by `graph`.
+
+use std::sync::Arc;
+
+use super::{
+    call::{Callers, Drafted},
+    graph::{Graph, Reads},
+    text::Expressions,
+};
+use crate::{
+    config::{
+        Node,
+        route::{CheckTemplate, RouteTemplate},
+        step::{ForEachTemplate, StepTemplate},
+    },
+    diagnostic::Code,
+    expr::{Program, Scope, Shape, StepScope},
+    id::StepId,
+    plan::{BodyUse, Composition, ForEach, Problem, Step, Tolerance},
+};
+
+/// Steps of one document.
+pub(super) const MAX_STEPS: usize = 64;
+/// Variables of one document. The format has no bound; this one keeps any tree within seconds.
+const MAX_VARS: usize = 1024;
+
+type Checks = Box<[(Program, Problem)]>;
+
+/// A composition before its steps are in order.
+pub(super) struct Draft {
+    steps: Vec<Option<Step>>,
+    /// Whether each step only reads, where that is known.
+    pub(super) safe: Vec<Option<bool>>,
+    vars: Option<Box<[(String, Shape)]>>,
+    require: Option<Checks>,
+}
+
+/// What the names of a document mean; nothing when there are too many of them to look any further.
+pub(super) fn scope(
+    template: &RouteTemplate,
+    captures: Vec<String>,
+    with: &mut super::Findings,
+) -> Option<Scope> {
+    let (steps, vars) = (&template.steps, &template.vars);
+    if let Some(step) = steps.get(MAX_STEPS) {
+        let message = format!("{} steps; a document has at most {MAX_STEPS}", steps.len());
+        with.error(Code::TooManySteps, &step.name.place, message);
+    }
+    if let Some((name, _)) = vars.get(MAX_VARS) {
+        let message = format!("{} vars; a document has at most {MAX_VARS}", vars.len());
+        with.error(Code::InvalidValue, &name.place, message);
+        return None;
+    }
+    (steps.len() <= MAX_STEPS * 16).then(|| Scope {
+        captures,
+        steps: steps
+            .iter()
+            .map(|step| StepScope {
+                name: step.name.value.clone(),
+                for_each: step.for_each.is_some(),
+                compose: false,
+            })
+            .collect(),
+        vars: vars.iter().map(|(name, _)| name.value.clone()).collect(),
+        request: true,
+        ..Scope::default()
+    })
+}
+
+/// Compiles vars, checks and steps, and notes what each of them reads.
+pub(super) fn draft<'t>(
+    template: &'t RouteTemplate,
+    callers: &Callers<'_>,
+    with: &mut Expressions<'t, '_>,
+    reads: &mut Reads<'t>,
+) -> Draft {
+    let mut vars = Vec::with_capacity(template.vars.len());
+    for (name, node) in &template.vars {
+        vars.push(with.shape(node).map(|shape| (name.value.clone(), shape)));
+        reads.vars.push(with.take_reads());
+    }
+    let require = with.checks(&template.require);
+    reads.require = with.take_reads();
+    let mut steps = Vec::with_capacity(template.steps.len());
+    let mut safe = Vec::with_capacity(template.steps.len());
+    for template in &template.steps {
+        let (step, is_safe) = step(template, callers, with);
+        steps.push(step);
+        safe.push(is_safe);
+        reads.steps.push(with.take_reads());
+    }
+    Draft { steps, safe, vars: vars.into_iter().collect(), require }
+}
+
+impl Draft {
+    /// The composition, once the order of its steps is known.
+    pub(super) fn finish(self, graph: Option<Graph>) -> Option<Composition> {
+        let graph = graph?;
+        let steps: Box<[Step]> = self.steps.into_iter().collect::<Option<_>>()?;
+        let mut composition = Composition {
+            steps,
+            vars: self.vars?,
+            require: self.require?,
+            waves: graph.waves.iter().max().map_or(0, |last| last + 1),
+            request_body: graph.request_body,
+        };
+        for (index, step) in composition.steps.iter_mut().enumerate() {
+            step.wave = graph.waves[index];
+            step.needs = graph.needs(index).map(StepId::from).collect();
+            step.body = graph.bodies[index];
+        }
+        Some(composition)
+    }
+}
+
+fn step<'t>(
+    template: &'t StepTemplate,
+    callers: &Callers<'_>,
+    with: &mut Expressions<'t, '_>,
+) -> (Option<Step>, Option<bool>) {
+    // `when` and `in` are evaluated once, before there is an item.
+    let when = with.optional(template.when.as_ref(), Expressions::condition);
+    let list = with.optional(template.for_each.as_ref().map(|each| &each.list), |with, node| {
+        with.list(node, "`forEach.in`")
+    });
+    if let Some(each) = &template.for_each {
+        with.scope.locals.push(each.name.value.clone());
+    }
+    let Drafted { call, safe } = callers.call(template, with);
+    let key = with.optional(template.for_each.as_ref().and_then(|each| each.key.as_ref()), Expressions::text);
+    let fallback = with.optional(template.fallback.as_ref(), Expressions::shape);
+    with.scope.own = true;
+    let ensure = with.checks(&template.ensure);
+    with.scope.own = false;
+    if let Some(each) = &template.for_each {
+        with.scope.locals.pop();
+        concurrency(template, each, safe, with);
+    }
+    let step = (|| {
+        let for_each = match &template.for_each {
+            Some(each) => Some(ForEach {
+                list: list??,
+                name: each.name.value.clone(),
+                key: key?,
+                max: each.max as usize,
+                concurrency: each.concurrency as usize,
+            }),
+            None => None,
+        };
+        Some(Step {
+            name: Arc::from(template.name.value.as_str()),
+            wave: 0,
+            needs: Box::default(),
+            when: when?,
+            for_each,
+            call: call?,
+            tolerance: match fallback? {
+                Some(shape) => Tolerance::Fallback(shape),
+                None if template.optional => Tolerance::Optional,
+                None => Tolerance::Required,
+            },
+            timeout: template.timeout.as_ref().map(|timeout| timeout.value),
+            expect: template.expect.iter().map(|status| status.value).collect(),
+            pass_status: template.pass_status.iter().map(|status| status.value).collect(),
+            ensure: ensure?,
+            body: BodyUse::Unread,
+        })
+    })();
+    (step, safe)
+}
+
+/// Calls of one `forEach` have no order between them either.
+fn concurrency(
+    template: &StepTemplate,
+    each: &ForEachTemplate,
+    safe: Option<bool>,
+    with: &mut Expressions<'_, '_>,
+) {
+    if safe == Some(false) && each.concurrency > 1 && !template.unordered {
+        with.findings.advise(
+            Code::UnorderedUnsafe,
+            &template.name.place,
+            format!("`{}` makes {} unsafe calls at a time", template.name.value, each.concurrency),
+            "leave `concurrency` at 1, or say `unordered: true`, or `safe: true` if the call only reads",
+        );
+    }
+}
+
+impl<'t> Expressions<'t, '_> {
+    /// `require` or `ensure`.
+    fn checks(&mut self, templates: &'t [CheckTemplate]) -> Option<Checks> {
+        let checks: Vec<_> = templates
+            .iter()
+            .map(|check| {
+                let that = self.condition(&check.that);
+                let problem = match &check.problem {
+                    Some(problem) => self.problem(problem),
+                    None => Some(Problem::default()),
+                };
+                Some((that?, problem?))
+            })
+            .collect();
+        checks.into_iter().collect()
+    }
+
+    /// `None` for a finding, `Some(None)` for nothing written.
+    pub(super) fn optional<T>(
+        &mut self,
+        node: Option<&'t Node>,
+        compile: impl FnOnce(&mut Self, &'t Node) -> Option<T>,
+    ) -> Option<Option<T>> {
+        match node {
+            Some(node) => compile(self, node).map(Some),
+            None => Some(None),
+        }
+    }
+}

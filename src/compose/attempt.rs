@@ -1,0 +1,201 @@
+//! One call: built, sent, bounded in time, judged, read.
+
+use std::sync::Mutex;
+
+use http::{HeaderMap, StatusCode, header};
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Env,
+    content::Content,
+    failure,
+    fields::Fields,
+    outgoing,
+    output::{Failure, Received},
+    own::Own,
+    receive,
+    state::State,
+};
+use crate::{
+    body::Body,
+    error::{Error, UpstreamAnswer},
+    expr::{Slot, StepField, Value},
+    json::Document,
+    plan::{BodyUse, Call, Endpoint, Step, Tolerance},
+    problem::Kind,
+    upstream::{Caller, Outgoing},
+};
+
+/// Calls a step, or one item of it.
+pub(super) async fn attempt<C: Caller>(
+    env: &Env<C>,
+    index: usize,
+    step: &Step,
+    item: Option<(&Document, usize)>,
+) -> Result<Box<Received>, Failure> {
+    let state = &*env.state;
+    let call = &step.call;
+    let now = Instant::now();
+    let tolerated = !matches!(step.tolerance, Tolerance::Required);
+    let own = now + step.timeout.unwrap_or_else(|| state.service(step).timeout);
+    // The route's deadline ends the execution, not the call: a safe one is dropped with it, an unsafe one
+    // runs on. Only the earlier end of a tolerated safe call is this call's own.
+    let (end, cut) = match tolerated && call.safe && state.cut < own {
+        true => (state.cut, true),
+        false => (own, false),
+    };
+    let late = |kind| if cut { Kind::DeadlineExceeded } else { kind };
+    if state.is_decided() || now >= if tolerated { state.cut } else { state.deadline } {
+        return Err(Error::new(Kind::DeadlineExceeded).step(&step.name).into());
+    }
+
+    let request = {
+        let local = locals(item);
+        outgoing::build(state, step, local.as_slice()).map_err(|error| error.step(&step.name))?
+    };
+    if !call.safe {
+        state.note_unsafe_call();
+    }
+    let outgoing =
+        Outgoing { request, idempotent: call.safe || call.method.is_idempotent(), timeout: end - now };
+    let upstream = &state.upstreams[call.service.index()];
+    let answer = env.caller.send(upstream, outgoing).await.map_err(|error| {
+        match error.kind() {
+            Kind::UpstreamTimeout => Error::new(late(Kind::UpstreamTimeout)),
+            _ => error,
+        }
+        .step(&step.name)
+    })?;
+
+    let (head, body) = answer.into_parts();
+    if !is_ok(step, head.status) {
+        return Err(refuse(state, step, head, body, end).await);
+    }
+    if streams(state, index, step) {
+        let content = Content::read(bytes::Bytes::new(), &head.headers, BodyUse::Forwarded);
+        let content = content.unwrap_or_default();
+        let stream = Some(Mutex::new(Some(body)));
+        let headers = Fields(head.headers);
+        return Ok(Box::new(Received { status: head.status, headers, content, stream }));
+    }
+    let content = match timeout_at(end, read(state, step, &head.headers, body)).await {
+        Ok(content) => content,
+        Err(_) => Err(Error::new(late(Kind::UpstreamTimeout))),
+    };
+    let headers = Fields(head.headers);
+    let content = match content {
+        Ok(content) => content,
+        Err(error) => {
+            let head = Some(Box::new((head.status, headers)));
+            return Err(Failure { error: error.step(&step.name), head });
+        }
+    };
+    let received = Received { status: head.status, headers, content, stream: None };
+    match ensure(state, step, &received, item) {
+        Ok(()) => Ok(Box::new(received)),
+        Err(error) => {
+            let head = Some(Box::new((received.status, received.headers)));
+            Err(Failure { error: error.step(&step.name), head })
+        }
+    }
+}
+
+/// The loop variable of an item.
+pub(super) fn locals(item: Option<(&Document, usize)>) -> Option<Value<'_>> {
+    let (list, index) = item?;
+    list.root().at(index).map(Value::Json)
+}
+
+fn is_ok(step: &Step, status: StatusCode) -> bool {
+    if step.expect.is_empty() { status.is_success() } else { step.expect.contains(&status) }
+}
+
+/// A failure out of an answer whose status the step does not take.
+async fn refuse(
+    state: &State,
+    step: &Step,
+    head: http::response::Parts,
+    body: Body,
+    end: Instant,
+) -> Failure {
+    let status = head.status;
+    let mut error = if step.pass_status.contains(&status) {
+        Error::new(Kind::UpstreamStatus).status(status)
+    } else if matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        Error::new(Kind::UpstreamUnavailable)
+    } else {
+        Error::new(Kind::UpstreamStatus)
+    };
+    error = retry_after(error, status, &head.headers).step(&step.name);
+    let mut answer = UpstreamAnswer { status, body: bytes::Bytes::new(), content_type: None };
+    if failure::reads_upstream(state.errors()) {
+        // Judged by its status already: a body that does not come only leaves a rule without it.
+        if let Ok(Ok(body)) = timeout_at(end, receive::answer(body, &state.received)).await {
+            answer.body = body;
+            answer.content_type = head.headers.get(header::CONTENT_TYPE).cloned();
+        }
+    } else {
+        receive::drain(body).await;
+    }
+    Failure { error: error.upstream(answer), head: Some(Box::new((status, Fields(head.headers)))) }
+}
+
+/// Passes on when to come again: seconds as they are, a date verbatim if it looks like one.
+fn retry_after(error: Error, status: StatusCode, headers: &HeaderMap) -> Error {
+    if !matches!(status, StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE) {
+        return error;
+    }
+    let Some(value) = headers.get(header::RETRY_AFTER) else {
+        return error;
+    };
+    let text = value.to_str().unwrap_or_default();
+    if let Ok(seconds) = text.parse() {
+        return error.retry_after(seconds);
+    }
+    let is_date = text.len() == 29 && text.ends_with(" GMT");
+    if is_date { error.header(header::RETRY_AFTER, value.clone()) } else { error }
+}
+
+async fn read(state: &State, step: &Step, headers: &HeaderMap, body: Body) -> Result<Content, Error> {
+    if step.body == BodyUse::Unread {
+        receive::drain(body).await;
+        return Ok(Content::default());
+    }
+    let bytes = receive::answer(body, &state.received).await?;
+    Content::read(bytes, headers, step.body).map_err(|error| {
+        Error::new(Kind::BadPayload).detail(error.reason).cause(format_args!("at byte {}", error.offset))
+    })
+}
+
+fn ensure(
+    state: &State,
+    step: &Step,
+    received: &Received,
+    item: Option<(&Document, usize)>,
+) -> Result<(), Error> {
+    if step.ensure.is_empty() {
+        return Ok(());
+    }
+    let own = Own { state, received };
+    let local = locals(item);
+    let frame = crate::expr::Frame { data: &own, meter: &state.meter, locals: local.as_slice() };
+    for (that, problem) in &step.ensure {
+        if !that.test(&frame).map_err(failure::fault)? {
+            return Err(failure::apply(problem, Error::new(Kind::EnsureFailed), &frame));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the route's answer is this step's body and nothing else reads it: it is streamed, not held.
+fn streams(state: &State, index: usize, step: &Step) -> bool {
+    let Endpoint::Compose { composition, respond, .. } = &state.route().endpoint else {
+        return false;
+    };
+    let is_it = |slot| slot == Some(Slot::Step(u16::try_from(index).unwrap_or(u16::MAX), StepField::Body));
+    let sent_on = |call: &Call| is_it(call.body.as_ref().and_then(crate::expr::Shape::as_slot));
+    step.body == BodyUse::Forwarded
+        && step.for_each.is_none()
+        && is_it(respond.body.as_ref().and_then(crate::expr::Shape::as_slot))
+        && !composition.steps.iter().any(|other| sent_on(&other.call))
+}

@@ -1,0 +1,186 @@
+//! Failures on their way to the client: `errors` rules and the problem members they make.
+//!
+//! Rendering the problem document is the respond layer's; here an [`Error`] gets what the route says.
+//! A member of a `problem` that cannot be evaluated is left out, and the rest of it stands: the client
+//! is told of the failure that happened, not of one in its description.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use http::{HeaderMap, StatusCode, header};
+
+use super::{content::Content, render, state::State};
+use crate::{
+    error::{Document, Error, UpstreamAnswer},
+    expr::{Data, ErrorField, EvalError, Frame, Object, Program, Reference, Shape, Slot, Text, Value},
+    plan::{BodyUse, ErrorRule, Problem, Values, answer::StatusTemplate},
+    problem::Kind,
+};
+
+/// An evaluation's failure as a failure of the request.
+pub(super) fn fault(error: EvalError) -> Error {
+    match error {
+        EvalError::Failed(words) => Error::new(Kind::ExpressionError).detail(words),
+        EvalError::Budget => Error::new(Kind::ExpressionBudget),
+        EvalError::Data(error) => error,
+    }
+}
+
+/// Applies the first of the route's `errors` that matches.
+pub(super) fn explain(state: &State, error: Error) -> Error {
+    let rules = state.errors();
+    if rules.is_empty() {
+        return error;
+    }
+    let upstream = match error.upstream_answer() {
+        Some(answer) if reads_upstream(rules) => Some(Upstream::new(answer)),
+        _ => None,
+    };
+    let view = View { state, error: &error, upstream };
+    let frame = Frame { data: &view, meter: &state.meter, locals: &[] };
+    let matching = rules.iter().find(|rule| match &rule.when {
+        Some(when) => when.test(&frame).unwrap_or(false),
+        None => true,
+    });
+    match matching {
+        Some(rule) => apply(&rule.problem, error.clone(), &frame),
+        None => error,
+    }
+}
+
+/// Whether any rule reads `error.upstream`, so that a failed answer's body is worth keeping.
+pub(super) fn reads_upstream(rules: &[ErrorRule]) -> bool {
+    let wanted = |reference: &Reference| reference.slot == Slot::Error(ErrorField::Upstream);
+    let in_text =
+        |text: &Option<Text>| text.as_ref().is_some_and(|text| text.references().any(|r| wanted(&r)));
+    let in_shape = |shape: &Shape| shape.references().iter().any(wanted);
+    let in_program = |program: &Program| program.references().iter().any(wanted);
+    rules.iter().any(|rule| {
+        let problem = &rule.problem;
+        rule.when.as_ref().is_some_and(in_program)
+            || matches!(&problem.status, Some(StatusTemplate::Expression(program)) if in_program(program))
+            || [&problem.type_uri, &problem.title, &problem.detail].into_iter().any(in_text)
+            || problem.members.iter().any(|(_, shape)| in_shape(shape))
+            || problem.headers.iter().any(|(_, Values(texts))| {
+                texts.iter().any(|text| text.references().any(|reference| wanted(&reference)))
+            })
+    })
+}
+
+/// Sets what a `problem` says over a failure.
+pub(super) fn apply<'a>(problem: &'a Problem, mut error: Error, frame: &Frame<'a, '_>) -> Error {
+    let words = |text: &'a Option<Text>| {
+        let value = text.as_ref()?.eval(frame).ok()?;
+        render::text(&value, frame.meter).ok().map(Cow::into_owned)
+    };
+    let mut members = Vec::with_capacity(problem.members.len());
+    for (name, shape) in &problem.members {
+        let mut json = Vec::new();
+        if let Ok(true) = shape.write(frame, &mut json) {
+            members.push((name.clone(), json));
+        }
+    }
+    if let Some(status) = &problem.status
+        && let Ok(status) = status_of(status, frame)
+    {
+        error = error.status(status);
+    }
+    if let Some(detail) = words(&problem.detail) {
+        error = error.detail(detail);
+    }
+    let mut headers = HeaderMap::new();
+    for (name, values) in &problem.headers {
+        // A refused value leaves its own field out.
+        let mut one = HeaderMap::new();
+        if render::header(name, values, frame, &mut one).is_ok() {
+            for value in one.into_iter().map(|(_, value)| value) {
+                headers.append(name.clone(), value);
+            }
+        }
+    }
+    for (name, value) in &headers {
+        error = error.header(name.clone(), value.clone());
+    }
+    error.document(Document { type_uri: words(&problem.type_uri), title: words(&problem.title), members })
+}
+
+/// Evaluates a status: an integer from 200 to 599.
+pub(super) fn status_of<'a>(
+    status: &'a StatusTemplate,
+    frame: &Frame<'a, '_>,
+) -> Result<StatusCode, EvalError> {
+    const REFUSED: EvalError = EvalError::Failed(Cow::Borrowed("a status is an integer from 200 to 599"));
+    let program = match status {
+        StatusTemplate::Fixed(status) => return Ok(*status),
+        StatusTemplate::Expression(program) => program,
+    };
+    let value = program.eval(frame)?;
+    let number = match &value {
+        Value::Int(number) => u16::try_from(*number).ok(),
+        Value::Uint(number) => u16::try_from(*number).ok(),
+        Value::Json(_) | Value::Double(_) => render::text(&value, frame.meter)?.parse().ok(),
+        _ => None,
+    };
+    let status = number.filter(|number| (200..=599).contains(number));
+    status.and_then(|status| StatusCode::from_u16(status).ok()).ok_or(REFUSED)
+}
+
+/// The state with `error`.
+struct View<'a> {
+    state: &'a State,
+    error: &'a Error,
+    upstream: Option<Upstream>,
+}
+
+/// `error.upstream`
+struct Upstream {
+    status: StatusCode,
+    body: Option<Content>,
+}
+
+// === impl View ===
+
+impl Data for View<'_> {
+    fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
+        let Slot::Error(field) = slot else {
+            return self.state.read(slot);
+        };
+        let text = |text| Some(Value::Str(Cow::Borrowed(text)));
+        Ok(match field {
+            ErrorField::Code => text(self.error.kind().code()),
+            ErrorField::Status => Some(Value::Int(self.error.response_status().as_u16().into())),
+            ErrorField::Step => self.error.failed_step().and_then(|step| text(step)),
+            ErrorField::Message => text(self.error.public_detail().unwrap_or_else(|| self.error.kind().title())),
+            ErrorField::Upstream => self.upstream.as_ref().map(|upstream| Value::Object(upstream)),
+        })
+    }
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    fn new(answer: &UpstreamAnswer) -> Self {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = &answer.content_type {
+            headers.insert(header::CONTENT_TYPE, content_type.clone());
+        }
+        let bytes: Bytes = answer.body.clone();
+        // What cannot be read is absent: a rule that asks for it does not match.
+        Self { status: answer.status, body: Content::read(bytes, &headers, BodyUse::Parsed).ok() }
+    }
+}
+
+impl Object for Upstream {
+    fn get(&self, key: &str) -> Result<Option<Value<'_>>, EvalError> {
+        Ok(match key {
+            "status" => Some(Value::Int(self.status.as_u16().into())),
+            "body" => self.body.as_ref().map(Content::value),
+            _ => None,
+        })
+    }
+
+    fn keys(&self) -> Vec<Cow<'_, str>> {
+        let body = self.body.as_ref().map(|_| Cow::Borrowed("body"));
+        std::iter::once(Cow::Borrowed("status")).chain(body).collect()
+    }
+}

@@ -1,0 +1,199 @@
+//! The request of a step: what its template names, and the few fields that every call carries.
+//!
+//! No field of the client goes along unless the template names it. `host` and the Service's own fields
+//! are the upstream's to set.
+
+use bytes::Bytes;
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Request, Uri,
+    header::{self, Entry},
+    uri::PathAndQuery,
+};
+
+use super::{
+    encode, failure,
+    render::{self, Refusal},
+    state::{State, remaining_ms},
+};
+use crate::{
+    body::Body,
+    config::service::AssetType,
+    error::Error,
+    expr::{Program, Slot, Value},
+    plan::{BodyUse, Step},
+    problem::Kind,
+};
+
+const DEADLINE: HeaderName = HeaderName::from_static("x-segue-deadline-ms");
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("segue/", env!("CARGO_PKG_VERSION")));
+const ANYTHING: HeaderValue = HeaderValue::from_static("*/*");
+const RATHER_JSON: HeaderValue = HeaderValue::from_static("application/json, */*;q=0.9");
+
+/// Fields that are the same on every call of an execution: made once, cloned by reference count.
+#[derive(Debug)]
+pub(super) struct Common {
+    request_id: Option<HeaderValue>,
+    tracestate: Option<HeaderValue>,
+    forwarded_for: Option<HeaderValue>,
+    forwarded_proto: HeaderValue,
+    forwarded_host: Option<HeaderValue>,
+}
+
+impl Common {
+    fn new(state: &State) -> Self {
+        let fields = &state.request.headers.0;
+        let client = state.request.client_ip.to_canonical();
+        // What admission let through of a trusted proxy's list is continued; the peer is its next entry.
+        let forwarded_for = match fields.get(FORWARDED_FOR).and_then(|list| list.to_str().ok()) {
+            Some(list) => format!("{list}, {}", state.exchange.peer.address.ip()),
+            None => client.to_string(),
+        };
+        let host = fields.get(FORWARDED_HOST).cloned();
+        Self {
+            request_id: HeaderValue::from_str(&state.exchange.id).ok(),
+            tracestate: state.exchange.trace.state.clone(),
+            forwarded_for: shared(forwarded_for),
+            forwarded_proto: HeaderValue::from_static(state.exchange.scheme),
+            forwarded_host: host
+                .or_else(|| HeaderValue::from_str(state.request.authority().unwrap_or_default()).ok()),
+        }
+    }
+}
+
+/// Builds the request of a step, or of an item of its `forEach` (local 0).
+pub(super) fn build<'a>(
+    state: &'a State,
+    step: &'a Step,
+    locals: &[Value<'a>],
+) -> Result<Request<Body>, Error> {
+    let frame = state.frame(locals);
+    let call = &step.call;
+    let refused = |refusal| judge(state, Some(step), refusal);
+
+    let mut target = String::with_capacity(64);
+    render::path(&call.path, &frame, &mut target).map_err(refused)?;
+    render::query(&call.query, &frame, &mut target).map_err(refused)?;
+    let target = PathAndQuery::from_maybe_shared(Bytes::from(target))
+        .map_err(|error| Error::new(Kind::ExpressionError).detail("the path is not usable").cause(error))?;
+
+    let mut headers = HeaderMap::with_capacity(12);
+    render::headers(&call.headers, &frame, &mut headers).map_err(refused)?;
+    let mut body = Body::empty();
+    if let Some(shape) = &call.body
+        && let Some(encoded) = encode::body(shape, headers.get(header::CONTENT_TYPE), state, &frame, 256)
+            .map_err(failure::fault)?
+    {
+        body = encoded.body;
+        describe(&mut headers, encoded.content_type, encoded.content_encoding);
+    }
+    add_common(state, step, &mut headers);
+
+    let mut request = Request::new(body);
+    *request.method_mut() = call.method.clone();
+    *request.uri_mut() = Uri::from(target);
+    *request.headers_mut() = headers;
+    Ok(request)
+}
+
+/// Sets the fields that describe a body, unless the template has set its type.
+pub(super) fn describe(
+    headers: &mut HeaderMap,
+    content_type: Option<HeaderValue>,
+    content_encoding: Option<HeaderValue>,
+) {
+    if let (Entry::Vacant(entry), Some(content_type)) = (headers.entry(header::CONTENT_TYPE), content_type) {
+        entry.insert(content_type);
+    }
+    if let (Entry::Vacant(entry), Some(encoding)) =
+        (headers.entry(header::CONTENT_ENCODING), content_encoding)
+    {
+        entry.insert(encoding);
+    }
+}
+
+fn add_common(state: &State, step: &Step, headers: &mut HeaderMap) {
+    let common = state.common.get_or_init(|| Common::new(state));
+    let accept = if step.body == BodyUse::Parsed { RATHER_JSON } else { ANYTHING };
+    headers.entry(header::ACCEPT).or_insert(accept);
+    headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+    // Trace and deadline are the gateway's to say, whatever a template says.
+    headers.insert(TRACEPARENT, state.exchange.trace.to_header(fastrand::u64(1..)));
+    if let Some(tracestate) = &common.tracestate {
+        headers.insert(TRACESTATE, tracestate.clone());
+    }
+    headers.insert(DEADLINE, HeaderValue::from(remaining_ms(state.deadline)));
+    add(headers, REQUEST_ID, common.request_id.as_ref());
+    if state.service(step).asset != AssetType::External {
+        add(headers, FORWARDED_FOR, common.forwarded_for.as_ref());
+        add(headers, FORWARDED_PROTO, Some(&common.forwarded_proto));
+        add(headers, FORWARDED_HOST, common.forwarded_host.as_ref());
+    }
+}
+
+/// Adds a field unless the template has set it.
+fn add(headers: &mut HeaderMap, name: HeaderName, value: Option<&HeaderValue>) {
+    if let (Some(value), Entry::Vacant(entry)) = (value, headers.entry(name)) {
+        entry.insert(value.clone());
+    }
+}
+
+fn shared(text: String) -> Option<HeaderValue> {
+    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
+}
+
+/// A refused value is the client's fault if nothing but the request is in it, else the template's.
+pub(super) fn judge(state: &State, step: Option<&Step>, refusal: Refusal<'_>) -> Error {
+    let (words, programs) = match refusal {
+        Refusal::Eval(error) => return failure::fault(error),
+        Refusal::Value(words, programs) => (words, programs),
+    };
+    // A loop variable comes from the list, and it is no reference of its own.
+    let list = step.and_then(|step| step.for_each.as_ref()).map(|each| &each.list);
+    let client =
+        !programs.is_empty() && programs.into_iter().chain(list).all(|program| only_request(state, program));
+    let kind = if client { Kind::InvalidRequest } else { Kind::ExpressionError };
+    Error::new(kind).detail(words)
+}
+
+fn only_request(state: &State, program: &Program) -> bool {
+    program.references().iter().all(|reference| is_request(state, reference.slot, 8))
+}
+
+/// Whether a slot holds nothing but what the client sent. Variables are followed, to a bounded depth.
+fn is_request(state: &State, slot: Slot, depth: u8) -> bool {
+    match slot {
+        Slot::Method
+        | Slot::Host
+        | Slot::Scheme
+        | Slot::ClientIp
+        | Slot::RequestId
+        | Slot::Path(_)
+        | Slot::Query
+        | Slot::Headers
+        | Slot::Cookies
+        | Slot::RequestBody => true,
+        Slot::Var(var) => {
+            let vars = state.composition().map_or(&[][..], |composition| &composition.vars);
+            depth > 0
+                && vars.get(usize::from(var)).is_some_and(|(_, shape)| {
+                    let references = shape.references();
+                    !references.is_empty()
+                        && references.iter().all(|reference| is_request(state, reference.slot, depth - 1))
+                })
+        }
+        Slot::Step(..)
+        | Slot::Input(_)
+        | Slot::Own(_)
+        | Slot::Now
+        | Slot::TraceId
+        | Slot::Degraded
+        | Slot::DeadlineMs
+        | Slot::Error(_) => false,
+    }
+}

@@ -1,0 +1,84 @@
+//! Reading bodies: whole, bounded per body and per execution, or not at all.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http_body::Body as _;
+
+use crate::{
+    body::{Body, BodyError},
+    error::Error,
+    problem::Kind,
+    upstream::broken_body,
+};
+
+/// What the answer of one step may hold.
+const STEP_CAP: u64 = 4 * 1024 * 1024;
+/// What all answers of an execution may hold.
+const EXECUTION_CAP: u64 = 16 * 1024 * 1024;
+/// What the gateway reads of a request.
+const REQUEST_CAP: u64 = 1024 * 1024;
+/// An answer that nobody reads is read up to here, and no longer than this, so that its connection can be
+/// used again. Beyond, a new connection costs less than the rest of the body.
+const DRAIN_CAP: u64 = 64 * 1024;
+const DRAIN_TIME: Duration = Duration::from_millis(50);
+
+/// Reads a step's answer. `held` counts over the execution.
+pub(super) async fn answer(mut body: Body, held: &AtomicU64) -> Result<Bytes, Error> {
+    let too_large = |what| Err(Error::new(Kind::BadPayload).detail(what));
+    if body.size_hint().lower() > STEP_CAP {
+        return too_large("the answer is larger than 4 MiB");
+    }
+    let mut first = Bytes::new();
+    let mut joined: Vec<u8> = Vec::new();
+    while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
+        let Ok(data) = frame.map_err(|error| broken_body(&error))?.into_data() else {
+            continue;
+        };
+        let length = data.len() as u64;
+        if held.fetch_add(length, Relaxed) + length > EXECUTION_CAP {
+            return too_large("all answers of the request are larger than 16 MiB");
+        }
+        let have = first.len().max(joined.len()) as u64;
+        if have + length > STEP_CAP {
+            return too_large("the answer is larger than 4 MiB");
+        }
+        // One frame is the common case: it is kept as it came.
+        if first.is_empty() && joined.is_empty() {
+            first = data;
+            continue;
+        }
+        if joined.is_empty() {
+            let rest = usize::try_from(body.size_hint().lower()).unwrap_or_default();
+            joined.reserve(first.len() + data.len() + rest);
+            joined.extend_from_slice(&first);
+        }
+        joined.extend_from_slice(&data);
+    }
+    Ok(if joined.is_empty() { first } else { Bytes::from(joined) })
+}
+
+/// Reads the request's body, whose faults are the client's.
+pub(super) async fn request(body: Body) -> Result<Bytes, Error> {
+    body.collect(REQUEST_CAP).await.map_err(|error| {
+        let kind = match error {
+            BodyError::TooLarge { .. } => Kind::PayloadTooLarge,
+            BodyError::Stalled => Kind::RequestTimeout,
+            BodyError::Hyper(_) => Kind::BadRequest,
+        };
+        Error::new(kind).cause(error)
+    })
+}
+
+/// Reads an answer that nobody wants, if it is small and comes at once.
+pub(super) async fn drain(body: Body) {
+    if body.size_hint().lower() <= DRAIN_CAP {
+        // Whether it was complete is nobody's concern: only the connection is.
+        let _ = tokio::time::timeout(DRAIN_TIME, body.collect(DRAIN_CAP)).await;
+    }
+}

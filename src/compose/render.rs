@@ -1,0 +1,255 @@
+//! Values into a path, a query and header fields, so that data cannot become syntax.
+//!
+//! A value in a path is one encoded segment; in a query it is an encoded component; in a field it has no
+//! CR, LF or NUL. Scheme, host and port are never rendered from data.
+
+use std::borrow::Cow;
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::{
+    expr::{EvalError, Frame, Meter, Part, Program, Text, Value},
+    plan::{Headers, PathPart, Query, Values},
+};
+
+/// Everything but unreserved characters (RFC 3986 §2.3).
+const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// Why something was not rendered.
+#[derive(Debug)]
+pub(super) enum Refusal<'p> {
+    /// An expression failed.
+    Eval(EvalError),
+    /// A value may not stand there: what is wrong, and which expressions it came from.
+    Value(&'static str, Vec<&'p Program>),
+}
+
+impl From<EvalError> for Refusal<'_> {
+    fn from(error: EvalError) -> Self {
+        Self::Eval(error)
+    }
+}
+
+/// A scalar as text, as concatenation writes it.
+pub(super) fn text<'v>(value: &'v Value<'_>, meter: &Meter) -> Result<Cow<'v, str>, EvalError> {
+    match value {
+        Value::Str(text) => Ok(Cow::Borrowed(text)),
+        Value::Optional(Some(value)) => text(value, meter),
+        value => {
+            let mut out = String::new();
+            value.write_text(&mut out, meter)?;
+            Ok(Cow::Owned(out))
+        }
+    }
+}
+
+/// Calls `each` with every scalar of a value: the elements of a list, nothing for none.
+fn scalars<'a, 'p>(
+    value: &Value<'a>,
+    meter: &Meter,
+    each: &mut impl FnMut(&str) -> Result<(), Refusal<'p>>,
+) -> Result<(), Refusal<'p>> {
+    let value = match value {
+        Value::Optional(Some(value)) => value,
+        value => value,
+    };
+    if value.is_omitted() {
+        return Ok(());
+    }
+    match value.elements() {
+        Some(elements) => {
+            for element in elements.iter().filter(|element| !element.is_omitted()) {
+                each(&text(element, meter)?)?;
+            }
+            Ok(())
+        }
+        None => each(&text(value, meter)?),
+    }
+}
+
+/// Writes a path. A segment that data made empty, `.` or `..` is refused.
+pub(super) fn path<'a>(
+    parts: &'a [PathPart],
+    frame: &Frame<'a, '_>,
+    out: &mut String,
+) -> Result<(), Refusal<'a>> {
+    // Where the segment that is being written starts in `out`, and its first part if data is in it.
+    let mut start = out.len();
+    let mut data: Option<usize> = None;
+    for (index, part) in parts.iter().enumerate() {
+        match part {
+            PathPart::Literal(literal) => {
+                if let Some(slash) = literal.find('/') {
+                    out.push_str(&literal[..slash]);
+                    segment(&out[start..], data, &parts[..index])?;
+                    out.push_str(&literal[slash..]);
+                    start = out.len() - (literal.len() - literal.rfind('/').unwrap_or(slash) - 1);
+                    data = None;
+                } else {
+                    out.push_str(literal);
+                }
+            }
+            PathPart::Segment(program) => {
+                let value = program.eval(frame)?;
+                out.extend(utf8_percent_encode(&text(&value, frame.meter)?, COMPONENT));
+                data.get_or_insert(index);
+            }
+            PathPart::Rest(program) => {
+                let value = program.eval(frame)?;
+                for (position, piece) in text(&value, frame.meter)?.split('/').enumerate() {
+                    if position > 0 {
+                        out.push('/');
+                        start = out.len();
+                    }
+                    out.extend(utf8_percent_encode(piece, COMPONENT));
+                    if matches!(&out[start..], "." | "..") {
+                        return Err(Refusal::Value("a path segment may not be `.` or `..`", vec![program]));
+                    }
+                }
+            }
+        }
+    }
+    segment(&out[start..], data, parts)
+}
+
+fn segment<'a>(written: &str, data: Option<usize>, parts: &'a [PathPart]) -> Result<(), Refusal<'a>> {
+    let Some(first) = data else {
+        return Ok(());
+    };
+    if !matches!(written, "" | "." | "..") {
+        return Ok(());
+    }
+    let programs = parts[first..].iter().filter_map(|part| match part {
+        PathPart::Segment(program) => Some(program),
+        _ => None,
+    });
+    Err(Refusal::Value("a path segment may not be empty, `.` or `..`", programs.collect()))
+}
+
+/// Writes a query with its `?`; nothing when it has no parameter.
+pub(super) fn query<'a>(
+    query: &'a Query,
+    frame: &Frame<'a, '_>,
+    out: &mut String,
+) -> Result<(), Refusal<'a>> {
+    let mut separator = '?';
+    let mut parameter = |name: &str, value: &Value<'_>| {
+        scalars(value, frame.meter, &mut |text| {
+            out.push(separator);
+            separator = '&';
+            out.extend(utf8_percent_encode(name, COMPONENT));
+            out.push('=');
+            out.extend(utf8_percent_encode(text, COMPONENT));
+            Ok(())
+        })
+    };
+    match query {
+        Query::Parameters(parameters) => {
+            for (name, Values(values)) in parameters {
+                for value in values {
+                    parameter(name, &value.eval(frame)?)?;
+                }
+            }
+        }
+        Query::Expression(program) => {
+            for (name, value) in map(program, frame)? {
+                parameter(&name, &value)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Appends header fields of a call.
+pub(super) fn headers<'a>(
+    headers: &'a Headers,
+    frame: &Frame<'a, '_>,
+    out: &mut HeaderMap,
+) -> Result<(), Refusal<'a>> {
+    match headers {
+        Headers::Fields(fields) => {
+            for (name, values) in fields {
+                header(name, values, frame, out)?;
+            }
+        }
+        Headers::Expression(program) => {
+            for (name, value) in map(program, frame)? {
+                let name = HeaderName::from_bytes(name.as_bytes())
+                    .ok()
+                    .filter(|name| !is_reserved(name))
+                    .ok_or_else(|| {
+                        Refusal::Value("a header has a name that may not be set", vec![program])
+                    })?;
+                scalars(&value, frame.meter, &mut |text| {
+                    append(&name, text, out).map_err(|what| Refusal::Value(what, vec![program]))
+                })?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Appends one field; a list repeats it, none leaves it out.
+pub(super) fn header<'a>(
+    name: &HeaderName,
+    Values(values): &'a Values,
+    frame: &Frame<'a, '_>,
+    out: &mut HeaderMap,
+) -> Result<(), Refusal<'a>> {
+    for text in values {
+        scalars(&text.eval(frame)?, frame.meter, &mut |value| {
+            append(name, value, out).map_err(|what| Refusal::Value(what, programs(text)))
+        })?;
+    }
+    Ok(())
+}
+
+fn append(name: &HeaderName, value: &str, out: &mut HeaderMap) -> Result<(), &'static str> {
+    let value =
+        HeaderValue::from_str(value).map_err(|_| "a header value may not have CR, LF, NUL or the like")?;
+    // A name that comes too often is the only way to overfill a map.
+    out.try_append(name, value).map_err(|_| "there are too many header fields")?;
+    Ok(())
+}
+
+/// The members of an expression that must give a map.
+fn map<'a>(program: &'a Program, frame: &Frame<'a, '_>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>, EvalError> {
+    let value = program.eval(frame)?;
+    if value.is_omitted() {
+        return Ok(Vec::new());
+    }
+    value.members().ok_or(EvalError::Failed(Cow::Borrowed("this expression must give a map")))
+}
+
+fn programs(text: &Text) -> Vec<&Program> {
+    match text {
+        Text::Literal(_) => Vec::new(),
+        Text::One(program) => vec![program],
+        Text::Parts(parts) => parts
+            .iter()
+            .filter_map(|part| match part {
+                Part::Program(program) => Some(program),
+                Part::Literal(_) => None,
+            })
+            .collect(),
+    }
+}
+
+/// Fields that frame or route a message: a name that comes from data may not be one of them.
+fn is_reserved(name: &HeaderName) -> bool {
+    [
+        header::HOST,
+        header::CONNECTION,
+        header::CONTENT_LENGTH,
+        header::TRANSFER_ENCODING,
+        header::TE,
+        header::TRAILER,
+        header::UPGRADE,
+        header::EXPECT,
+    ]
+    .contains(name)
+        || matches!(name.as_str(), "keep-alive" | "proxy-connection")
+        || name.as_str().starts_with("x-segue-")
+        || name.as_str().contains('_')
+}

@@ -1,0 +1,79 @@
+//! The answer, once every step has settled.
+
+use std::{borrow::Cow, fmt::Write as _, sync::Arc};
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+
+use super::{encode, failure, outgoing, output::Output, render, state::State};
+use crate::{
+    body::Body,
+    error::Error,
+    expr::EvalError,
+    plan::{Endpoint, Respond},
+    problem::Kind,
+};
+
+const DEGRADED: HeaderName = HeaderName::from_static("segue-degraded");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+
+/// Evaluates the route's `respond`.
+pub(super) fn answer(state: &Arc<State>) -> Result<Response<Body>, Error> {
+    let Endpoint::Compose { respond, .. } = &state.route().endpoint else {
+        return Err(Error::new(Kind::Internal).cause("only a composed route has an answer of its own"));
+    };
+    compose(state, respond)
+}
+
+fn compose(state: &State, respond: &Respond) -> Result<Response<Body>, Error> {
+    let frame = state.frame(&[]);
+    let status = failure::status_of(&respond.status, &frame).map_err(failure::fault)?;
+    let mut headers = HeaderMap::with_capacity(8);
+    for (name, values) in &respond.headers {
+        render::header(name, values, &frame, &mut headers)
+            .map_err(|refusal| outgoing::judge(state, None, refusal))?;
+    }
+    let mut body = Body::empty();
+    if let Some(shape) = &respond.body {
+        let encoded = encode::body(shape, headers.get(header::CONTENT_TYPE), state, &frame, 2048)
+            .map_err(failure::fault)?;
+        if let Some(encoded) = encoded {
+            body = encoded.body;
+            outgoing::describe(&mut headers, encoded.content_type, encoded.content_encoding);
+        }
+    }
+    mark_degraded(state, &mut headers)?;
+    let mut response = Response::new(body);
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    Ok(response)
+}
+
+/// Never silent, never cached: names every step that failed and was tolerated.
+pub(super) fn mark_degraded(state: &State, headers: &mut HeaderMap) -> Result<(), Error> {
+    let mut list = String::new();
+    let mut names = Vec::new();
+    for (name, output) in state.degraded() {
+        let separator = if list.is_empty() { "" } else { ", " };
+        // Writing to a string does not fail.
+        let _ = match output {
+            Output::Many(many) => {
+                let (of, failed) = many.count();
+                write!(list, "{separator}{name};failed={failed};of={of}")
+            }
+            Output::One(_) => {
+                let reason = output.error().map_or("unknown", |error| error.kind().code());
+                write!(list, "{separator}{name};reason={reason}")
+            }
+        };
+        names.push(String::from(&**name));
+    }
+    if names.is_empty() {
+        return Ok(());
+    }
+    let list = HeaderValue::try_from(list)
+        .map_err(|_| failure::fault(EvalError::Failed(Cow::Borrowed("a step's name is not a token"))))?;
+    headers.insert(DEGRADED, list);
+    headers.insert(header::CACHE_CONTROL, NO_STORE);
+    state.exchange.record().degraded = names;
+    Ok(())
+}

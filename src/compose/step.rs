@@ -1,0 +1,95 @@
+//! A step from its start until it has settled, and for an unsafe call until that has ended.
+
+use std::pin::pin;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::{
+    Env,
+    attempt::{attempt, locals},
+    failure, fan_out,
+    output::{Ended, Failure, Output, Received, Single},
+    state::State,
+    vars::made,
+};
+use crate::{
+    error::Error,
+    json::Document,
+    plan::{Step, Tolerance},
+    problem::Kind,
+    upstream::Caller,
+};
+
+/// Runs a step. It settles its own output; the future may go on after that, because an unsafe call is
+/// never cut.
+pub(super) async fn run<C: Caller>(env: &Env<C>, index: usize, step: &Step) {
+    let state = &*env.state;
+    let started = Instant::now();
+    let settle = |ended| state.settle(index, Output::One(single(state, step, ended, None)), started);
+    match step.when.as_ref().map(|when| when.test(&state.frame(&[]))) {
+        None | Some(Ok(true)) => {}
+        Some(Ok(false)) => return settle(Ended::Skipped),
+        Some(Err(error)) => return settle(Ended::Failed(failed(step, failure::fault(error)))),
+    }
+    if let Some(each) = &step.for_each {
+        return fan_out::run(env, index, step, each, started).await;
+    }
+    if step.call.safe || matches!(step.tolerance, Tolerance::Required) {
+        return settle(ended(attempt(env, index, step, None).await));
+    }
+    // The call of a tolerated unsafe step runs on when its time for the answer is over.
+    let mut call = pin!(attempt(env, index, step, None));
+    match timeout_at(state.cut, &mut call).await {
+        Ok(result) => settle(ended(result)),
+        Err(_) => {
+            settle(Ended::Failed(failed(step, Kind::DeadlineExceeded.into())));
+            report_late(step, call.await.err());
+        }
+    }
+}
+
+/// Says how an unsafe call ended that nobody waits for any more.
+pub(super) fn report_late(step: &Step, failure: Option<Failure>) {
+    let code = failure.map_or("ok", |failure| failure.error.kind().code());
+    tracing::warn!(step = &*step.name, code, "an unsafe call ended after the answer was decided");
+}
+
+pub(super) fn failed(step: &Step, error: Error) -> Failure {
+    error.step(&step.name).into()
+}
+
+pub(super) fn ended(result: Result<Box<Received>, Failure>) -> Ended {
+    match result {
+        Ok(received) => Ended::Ok(received),
+        Err(failure) => Ended::Failed(failure),
+    }
+}
+
+/// A settled call with what its tolerance makes of it.
+pub(super) fn single(
+    state: &State,
+    step: &Step,
+    mut ended: Ended,
+    item: Option<(&Document, usize)>,
+) -> Single {
+    let mut stand_in = None;
+    match (&mut ended, &step.tolerance) {
+        // A `forEach` has a fallback per item, and none of its own.
+        (Ended::Failed(_) | Ended::Skipped, Tolerance::Fallback(shape))
+            if step.for_each.is_none() || item.is_some() =>
+        {
+            let local = locals(item);
+            let mut out = Vec::new();
+            let written = shape.write(&state.frame(local.as_slice()), &mut out);
+            match written.and_then(|written| if written { made(out).map(Some) } else { Ok(None) }) {
+                Ok(document) => stand_in = Some(document),
+                // Nothing stands in: readers of the body fail with this step's name.
+                Err(error) => ended = Ended::Failed(failed(step, failure::fault(error))),
+            }
+        }
+        // Of a failed optional step nothing but its outcome and its error is left, even if an answer came.
+        (Ended::Failed(failure), Tolerance::Optional) if step.for_each.is_none() => failure.head = None,
+        _ => {}
+    }
+    Single { ended, stand_in }
+}

@@ -1,0 +1,182 @@
+//! An HTTP/2 connection: shared by the calls of its worker, up to what the peer allows at once.
+
+use std::{
+    future::poll_fn,
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{
+            AtomicBool, AtomicU32,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    time::Duration,
+};
+
+use futures_util::task::AtomicWaker;
+use http::{Request, Response};
+use hyper::{body::Incoming, client::conn::http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    time::{Instant, timeout_at},
+};
+
+use super::{
+    http1::Copy,
+    pool::{Lease, Local},
+    send::Broken,
+};
+use crate::body::{Body, BodyError, Watch};
+
+/// A silent connection with calls on it is asked whether it lives, and given up without an answer.
+const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
+const HEADER_LIST: u32 = 64 * 1024;
+
+pub(super) struct Connection {
+    sender: http2::SendRequest<Body>,
+    /// Calls on it.
+    active: AtomicU32,
+    /// What the peer allows at once.
+    most: Arc<Most>,
+    /// An answer came, and with it the peer's settings.
+    answered: AtomicBool,
+    /// It broke, or the peer said that it goes away.
+    retired: AtomicBool,
+    retires: u32,
+    idle_since: AtomicU32,
+    clock: Arc<AtomicU32>,
+}
+
+/// How many calls the peer allows at once, as the driver of the connection has last seen it.
+struct Most {
+    calls: AtomicU32,
+    driver: AtomicWaker,
+}
+
+/// One call's part of a connection.
+pub(super) struct Stream {
+    connection: Arc<Connection>,
+    reused: bool,
+    lease: Option<Lease>,
+}
+
+/// Speaks HTTP/2 on a byte stream; a task of its own drives the connection.
+pub(super) async fn start<S>(io: TokioIo<S>, local: &Local) -> hyper::Result<Arc<Connection>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (sender, mut connection) = http2::Builder::new(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE.0)
+        .keep_alive_timeout(KEEP_ALIVE.1)
+        .max_header_list_size(HEADER_LIST)
+        .handshake(io)
+        .await?;
+    let allowed = |streams: usize| u32::try_from(streams).unwrap_or(u32::MAX).max(1);
+    let calls = AtomicU32::new(allowed(connection.current_max_send_streams()));
+    let most = Arc::new(Most { calls, driver: AtomicWaker::new() });
+    let told = Arc::clone(&most);
+    tokio::spawn(poll_fn(move |cx| {
+        told.driver.register(cx.waker());
+        let done = Pin::new(&mut connection).poll(cx).map(|_| ());
+        told.calls.store(allowed(connection.current_max_send_streams()), Relaxed);
+        done
+    }));
+    Ok(Arc::new(Connection {
+        sender,
+        active: AtomicU32::new(0),
+        most,
+        answered: AtomicBool::new(false),
+        retired: AtomicBool::new(false),
+        retires: local.now().saturating_add(local.upstream.max_age),
+        idle_since: AtomicU32::new(local.now()),
+        clock: local.clock(),
+    }))
+}
+
+impl Connection {
+    /// Whether it is neither closed nor too old.
+    pub(super) fn takes_calls(&self, now: u32) -> bool {
+        !self.sender.is_closed() && !self.retired.load(Relaxed) && now <= self.retires
+    }
+
+    /// Ticks since its last call.
+    pub(super) fn idle_for(&self, now: u32) -> u32 {
+        if self.active.load(Relaxed) > 0 { 0 } else { now.wrapping_sub(self.idle_since.load(Relaxed)) }
+    }
+}
+
+impl Stream {
+    /// The first call on a connection.
+    pub(super) fn first(connection: &Arc<Connection>) -> Self {
+        connection.active.fetch_add(1, SeqCst);
+        Self { connection: Arc::clone(connection), reused: false, lease: None }
+    }
+
+    /// A further call, if the peer allows one more.
+    pub(super) fn claim(connection: &Arc<Connection>) -> Option<Self> {
+        let active = connection.active.fetch_add(1, SeqCst);
+        let stream = Self { connection: Arc::clone(connection), reused: true, lease: None };
+        (active < connection.most.calls.load(Relaxed)).then_some(stream)
+    }
+
+    pub(super) const fn is_used(&self) -> bool {
+        self.reused
+    }
+
+    /// Sends a request and waits for the answer's head. With `again`, a copy of the request is kept and
+    /// comes back if the connection broke.
+    pub(super) async fn exchange(
+        &mut self,
+        request: Request<Body>,
+        deadline: Instant,
+        again: bool,
+    ) -> Result<Response<Incoming>, Broken> {
+        let mut fields = Vec::new();
+        let copy = again.then(|| Copy::of(&request, &mut fields)).flatten();
+        let mut sender = self.connection.sender.clone();
+        match timeout_at(deadline, sender.try_send_request(request)).await {
+            Ok(Ok(response)) => {
+                if !self.connection.answered.swap(true, Relaxed) {
+                    self.connection.most.driver.wake();
+                }
+                Ok(response)
+            }
+            Ok(Err(mut error)) => {
+                let request = error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut fields)));
+                let error = error.into_error();
+                if !is_reset(&error) {
+                    self.connection.retired.store(true, Relaxed);
+                }
+                Err(Broken::Failed { error, request: request.map(Box::new) })
+            }
+            Err(_) => Err(Broken::Late),
+        }
+    }
+
+    /// Hands the answer over; the end of its body ends the call.
+    pub(super) fn deliver(mut self, response: Response<Incoming>, lease: Lease) -> Response<Body> {
+        self.lease = Some(lease);
+        response.map(|body| Body::from(body).watched(Box::new(self)))
+    }
+}
+
+/// Whether one call was refused, not the connection lost.
+fn is_reset(error: &hyper::Error) -> bool {
+    std::error::Error::source(error)
+        .and_then(|source| source.downcast_ref::<h2::Error>())
+        .is_some_and(h2::Error::is_reset)
+}
+
+impl Watch for Stream {
+    fn end(self: Box<Self>, _: Result<(), &BodyError>) {}
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        let connection = &*self.connection;
+        connection.idle_since.store(connection.clock.load(Relaxed), Relaxed);
+        connection.active.fetch_sub(1, SeqCst);
+    }
+}
