@@ -60,6 +60,11 @@ fn is_reserved(key: &str) -> bool {
     RESERVED.contains(&key)
 }
 
+/// Whether an unknown key was meant to be this one: its finding says so, and one mistake is one finding.
+fn is_misspelt(object: &Object, name: &Spanned<String>, key: &str) -> bool {
+    object.key(name).is_none() && nearest(name, object.keys.iter().map(|key| key.name)) == Some(key)
+}
+
 impl Decoder<'_> {
     /// Adds a finding.
     pub(super) fn report(
@@ -102,7 +107,7 @@ impl Decoder<'_> {
             self.check_key(object, name);
         }
         for key in object.keys.iter().filter(|key| key.need == Need::Required) {
-            if !entries.iter().any(|(name, _)| name.value == key.name) {
+            if !entries.iter().any(|(name, _)| name.value == key.name || is_misspelt(object, name, key.name)) {
                 self.missing(object, key, at);
             }
         }
@@ -126,7 +131,11 @@ impl Decoder<'_> {
             fields.entries.iter().map(|(name, _)| name).filter(|name| keys.contains(&name.value.as_str()));
         let Some(first) = given.next() else {
             // A reserved alternative, such as `compose`, has had its finding.
-            if !fields.entries.iter().any(|(name, _)| self.is_later_alternative(fields.object, name)) {
+            let excused = |name: &Spanned<String>| {
+                self.is_later_alternative(fields.object, name)
+                    || keys.iter().any(|key| is_misspelt(fields.object, name, key))
+            };
+            if !fields.entries.iter().any(|(name, _)| excused(name)) {
                 let message = format!("{} needs {shown}", fields.object.name);
                 self.report(Code::MissingKey, fields.place, message, "exactly one of them");
             }

@@ -57,7 +57,7 @@ fn a_template_with_ten_mistakes_has_ten_findings_with_exact_places() {
         .collect();
     let expected = [
         "3:18 invalid_name",
-        "4:32 invalid_path",
+        "4:28 invalid_path",
         "5:10 invalid_value",
         "7:16 unknown_key",
         "8:24 unknown_service",
