@@ -107,6 +107,7 @@ impl<'a, 'f> Machine<'a, 'f> {
             Op::Not(inner) => Ok(Value::Bool(!self.condition(*inner)?)),
             Op::Negate(inner) => self.negate(*inner),
             Op::Binary(operator, left, right) => self.binary(*operator, *left, *right),
+            Op::Concat(parts) => self.concat(parts),
             Op::And(operands) => Ok(Value::Bool(self.absorbing(operands, false)?)),
             Op::Or(operands) => Ok(Value::Bool(self.absorbing(operands, true)?)),
             Op::If(condition, then, otherwise) => {

@@ -25,6 +25,8 @@ pub(super) enum Op {
     Not(OpId),
     Negate(OpId),
     Binary(Operator, OpId, OpId),
+    /// A row of `+` that is known to give a string.
+    Concat(Vec<OpId>),
     And(Box<[OpId]>),
     Or(Box<[OpId]>),
     If(OpId, OpId, OpId),

@@ -13,9 +13,9 @@ use crate::diagnostic::Code;
 /// The longest source, in bytes.
 pub(super) const MAX_SOURCE: usize = 64 * 1024;
 /// The deepest nesting of brackets and operators.
-const MAX_NESTING: u16 = 48;
+const MAX_NESTING: u16 = 32;
 /// The tallest tree.
-const MAX_HEIGHT: u16 = 160;
+const MAX_HEIGHT: u16 = 128;
 
 /// Names that CEL keeps for itself; they may be fields but not variables or functions.
 pub(super) const RESERVED: [&str; 16] = [

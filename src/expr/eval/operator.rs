@@ -72,6 +72,20 @@ impl<'a> Machine<'a, '_> {
         Ok(Value::Str(Cow::Owned(joined)))
     }
 
+    /// A row of `+` of which one operand is a string, so that all must be.
+    pub(super) fn concat(&mut self, parts: &'a [OpId]) -> Evaluated<'a> {
+        let mut text = String::with_capacity(64);
+        for part in parts {
+            let value = self.eval(*part)?;
+            let Some(part) = value.as_str() else {
+                return Err(failed(format!("`+` cannot take a string and {}", value.type_name())));
+            };
+            self.produce(part.len())?;
+            text.push_str(&part);
+        }
+        Ok(Value::Str(Cow::Owned(text)))
+    }
+
     /// `a in b`
     fn within(&mut self, needle: &Value<'a>, list: &Value<'a>) -> Result<bool, EvalError> {
         match list {

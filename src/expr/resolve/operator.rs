@@ -34,6 +34,14 @@ impl Resolver<'_> {
             let symbol = operator.symbol();
             self.mismatch(span, format!("`{symbol}` cannot take {} and {}", a.name(), b.name()));
         }
+        if operator == Add && result == Some(Type::Str) {
+            // The row so far, if it is one, is nobody else's operand.
+            if let Some(Op::Concat(parts)) = self.ops.get_mut(left.0 as usize) {
+                parts.push(right.0);
+                return left;
+            }
+            return self.push(Op::Concat(vec![left.0, right.0]), Type::Str);
+        }
         self.push(Op::Binary(operator, left.0, right.0), result.unwrap_or(Type::Any))
     }
 }
