@@ -1,5 +1,6 @@
 //! Small trees as text: what is in the plan, and which findings stand where.
 
+mod any;
 mod conflicts;
 mod findings;
 mod plans;

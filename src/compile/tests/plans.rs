@@ -8,7 +8,7 @@ use crate::{
     plan::{BodyUse, Headers, PathPart, PathPattern, Query, Segment, Tolerance, answer::StatusTemplate},
 };
 
-const CUSTOMER_360: &str = r#"
+pub(super) const CUSTOMER_360: &str = r#"
 match: {hosts: [API.example.com], methods: [GET], path: "/customers/{id}/360", headers: {x-channel: mobile}, query: {beta: "true"}}
 timeout: 900ms
 vars: {locale: '${ request.headers[?"accept-language"].orValue("en") }'}
