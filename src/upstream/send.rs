@@ -72,7 +72,8 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
         let endpoint = &upstream.endpoints[index];
         let channel = match lease.slot().ready(local, want) {
             Some(channel) => channel,
-            None => match timeout_at(deadline, Slot::acquire(local, index, want)).await {
+            // Boxed, because what connecting needs would make every call's future several times larger.
+            None => match Box::pin(timeout_at(deadline, Slot::acquire(local, index, want))).await {
                 Ok(Ok(channel)) => channel,
                 Ok(Err(error)) => {
                     // Nothing was sent, so any call may go elsewhere.
@@ -142,7 +143,7 @@ impl Channel {
                 Ok(connection.deliver(response, lease))
             }
             Self::Http2(mut stream) => {
-                let response = stream.exchange(request, deadline, again).await?;
+                let response = Box::pin(stream.exchange(request, deadline, again)).await?;
                 Ok(stream.deliver(response, lease))
             }
         }

@@ -45,6 +45,13 @@ async fn calls_one_after_the_other_share_a_connection() {
 }
 
 #[tokio::test]
+async fn a_calls_future_is_small_enough_to_be_moved() {
+    let (upstreams, upstream) = (Upstreams::new(), build(&service(&["http://127.0.0.1:1"])));
+    let size = size_of_val(&upstreams.send(&upstream, get("/")));
+    assert!(size < 3072, "{size} bytes");
+}
+
+#[tokio::test]
 async fn the_last_used_connection_is_used_first() {
     let origin = Origin::raw(|mut raw, number| async move {
         while raw.read().await.is_some() {
