@@ -18,7 +18,7 @@ use super::{
     Outgoing, Upstream,
     balance::{self, Tried},
     endpoint::Endpoint,
-    failure,
+    expect, failure,
     pool::{Lease, Local},
     slot::{Channel, Slot, Want},
 };
@@ -52,7 +52,11 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
     }
     let mut target = Target::of(&request);
     let upgrades = request.headers().contains_key(UPGRADE);
-    let mut want = Want { http1: upgrades && upstream.protocol == Protocol::Auto, fresh: false };
+    let mut want = Want {
+        http1: upgrades && upstream.protocol == Protocol::Auto,
+        // Its body waits for one particular connection and could not go to another.
+        fresh: expect::applies(&request),
+    };
     let mut tried = Tried::default();
     let mut unconnected = None;
     loop {
@@ -68,7 +72,8 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
         let endpoint = &upstream.endpoints[index];
         let channel = match lease.slot().ready(local, want) {
             Some(channel) => channel,
-            None => match timeout_at(deadline, Slot::acquire(local, index, want)).await {
+            // Boxed, because what connecting needs would make every call's future several times larger.
+            None => match Box::pin(timeout_at(deadline, Slot::acquire(local, index, want))).await {
                 Ok(Ok(channel)) => channel,
                 Ok(Err(error)) => {
                     // Nothing was sent, so any call may go elsewhere.
@@ -94,7 +99,9 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
             Ok(answer) => return Ok(answer),
             Err(Broken::Late) => return Err(failure::late()),
             Err(Broken::Misleading) => return Err(failure::misleading()),
-            Err(Broken::Failed { request: Some(back), .. }) if used && !want.fresh => {
+            Err(Broken::Failed { error, request: Some(back) })
+                if used && !want.fresh && failure::is_reset(&error) =>
+            {
                 local.counters.resend();
                 request = *back;
                 want.fresh = true;
@@ -136,7 +143,7 @@ impl Channel {
                 Ok(connection.deliver(response, lease))
             }
             Self::Http2(mut stream) => {
-                let response = stream.exchange(request, deadline, again).await?;
+                let response = Box::pin(stream.exchange(request, deadline, again)).await?;
                 Ok(stream.deliver(response, lease))
             }
         }

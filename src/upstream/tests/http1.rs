@@ -45,6 +45,13 @@ async fn calls_one_after_the_other_share_a_connection() {
 }
 
 #[tokio::test]
+async fn a_calls_future_is_small_enough_to_be_moved() {
+    let (upstreams, upstream) = (Upstreams::new(), build(&service(&["http://127.0.0.1:1"])));
+    let size = size_of_val(&upstreams.send(&upstream, get("/")));
+    assert!(size < 3072, "{size} bytes");
+}
+
+#[tokio::test]
 async fn the_last_used_connection_is_used_first() {
     let origin = Origin::raw(|mut raw, number| async move {
         while raw.read().await.is_some() {
@@ -364,14 +371,15 @@ async fn a_body_is_held_until_the_origin_says_continue() {
     .await;
     let (upstreams, upstream) = (Upstreams::new(), build(&service(&[&origin.url()])));
     for expected in ["ok", "no"] {
+        // Each on a connection of its own, whatever is pooled.
         let (sender, body) = streamed();
         sender.send("body".into()).unwrap();
         let mut expecting = request(Method::POST, "/", body);
         expecting.request.headers_mut().insert("expect", "100-continue".parse().unwrap());
         assert_eq!(call(&upstreams, &upstream, expecting).await.unwrap().1, expected);
         drop(sender);
-        upstreams.close();
     }
+    assert_eq!(origin.accepted(), 2);
 }
 
 #[tokio::test]
