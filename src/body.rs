@@ -173,10 +173,10 @@ impl HttpBody for Body {
                     }
                     // The last frame is known as such where the length is: end now, because the codec
                     // then drops the body without asking again.
-                    if frame.is_trailers() || this.is_end_stream_source() {
-                        if let Some(watch) = this.watch.take() {
-                            watch.end(Ok(()));
-                        }
+                    if (frame.is_trailers() || this.is_end_stream_source())
+                        && let Some(watch) = this.watch.take()
+                    {
+                        watch.end(Ok(()));
                     }
                 }
                 Some(Err(error)) => {

@@ -85,22 +85,54 @@ impl Diagnostic {
     }
 }
 
+/// How many findings of each severity are kept: more is read by nobody, and a hostile tree has millions.
+const MAX_FINDINGS: usize = 20_000;
+
 /// Every finding of a compile, in the order of files and lines after [`Diagnostics::finish`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Diagnostics {
     items: Vec<Diagnostic>,
+    errors: usize,
+    warnings: usize,
 }
 
 impl Diagnostics {
-    /// Adds a finding.
+    /// Adds a finding. Beyond 20 000 of a severity nothing is added.
     pub fn push(&mut self, diagnostic: Diagnostic) {
-        self.items.push(diagnostic);
+        let count = match diagnostic.severity {
+            Severity::Error => &mut self.errors,
+            Severity::Warning => &mut self.warnings,
+        };
+        if *count < MAX_FINDINGS {
+            *count += 1;
+            self.items.push(diagnostic);
+        }
+    }
+
+    /// Moves up to `most` findings of each severity over from another collection.
+    pub fn extend_up_to(&mut self, most: usize, other: Self) {
+        let (mut errors, mut warnings) = (0, 0);
+        for diagnostic in other.items {
+            let count = match diagnostic.severity {
+                Severity::Error => &mut errors,
+                Severity::Warning => &mut warnings,
+            };
+            *count += 1;
+            if *count <= most {
+                self.push(diagnostic);
+            }
+        }
+    }
+
+    /// Adds the findings of another part.
+    pub fn extend(&mut self, more: Self) {
+        more.items.into_iter().for_each(|finding| self.push(finding));
     }
 
     /// Whether one of them stops the tree.
     #[must_use]
-    pub fn has_errors(&self) -> bool {
-        self.items.iter().any(|item| item.severity == Severity::Error)
+    pub const fn has_errors(&self) -> bool {
+        self.errors > 0
     }
 
     /// The findings.
@@ -111,8 +143,12 @@ impl Diagnostics {
 
     /// Sorts by file, line and column and drops exact repetitions.
     pub fn finish(&mut self) {
-        self.items.sort_by(|a, b| a.place.cmp(&b.place).then_with(|| a.code.cmp(&b.code)));
+        self.items.sort_by(|a, b| {
+            a.place.cmp(&b.place).then_with(|| a.code.cmp(&b.code)).then_with(|| a.message.cmp(&b.message))
+        });
         self.items.dedup();
+        self.errors = self.items.iter().filter(|item| item.severity == Severity::Error).count();
+        self.warnings = self.items.len() - self.errors;
     }
 }
 
@@ -150,4 +186,57 @@ fn distance(a: &str, b: &str) -> usize {
         }
     }
     rows[a.len()][b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn finding(code: Code, line: u32) -> Diagnostic {
+        Diagnostic::new(code, Place { file: "a".into(), line, column: 1, width: 1 }, "m")
+    }
+
+    #[test]
+    fn the_nearest_name_is_offered_only_if_it_is_near() {
+        let known = ["timeout", "match", "respond"];
+        assert_eq!(nearest("tiemout", known), Some("timeout"));
+        assert_eq!(nearest("Match", known), Some("match"));
+        assert_eq!(nearest("responds", known), Some("respond"));
+        assert_eq!(nearest("compression", known), None);
+        assert_eq!(nearest("", known), None);
+    }
+
+    #[test]
+    fn findings_are_sorted_and_exact_repetitions_dropped() {
+        let mut all = Diagnostics::default();
+        for finding in [finding(Code::Yaml, 2), finding(Code::Yaml, 1), finding(Code::Yaml, 2)] {
+            all.push(finding);
+        }
+        all.finish();
+        assert_eq!(all.items().iter().map(|item| item.place.line).collect::<Vec<_>>(), [1, 2]);
+    }
+
+    #[test]
+    fn warnings_alone_do_not_stop_a_tree_and_displace_no_error() {
+        let mut all = Diagnostics::default();
+        for line in 0..30_000 {
+            all.push(finding(Code::OpenRoute, line));
+        }
+        assert!(!all.has_errors());
+        all.push(finding(Code::Yaml, 1));
+        assert!(all.has_errors());
+        assert_eq!(all.items().len(), 20_001);
+    }
+
+    #[test]
+    fn every_code_has_a_distinct_name_and_an_explanation() {
+        let mut names: Vec<_> = Code::ALL.iter().map(|code| code.as_str()).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), Code::ALL.len());
+        for code in Code::ALL {
+            let sentences = code.explanation().matches(['.', ':']).count();
+            assert!(sentences >= 2 && code.explanation().len() > 120, "{} says too little", code.as_str());
+        }
+    }
 }

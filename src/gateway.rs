@@ -1,1 +1,180 @@
-//! gateway
+//! A plan made runnable: addresses and secrets resolved, upstreams built, routes indexed.
+//!
+//! A [`Gateway`] holds no socket and never changes; a reload builds the next one and swaps it in.
+//! Each worker serves it through a [`Handle`] of its own.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use crate::{
+    config::{gateway::AddressTemplate, service::SecretTemplate},
+    diagnostic::{Code, Diagnostic, Diagnostics, Place},
+    plan::{Endpoint, Plan},
+    telemetry::{Instruments, RouteInstruments},
+    upstream::{self, Upstream, secret::Sources},
+};
+
+pub mod admission;
+pub mod handle;
+pub mod path;
+mod composed;
+mod forward;
+mod proxy;
+pub mod router;
+mod stack;
+pub mod upgrade;
+
+pub use handle::Handle;
+
+use router::Router;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Gateway {
+    /// Counts up with every swap.
+    pub generation: u64,
+    /// What it was compiled from.
+    pub plan: Arc<Plan>,
+    /// One per service, in the order of their ids.
+    pub upstreams: Arc<[Arc<Upstream>]>,
+    /// Listener names and addresses.
+    pub listeners: Vec<(String, SocketAddr, Place)>,
+    /// The admin listener and its token.
+    pub admin: Option<(SocketAddr, Option<Box<[u8]>>, Place)>,
+    router: Router,
+    routes: Box<[Arc<RouteInstruments>]>,
+    instruments: Arc<Instruments>,
+}
+
+/// What building a gateway needs besides the plan.
+#[derive(Clone)]
+pub struct Surroundings {
+    /// Environment variables, and files of secrets and certificates.
+    pub sources: Arc<dyn Sources + Send + Sync>,
+    /// Resolver and forbidden addresses of all upstreams.
+    pub network: Arc<upstream::Network>,
+    /// Metrics.
+    pub instruments: Arc<Instruments>,
+}
+
+// === impl Gateway ===
+
+impl Gateway {
+    /// Resolves what the plan leaves open. An upstream that `previous` has in the same form is kept,
+    /// with its connections and load. Every missing secret or address is a finding.
+    pub fn build(
+        plan: Plan,
+        generation: u64,
+        previous: Option<&Self>,
+        around: &Surroundings,
+    ) -> Result<Self, Diagnostics> {
+        let mut findings = Diagnostics::default();
+        let sources = &*around.sources;
+        let mut listeners = Vec::new();
+        for (name, address, place) in &plan.gateway.listeners {
+            if let Some(address) = resolve(address, sources, place, &mut findings) {
+                listeners.push((name.clone(), address, place.clone()));
+            }
+        }
+        let mut admin = None;
+        if let Some((address, token, place)) = &plan.gateway.admin {
+            let address = resolve(address, sources, place, &mut findings);
+            let token = token.as_ref().map(|token| secret(token, sources, place, &mut findings));
+            if let (Some(address), None | Some(Some(_))) = (address, &token) {
+                if token.is_none() && !address.ip().is_loopback() {
+                    findings.push(
+                        Diagnostic::new(
+                            Code::InvalidValue,
+                            place.clone(),
+                            "`admin` off loopback needs a token",
+                        )
+                        .help("add `token: {env: SEGUE_ADMIN_TOKEN}`"),
+                    );
+                }
+                admin = Some((address, token.flatten(), place.clone()));
+            }
+        }
+        let mut upstreams = Vec::with_capacity(plan.services.len());
+        for service in &plan.services {
+            match Upstream::build(service, sources, &around.network) {
+                Ok(fresh) => {
+                    let kept =
+                        previous.and_then(|gateway| gateway.upstreams.iter().find(|old| old.same(&fresh)));
+                    upstreams.push(kept.map_or_else(|| Arc::new(fresh), Arc::clone));
+                }
+                Err(wrong) => wrong.into_iter().for_each(|finding| findings.push(finding)),
+            }
+        }
+        if findings.has_errors() {
+            findings.finish();
+            return Err(findings);
+        }
+        let routes = plan.routes.iter().map(|route| {
+            let steps: Vec<Arc<str>> = match &route.endpoint {
+                Endpoint::Compose { composition, .. }
+                | Endpoint::Proxy { composition: Some(composition), .. } => {
+                    composition.steps.iter().map(|step| Arc::clone(&step.name)).collect()
+                }
+                Endpoint::Proxy { composition: None, .. } | Endpoint::Static(_) => Vec::new(),
+            };
+            around.instruments.route(&route.unit, &route.name, &steps)
+        });
+        let routes = routes.collect();
+        let router = Router::new(&plan.routes);
+        Ok(Self {
+            generation,
+            upstreams: upstreams.into(),
+            listeners,
+            admin,
+            router,
+            routes,
+            instruments: Arc::clone(&around.instruments),
+            plan: Arc::new(plan),
+        })
+    }
+}
+
+fn resolve(
+    address: &AddressTemplate,
+    sources: &dyn Sources,
+    place: &Place,
+    findings: &mut Diagnostics,
+) -> Option<SocketAddr> {
+    let (name, default) = match address {
+        AddressTemplate::Socket(address) => return Some(*address),
+        AddressTemplate::Env { name, default } => (name, default),
+    };
+    let Some(text) = sources.variable(name) else {
+        if default.is_none() {
+            let message = format!("the environment variable `{name}` is not set");
+            findings.push(
+                Diagnostic::new(Code::MissingSecret, place.clone(), message)
+                    .help(format!("set `{name}` or give a `default`")),
+            );
+        }
+        return *default;
+    };
+    let parsed = text.parse().ok();
+    if parsed.is_none() {
+        let message = format!("the environment variable `{name}` is not an address such as 127.0.0.1:8080");
+        findings.push(Diagnostic::new(Code::InvalidUrl, place.clone(), message));
+    }
+    parsed
+}
+
+fn secret(
+    token: &SecretTemplate,
+    sources: &dyn Sources,
+    place: &Place,
+    findings: &mut Diagnostics,
+) -> Option<Box<[u8]>> {
+    upstream::secret::read(token, "admin.token", place, sources)
+        .map_err(|finding| findings.push(finding))
+        .ok()
+        .map(|secret| secret.into_bytes().into())
+}
+
+impl std::fmt::Debug for Surroundings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Surroundings").finish_non_exhaustive()
+    }
+}

@@ -1,6 +1,8 @@
-//! Header rules of a gateway: hop-by-hop fields, networks of trusted proxies.
+//! Header rules of a gateway: what is hop-by-hop, what a client may not say, what forwarding adds.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
+
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 /// A network in CIDR form; a bare address is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,7 +27,7 @@ impl Network {
     /// Whether the address lies in it. IPv4 written as IPv6 is read as IPv4.
     #[must_use]
     pub fn contains(&self, address: IpAddr) -> bool {
-        match (self.address.to_canonical(), address.to_canonical()) {
+        match (self.address, address.to_canonical()) {
             (IpAddr::V4(a), IpAddr::V4(b)) => {
                 let shift = 32 - u32::from(self.prefix);
                 u32::from(a).checked_shr(shift) == u32::from(b).checked_shr(shift)
@@ -34,7 +36,172 @@ impl Network {
                 let shift = 128 - u32::from(self.prefix);
                 u128::from(a).checked_shr(shift) == u128::from(b).checked_shr(shift)
             }
-            _ => false,
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
         }
+    }
+}
+
+/// The other end of a client's connection, prepared once for all its requests.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its address; IPv4 within IPv6 is unwrapped.
+    pub address: SocketAddr,
+    /// The same as `x-forwarded-for` says it.
+    pub forwarded_for: HeaderValue,
+}
+
+impl Peer {
+    /// Prepares what requests of this connection need.
+    #[must_use]
+    pub fn new(address: SocketAddr) -> Self {
+        let address = SocketAddr::new(address.ip().to_canonical(), address.port());
+        let text = address.ip().to_string();
+        let forwarded_for =
+            HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
+        Self { address, forwarded_for }
+    }
+}
+
+/// Fields that belong to one connection and are never forwarded (RFC 9110 §7.6.1).
+/// `trailer` is not among them: it announces what is forwarded; `te` is handled by its value.
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::CONNECTION
+            | header::TRANSFER_ENCODING
+            | header::UPGRADE
+            | header::PROXY_AUTHENTICATE
+            | header::PROXY_AUTHORIZATION
+    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+}
+
+/// Fields that only the gateway may say of a client, whatever its spelling of `-`.
+fn is_claimed(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name.starts_with("x-forwarded-")
+        || name.starts_with("x-segue-")
+        || matches!(
+            name,
+            "forwarded"
+                | "x-real-ip"
+                | "x-client-ip"
+                | "true-client-ip"
+                | "cf-connecting-ip"
+                | "remote-user"
+                | "x-request-id"
+                | "traceparent"
+                | "tracestate"
+        )
+        // Servers that turn `-` into `_` cannot tell them apart.
+        || name.contains('_')
+}
+
+/// Fields that `Connection` may not name: dropping them would change what a request means.
+fn is_protected(name: &HeaderName) -> bool {
+    matches!(
+        *name,
+        header::HOST
+            | header::CONTENT_LENGTH
+            | header::CONTENT_TYPE
+            | header::AUTHORIZATION
+            | header::COOKIE
+            | header::TE
+            | header::TRAILER
+    )
+}
+
+/// Takes out what concerns only the connection it came on, and all that `Connection` names.
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
+    remove(headers, is_hop_by_hop);
+}
+
+/// The same for a request, and with it what its sender may not say: a client nothing of where it comes
+/// from, a trusted proxy only `x-forwarded-for`, `-proto` and `-host`.
+pub fn sanitize_request(headers: &mut HeaderMap, trusted: bool) {
+    let believed = |name: &HeaderName| {
+        trusted && matches!(name.as_str(), "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host")
+    };
+    remove(headers, |name| is_hop_by_hop(name) || (is_claimed(name) && !believed(name)));
+}
+
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+    let mut gone: Vec<HeaderName> = Vec::new();
+    for connection in headers.get_all(header::CONNECTION) {
+        let names = connection.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
+        let names = names.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.is_empty());
+        gone.extend(
+            names.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_protected(name)),
+        );
+    }
+    gone.extend(headers.keys().filter(|name| unwanted(name)).cloned());
+    for name in gone {
+        headers.remove(name);
+    }
+    // `te` says what this hop understands; all that may pass on is that trailers are welcome.
+    if let Some(te) = headers.get(header::TE) {
+        let trailers = te
+            .as_bytes()
+            .split(|b| *b == b',')
+            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"));
+        if trailers {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        } else {
+            headers.remove(header::TE);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(fields: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (HeaderName::from_static(name), HeaderValue::from_static(value))
+        };
+        fields.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn networks_contain_what_they_should() {
+        let ten = Network::parse("10.0.0.0/8").unwrap();
+        assert!(ten.contains("10.9.8.7".parse().unwrap()));
+        assert!(ten.contains("::ffff:10.1.1.1".parse().unwrap()));
+        assert!(!ten.contains("11.0.0.1".parse().unwrap()));
+        assert!(Network::parse("0.0.0.0/0").unwrap().contains("1.2.3.4".parse().unwrap()));
+        assert!(Network::parse("::1").unwrap().contains("::1".parse().unwrap()));
+        assert!(!Network::parse("fd00::/8").unwrap().contains("fe80::1".parse().unwrap()));
+        for wrong in ["", "10.0.0.0/33", "x/8", "10.0.0/8", "::/129"] {
+            assert_eq!(Network::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_connection_names_goes_and_what_it_may_not_name_stays() {
+        let mut headers = map(&[
+            ("connection", "close, X-Secret, host, authorization"),
+            ("keep-alive", "timeout=5"),
+            ("x-secret", "1"),
+            ("host", "a"),
+            ("authorization", "b"),
+            ("accept", "*/*"),
+        ]);
+        remove_hop_by_hop(&mut headers);
+        assert_eq!(headers, map(&[("host", "a"), ("authorization", "b"), ("accept", "*/*")]));
+    }
+
+    #[test]
+    fn clients_say_nothing_of_themselves() {
+        let mut headers = map(&[
+            ("x-forwarded-for", "1.1.1.1"),
+            ("forwarded", "for=1.1.1.1"),
+            ("x-segue-deadline-ms", "1"),
+            ("x_forwarded_for", "1.1.1.1"),
+            ("x-real-ip", "1.1.1.1"),
+            ("te", "trailers, deflate"),
+            ("cookie", "a=b"),
+        ]);
+        sanitize_request(&mut headers, false);
+        assert_eq!(headers, map(&[("te", "trailers"), ("cookie", "a=b")]));
     }
 }

@@ -37,4 +37,5 @@ pub mod gateway;
 pub mod server;
 pub mod reload;
 pub mod admin;
+pub mod serve;
 pub mod cli;

@@ -1,1 +1,159 @@
-//! reload
+//! Changes of the tree: read → compile → build → swap, or keep what serves and say why.
+//!
+//! A reload either applies whole or changes nothing: the swap is the last step, and all that can fail
+//! comes before it. The same bytes make no new generation.
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    time::SystemTime,
+};
+
+use crate::{
+    compile::compile,
+    config::Tree,
+    diagnostic::{Diagnostics, render},
+    gateway::{Gateway, Surroundings},
+    server::Shared,
+};
+
+pub mod watch;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Reloader {
+    root: PathBuf,
+    around: Surroundings,
+    state: Mutex<State>,
+}
+
+/// What serves, and what the last attempt to change it found.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// Counts up with every swap.
+    pub generation: u64,
+    /// Hash of the tree that serves.
+    pub hash: String,
+    /// When it began to serve.
+    pub since: SystemTime,
+    /// Hash of the tree that was read last; differs from `hash` when that was refused.
+    seen: String,
+    /// Findings of the tree that was read last.
+    pub findings: Diagnostics,
+    /// That tree, for rendering its findings.
+    pub tree: Arc<Tree>,
+}
+
+/// What a reload came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// The new tree serves.
+    Applied,
+    /// Nothing had changed.
+    Unchanged,
+    /// The tree has errors; what served before serves on.
+    Rejected,
+}
+
+/// A first gateway, or the findings that prevent one.
+pub type Loaded = Result<(Gateway, Reloader), (Diagnostics, Tree)>;
+
+// === impl Reloader ===
+
+impl Reloader {
+    /// Loads a tree for the first time.
+    pub fn load(root: PathBuf, around: Surroundings) -> Loaded {
+        let (tree, mut findings, plan) = read(&root);
+        let Some(plan) = plan else { return Err((findings, tree)) };
+        let hash = hash(&tree);
+        match Gateway::build(plan, 1, None, &around) {
+            Ok(gateway) => {
+                let state = State {
+                    generation: 1,
+                    seen: hash.clone(),
+                    hash,
+                    since: SystemTime::now(),
+                    findings,
+                    tree: Arc::new(tree),
+                };
+                Ok((gateway, Self { root, around, state: Mutex::new(state) }))
+            }
+            Err(more) => {
+                findings.extend(more);
+                Err((findings, tree))
+            }
+        }
+    }
+
+    /// What serves now.
+    pub fn state(&self) -> State {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the tree again and, if it is good, makes it the one that serves. Blocks: it reads files.
+    pub fn reload(&self, shared: &Shared) -> Outcome {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let (tree, mut findings, plan) = read(&self.root);
+        let hash = hash(&tree);
+        if hash == state.seen && !findings.has_errors() && state.hash == hash {
+            return Outcome::Unchanged;
+        }
+        let repeated = hash == state.seen;
+        let previous = shared.gateway.load_full();
+        let built = match plan {
+            Some(plan) => Gateway::build(plan, state.generation + 1, Some(&previous), &self.around)
+                .map_err(|more| findings.extend(more))
+                .ok(),
+            None => None,
+        };
+        state.seen.clone_from(&hash);
+        let outcome = match built {
+            Some(gateway) => {
+                let names: std::collections::HashSet<Arc<str>> =
+                    gateway.plan.routes.iter().map(|route| Arc::clone(&route.name)).collect();
+                shared.swap(gateway);
+                self.around.instruments.retain_routes(|name| names.contains(name));
+                state.generation += 1;
+                state.hash = hash;
+                state.since = SystemTime::now();
+                tracing::info!(generation = state.generation, "reloaded");
+                Outcome::Applied
+            }
+            None => {
+                if !repeated {
+                    let text = render::text(&findings, &|file| tree.text(file));
+                    tracing::error!("the changed tree was refused, what served before serves on\n{text}");
+                }
+                Outcome::Rejected
+            }
+        };
+        if !(repeated && outcome == Outcome::Rejected) {
+            self.around.instruments.reloaded(outcome == Outcome::Applied);
+        }
+        state.findings = findings;
+        state.tree = Arc::new(tree);
+        outcome
+    }
+}
+
+fn read(root: &std::path::Path) -> (Tree, Diagnostics, Option<crate::plan::Plan>) {
+    let mut findings = Diagnostics::default();
+    let tree = Tree::read(root, &mut findings);
+    let (plan, more) = compile(&tree);
+    findings.extend(more);
+    findings.finish();
+    let plan = plan.filter(|_| !findings.has_errors());
+    (tree, findings, plan)
+}
+
+/// SHA-256 over every path and text.
+fn hash(tree: &Tree) -> String {
+    let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
+    for file in &tree.files {
+        for part in [&file.path, &file.text] {
+            context.update(&(part.len() as u64).to_le_bytes());
+            context.update(part.as_bytes());
+        }
+    }
+    context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

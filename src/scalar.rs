@@ -89,13 +89,10 @@ mod tests {
 
     #[test]
     fn reads_sizes_and_bare_bytes() {
-        assert_eq!(["64KiB", "1MiB", "2GiB", "512B", "100"].map(size), [
-            Some(65_536),
-            Some(1_048_576),
-            Some(2_147_483_648),
-            Some(512),
-            Some(100)
-        ]);
+        assert_eq!(
+            ["64KiB", "1MiB", "2GiB", "512B", "100"].map(size),
+            [Some(65_536), Some(1_048_576), Some(2_147_483_648), Some(512), Some(100)]
+        );
         assert_eq!(["64KB", "1 MiB", "MiB", "1.5MiB", "99999999999999GiB"].map(size), [None; 5]);
     }
 

@@ -1,12 +1,21 @@
 //! The only place that names metrics: one record per request, and what is written from it at its end.
 
 use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Instant,
 };
 
+use http::StatusCode;
+
+use crate::{headers::Peer, problem::Kind};
+
+pub mod instruments;
 pub mod registry;
+pub mod trace;
+
+pub use instruments::{Instruments, RouteInstruments, UpstreamCount};
+pub use trace::Trace;
 
 /// What the gateway knows of a request, filled on the way by whoever learns it. Signals are written
 /// from it once, when the response's body has ended.
@@ -14,21 +23,31 @@ pub mod registry;
 pub struct Exchange {
     /// `request.id`: given by a trusted proxy or made here.
     pub id: Arc<str>,
-    /// Trace id, continued or new: 16 bytes.
-    pub trace_id: u128,
+    /// The trace it belongs to.
+    pub trace: Trace,
     /// When the head was complete.
     pub started: Instant,
-    /// The peer of the connection.
-    pub peer: SocketAddr,
+    /// The other end of the connection.
+    pub peer: Arc<Peer>,
+    /// The client's address: the peer, or what trusted proxies say.
+    pub client: IpAddr,
     /// `http` or `https`, or what a trusted proxy said.
     pub scheme: &'static str,
     /// What is learnt on the way.
-    pub record: Mutex<Record>,
+    record: Mutex<Record>,
 }
 
 /// The part of an [`Exchange`] that is filled on the way.
 #[derive(Debug, Default)]
 pub struct Record {
+    /// The route's instruments, once it is known.
+    pub route: Option<Arc<RouteInstruments>>,
+    /// The status answered.
+    pub status: Option<StatusCode>,
+    /// Why the route did not answer, if it did not.
+    pub failure: Option<Kind>,
+    /// Body bytes sent to the client.
+    pub sent: u64,
     /// One entry per settled step, in order of settling.
     pub steps: Vec<StepRecord>,
     /// Names of degraded steps.
@@ -48,4 +67,64 @@ pub struct StepRecord {
     pub ended_us: u64,
     /// The failure's code.
     pub code: Option<&'static str>,
+}
+
+// === impl Exchange ===
+
+impl Exchange {
+    /// A request whose head has just been read.
+    #[must_use]
+    pub fn new(id: Arc<str>, trace: Trace, peer: Arc<Peer>, client: IpAddr, scheme: &'static str) -> Self {
+        Self { id, trace, started: Instant::now(), peer, client, scheme, record: Mutex::default() }
+    }
+
+    /// What is learnt on the way. Never held across an await.
+    pub fn record(&self) -> MutexGuard<'_, Record> {
+        self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Writes a request's signals when it is dropped: after the last byte of the answer, or when the
+/// client left before that.
+#[derive(Debug)]
+pub struct Finish {
+    exchange: Arc<Exchange>,
+    instruments: Arc<Instruments>,
+    complete: bool,
+}
+
+impl Finish {
+    /// Starts to count a request as in flight.
+    #[must_use]
+    pub fn new(exchange: Arc<Exchange>, instruments: Arc<Instruments>) -> Self {
+        instruments.in_flight.increment(1.0);
+        Self { exchange, instruments, complete: false }
+    }
+
+    /// Some of the answer's body passed.
+    pub fn sent(&self, bytes: u64) {
+        self.exchange.record().sent += bytes;
+    }
+
+    /// The answer ended as it should.
+    pub fn complete(&mut self) {
+        self.complete = true;
+    }
+}
+
+impl Drop for Finish {
+    fn drop(&mut self) {
+        self.instruments.in_flight.decrement(1.0);
+        let record = self.exchange.record();
+        let elapsed = self.exchange.started.elapsed().as_secs_f64();
+        self.instruments.finished(&record, elapsed, self.complete);
+    }
+}
+
+/// A new request id: 32 lower-case hex digits.
+#[must_use]
+pub fn request_id() -> Arc<str> {
+    let mut digits = [b'0'; 32];
+    trace::hex(fastrand::u128(..), &mut digits);
+    std::str::from_utf8(&digits).unwrap_or("0").into()
 }

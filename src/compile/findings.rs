@@ -68,15 +68,13 @@ impl Findings {
         wrong: &str,
         known: impl IntoIterator<Item = &'a str>,
     ) -> Option<String> {
-        let len = wrong.len();
+        let like = |name: &&str| name.len().abs_diff(wrong.len()) <= wrong.len() / 3 + 1;
         let left = &mut self.effort;
-        let near =
-            known.into_iter().filter(|name| name.len().abs_diff(len) <= len / 3 + 1).take_while(|_| {
-                let affordable = *left > 0;
-                *left = left.saturating_sub(1);
-                affordable
-            });
-        nearest(wrong, near).map(|name| format!("did you mean `{name}`?"))
+        let near = known.into_iter().take_while(|name| {
+            *left = left.saturating_sub(if like(name) { 32 } else { 1 });
+            *left > 0
+        });
+        nearest(wrong, near.filter(like)).map(|name| format!("did you mean `{name}`?"))
     }
 
     /// Whether something stops the tree already.

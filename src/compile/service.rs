@@ -24,6 +24,9 @@ pub(super) struct Services<'t> {
     /// Units in which a name that is missing may stand in a document that could not be read.
     unread: &'t [Arc<str>],
     by_name: HashMap<(&'t str, &'t str), usize>,
+    /// For "did you mean": the services of a unit, and the first open one of each name.
+    by_unit: HashMap<&'t str, Vec<usize>>,
+    open: HashMap<&'t str, usize>,
     operations: Vec<HashMap<&'t str, Operation>>,
 }
 
@@ -53,10 +56,17 @@ impl<'t> Services<'t> {
     pub(super) fn index(all: &'t Templates, findings: &mut Findings) -> Self {
         let templates = all.services.as_slice();
         let mut by_name: HashMap<(&str, &str), usize> = HashMap::with_capacity(templates.len());
+        let mut by_unit: HashMap<&str, Vec<usize>> = HashMap::new();
+        let mut open = HashMap::new();
         let mut operations = Vec::with_capacity(templates.len());
         for (index, template) in templates.iter().enumerate() {
             findings.next_document();
-            by_name.entry((&template.metadata.unit, &template.metadata.name.value)).or_insert(index);
+            let (unit, name) = (&*template.metadata.unit, template.metadata.name.value.as_str());
+            by_name.entry((unit, name)).or_insert(index);
+            by_unit.entry(unit).or_default().push(index);
+            if template.visible_to_all {
+                open.entry(name).or_insert(index);
+            }
             for (header, source) in &template.headers {
                 if let HeaderSource::Text(text) = &source.value
                     && HeaderValue::from_str(text).is_err()
@@ -84,7 +94,7 @@ impl<'t> Services<'t> {
                     .collect(),
             );
         }
-        Self { templates, unread: &all.unread, by_name, operations }
+        Self { templates, unread: &all.unread, by_name, by_unit, open, operations }
     }
 
     /// The Service that `name` or `unit/name` means in `unit`.
@@ -97,7 +107,8 @@ impl<'t> Services<'t> {
     ) -> Option<ServiceId> {
         let (home, local) = name.split_once('/').unwrap_or((unit, name));
         let Some(&index) = self.by_name.get(&(home, local)) else {
-            if self.unread.iter().any(|unit| &**unit == home) {
+            // An empty name stands for one that is missing, which is a finding already.
+            if name.is_empty() || self.unread.iter().any(|unit| &**unit == home) {
                 return None;
             }
             let mut finding =
@@ -129,6 +140,9 @@ impl<'t> Services<'t> {
         unit: &str,
         findings: &mut Findings,
     ) -> Option<Target<'_>> {
+        if call.is_empty() {
+            return None;
+        }
         let Some((service, name)) = call.split_once('.') else {
             findings.advise(
                 Code::UnknownOperation,
@@ -152,25 +166,18 @@ impl<'t> Services<'t> {
         Some(Target { service: service_id, operation })
     }
 
-    /// The same name in another unit that is open, else the nearest name that may be used.
+    /// The same name elsewhere if it may be used, else the nearest name of that unit.
     fn suggestion(&self, home: &str, local: &str, unit: &str, findings: &mut Findings) -> Option<String> {
-        let visible = || {
-            self.templates
-                .iter()
-                .filter(|template| &*template.metadata.unit == unit || template.visible_to_all)
-        };
-        let written = |template: &ServiceTemplate| match &*template.metadata.unit {
-            home if home == unit => template.metadata.name.value.clone(),
-            home => format!("{home}/{}", template.metadata.name.value),
-        };
-        let near = visible()
-            .find(|template| template.metadata.name.value == local)
-            .map(|template| format!("did you mean `{}`?", written(template)));
-        near.or_else(|| {
-            let own = visible().filter(|template| &*template.metadata.unit == home);
-            let near = findings.nearest(local, own.map(|template| template.metadata.name.value.as_str()))?;
-            Some(if home == unit { near } else { near.replacen('`', &format!("`{home}/"), 1) })
-        })
+        if home != unit && self.by_name.contains_key(&(unit, local)) {
+            return Some(format!("did you mean `{local}`?"));
+        }
+        if let Some(open) = self.open.get(local) {
+            return Some(format!("did you mean `{}/{local}`?", self.templates[*open].metadata.unit));
+        }
+        let known = self.by_unit.get(home).into_iter().flatten().map(|index| &self.templates[*index]);
+        let usable = known.filter(|template| home == unit || template.visible_to_all);
+        let near = findings.nearest(local, usable.map(|template| template.metadata.name.value.as_str()))?;
+        Some(if home == unit { near } else { near.replacen('`', &format!("`{home}/"), 1) })
     }
 
     /// The plan's table, in the order of ids.

@@ -9,6 +9,9 @@ use crate::{
     expr::{self, Part, Piece, Program, Scope, Slot, StepField, Text},
 };
 
+/// Names looked for in a broken expression.
+const MAX_GUESSES: usize = 1000;
+
 /// A place of a document that reads a slot.
 #[derive(Clone, Copy)]
 pub(super) struct Read<'t> {
@@ -250,7 +253,7 @@ impl<'t, 'f> Expressions<'t, 'f> {
     /// cause a finding about something that is not wrong.
     fn guess(&mut self, node: &'t Node, source: &str) {
         let names = |root: &'static str| {
-            source.match_indices(root).filter_map(move |(at, _)| {
+            source.match_indices(root).take(MAX_GUESSES).filter_map(move |(at, _)| {
                 let before = source[..at].chars().next_back();
                 let rest = source[at + root.len()..].trim_start_matches('?');
                 let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_').unwrap_or(rest.len());

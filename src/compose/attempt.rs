@@ -8,7 +8,8 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Env,
     content::Content,
-    failure, fields::Fields,
+    failure,
+    fields::Fields,
     outgoing,
     output::{Failure, Received},
     own::Own,
@@ -55,11 +56,8 @@ pub(super) async fn attempt<C: Caller>(
     if !call.safe {
         state.note_unsafe_call();
     }
-    let outgoing = Outgoing {
-        request,
-        idempotent: call.safe || call.method.is_idempotent(),
-        timeout: end - now,
-    };
+    let outgoing =
+        Outgoing { request, idempotent: call.safe || call.method.is_idempotent(), timeout: end - now };
     let upstream = &state.upstreams[call.service.index()];
     let answer = env.caller.send(upstream, outgoing).await.map_err(|error| {
         match error.kind() {
@@ -114,7 +112,13 @@ fn is_ok(step: &Step, status: StatusCode) -> bool {
 }
 
 /// A failure out of an answer whose status the step does not take.
-async fn refuse(state: &State, step: &Step, head: http::response::Parts, body: Body, end: Instant) -> Failure {
+async fn refuse(
+    state: &State,
+    step: &Step,
+    head: http::response::Parts,
+    body: Body,
+    end: Instant,
+) -> Failure {
     let status = head.status;
     let mut error = if step.pass_status.contains(&status) {
         Error::new(Kind::UpstreamStatus).status(status)
@@ -159,8 +163,9 @@ async fn read(state: &State, step: &Step, headers: &HeaderMap, body: Body) -> Re
         return Ok(Content::default());
     }
     let bytes = receive::answer(body, &state.received).await?;
-    Content::read(bytes, headers, step.body)
-        .map_err(|error| Error::new(Kind::BadPayload).detail(error.reason).cause(format_args!("at byte {}", error.offset)))
+    Content::read(bytes, headers, step.body).map_err(|error| {
+        Error::new(Kind::BadPayload).detail(error.reason).cause(format_args!("at byte {}", error.offset))
+    })
 }
 
 fn ensure(
@@ -195,4 +200,3 @@ fn streams(state: &State, index: usize, step: &Step) -> bool {
         && is_it(respond.body.as_ref().and_then(crate::expr::Shape::as_slot))
         && !composition.steps.iter().any(|other| sent_on(&other.call))
 }
-

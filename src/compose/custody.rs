@@ -123,7 +123,9 @@ impl<T: Send + 'static> Future for Guarded<T> {
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = &mut *self;
         let Some(future) = &mut this.future else {
-            return Poll::Ready(Err(Error::new(Kind::Internal).cause("an execution was polled after its end")));
+            return Poll::Ready(Err(
+                Error::new(Kind::Internal).cause("an execution was polled after its end")
+            ));
         };
         let ended = future.as_mut().poll(cx);
         let early = || this.early.lock().ok().and_then(|mut early| early.take());

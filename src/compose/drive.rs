@@ -50,7 +50,9 @@ pub(super) async fn execute<C: Caller, T>(
         return Some(Err(error));
     }
     let mut lanes = Lanes::new();
-    let result = steps(&env, composition, &mut lanes, |index, step| step::run(&env, index, step)).await.and_then(|()| finish(state));
+    let result = steps(&env, composition, &mut lanes, |index, step| step::run(&env, index, step))
+        .await
+        .and_then(|()| finish(state));
     let result = result.map_err(|error| failure::explain(state, error));
     state.decide();
     drop(unread);
@@ -111,12 +113,12 @@ fn content(state: &State, how: BodyUse, bytes: Bytes) -> Result<Content, Error> 
         let media = Media::of(content_type);
         return Content::read(bytes, headers, how).map_err(|error| {
             let what = if media == Media::Json { "JSON" } else { "text" };
-            let words = format!("the request's body is not valid {what}: {} (byte {})", error.reason, error.offset);
+            let words =
+                format!("the request's body is not valid {what}: {} (byte {})", error.reason, error.offset);
             Error::new(Kind::InvalidRequest).detail(words)
         });
     }
-    Content::read(bytes, headers, how)
-        .map_err(|error| Error::new(Kind::InvalidRequest).detail(error.reason))
+    Content::read(bytes, headers, how).map_err(|error| Error::new(Kind::InvalidRequest).detail(error.reason))
 }
 
 /// Whether exactly one place sends the request's body on, once: it streams then.

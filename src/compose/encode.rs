@@ -6,7 +6,13 @@ use bytes::Bytes;
 use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::{content::Media, output::{Ended, Output}, render, state::State, vars::made};
+use super::{
+    content::Media,
+    output::{Ended, Output},
+    render,
+    state::State,
+    vars::made,
+};
 use crate::{
     body::Body,
     expr::{EvalError, Frame, Shape, Slot, StepField, Value},

@@ -51,7 +51,8 @@ pub(super) fn explain(state: &State, error: Error) -> Error {
 /// Whether any rule reads `error.upstream`, so that a failed answer's body is worth keeping.
 pub(super) fn reads_upstream(rules: &[ErrorRule]) -> bool {
     let wanted = |reference: &Reference| reference.slot == Slot::Error(ErrorField::Upstream);
-    let in_text = |text: &Option<Text>| text.as_ref().is_some_and(|text| text.references().any(|r| wanted(&r)));
+    let in_text =
+        |text: &Option<Text>| text.as_ref().is_some_and(|text| text.references().any(|r| wanted(&r)));
     let in_shape = |shape: &Shape| shape.references().iter().any(wanted);
     let in_program = |program: &Program| program.references().iter().any(wanted);
     rules.iter().any(|rule| {
@@ -104,7 +105,10 @@ pub(super) fn apply<'a>(problem: &'a Problem, mut error: Error, frame: &Frame<'a
 }
 
 /// Evaluates a status: an integer from 200 to 599.
-pub(super) fn status_of<'a>(status: &'a StatusTemplate, frame: &Frame<'a, '_>) -> Result<StatusCode, EvalError> {
+pub(super) fn status_of<'a>(
+    status: &'a StatusTemplate,
+    frame: &Frame<'a, '_>,
+) -> Result<StatusCode, EvalError> {
     const REFUSED: EvalError = EvalError::Failed(Cow::Borrowed("a status is an integer from 200 to 599"));
     let program = match status {
         StatusTemplate::Fixed(status) => return Ok(*status),

@@ -25,7 +25,13 @@ use crate::{
 };
 
 /// Runs every element of a step.
-pub(super) async fn run<C: Caller>(env: &Env<C>, index: usize, step: &Step, each: &ForEach, started: Instant) {
+pub(super) async fn run<C: Caller>(
+    env: &Env<C>,
+    index: usize,
+    step: &Step,
+    each: &ForEach,
+    started: Instant,
+) {
     let state = &*env.state;
     let whole = |error: Error| {
         let ended = Ended::Failed(failed(step, error));

@@ -38,8 +38,6 @@ const RATHER_JSON: HeaderValue = HeaderValue::from_static("application/json, */*
 /// Fields that are the same on every call of an execution: made once, cloned by reference count.
 #[derive(Debug)]
 pub(super) struct Common {
-    /// `traceparent` with zeros for the span, which is another one for every call.
-    trace: String,
     request_id: Option<HeaderValue>,
     tracestate: Option<HeaderValue>,
     forwarded_for: Option<HeaderValue>,
@@ -53,29 +51,18 @@ impl Common {
         let client = state.request.client_ip.to_canonical();
         // What admission let through of a trusted proxy's list is continued; the peer is its next entry.
         let forwarded_for = match fields.get(FORWARDED_FOR).and_then(|list| list.to_str().ok()) {
-            Some(list) => format!("{list}, {}", state.exchange.peer.ip().to_canonical()),
+            Some(list) => format!("{list}, {}", state.exchange.peer.address.ip()),
             None => client.to_string(),
         };
         let host = fields.get(FORWARDED_HOST).cloned();
         Self {
-            trace: format!("00-{:032x}-{:016x}-{:02x}", state.exchange.trace_id, 0, u8::from(state.sampled)),
             request_id: HeaderValue::from_str(&state.exchange.id).ok(),
-            tracestate: fields.get(TRACESTATE).cloned(),
+            tracestate: state.exchange.trace.state.clone(),
             forwarded_for: shared(forwarded_for),
             forwarded_proto: HeaderValue::from_static(state.exchange.scheme),
             forwarded_host: host
                 .or_else(|| HeaderValue::from_str(state.request.authority().unwrap_or_default()).ok()),
         }
-    }
-
-    fn traceparent(&self) -> Option<HeaderValue> {
-        const SPAN: usize = "00--".len() + 32;
-        let mut text = self.trace.clone().into_bytes();
-        let span = fastrand::u64(1..);
-        for (index, digit) in text.get_mut(SPAN..SPAN + 16)?.iter_mut().enumerate() {
-            *digit = b"0123456789abcdef"[(span >> (60 - 4 * index)) as usize & 15];
-        }
-        HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
     }
 }
 
@@ -136,9 +123,7 @@ fn add_common(state: &State, step: &Step, headers: &mut HeaderMap) {
     headers.entry(header::ACCEPT).or_insert(accept);
     headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
     // Trace and deadline are the gateway's to say, whatever a template says.
-    if let Some(parent) = common.traceparent() {
-        headers.insert(TRACEPARENT, parent);
-    }
+    headers.insert(TRACEPARENT, state.exchange.trace.to_header(fastrand::u64(1..)));
     if let Some(tracestate) = &common.tracestate {
         headers.insert(TRACESTATE, tracestate.clone());
     }
@@ -170,7 +155,8 @@ pub(super) fn judge(state: &State, step: Option<&Step>, refusal: Refusal<'_>) ->
     };
     // A loop variable comes from the list, and it is no reference of its own.
     let list = step.and_then(|step| step.for_each.as_ref()).map(|each| &each.list);
-    let client = !programs.is_empty() && programs.into_iter().chain(list).all(|program| only_request(state, program));
+    let client =
+        !programs.is_empty() && programs.into_iter().chain(list).all(|program| only_request(state, program));
     let kind = if client { Kind::InvalidRequest } else { Kind::ExpressionError };
     Error::new(kind).detail(words)
 }

@@ -130,7 +130,11 @@ fn segment<'a>(written: &str, data: Option<usize>, parts: &'a [PathPart]) -> Res
 }
 
 /// Writes a query with its `?`; nothing when it has no parameter.
-pub(super) fn query<'a>(query: &'a Query, frame: &Frame<'a, '_>, out: &mut String) -> Result<(), Refusal<'a>> {
+pub(super) fn query<'a>(
+    query: &'a Query,
+    frame: &Frame<'a, '_>,
+    out: &mut String,
+) -> Result<(), Refusal<'a>> {
     let mut separator = '?';
     let mut parameter = |name: &str, value: &Value<'_>| {
         scalars(value, frame.meter, &mut |text| {
@@ -176,7 +180,9 @@ pub(super) fn headers<'a>(
                 let name = HeaderName::from_bytes(name.as_bytes())
                     .ok()
                     .filter(|name| !is_reserved(name))
-                    .ok_or_else(|| Refusal::Value("a header has a name that may not be set", vec![program]))?;
+                    .ok_or_else(|| {
+                        Refusal::Value("a header has a name that may not be set", vec![program])
+                    })?;
                 scalars(&value, frame.meter, &mut |text| {
                     append(&name, text, out).map_err(|what| Refusal::Value(what, vec![program]))
                 })?;
@@ -210,10 +216,7 @@ fn append(name: &HeaderName, value: &str, out: &mut HeaderMap) -> Result<(), &'s
 }
 
 /// The members of an expression that must give a map.
-fn map<'a>(
-    program: &'a Program,
-    frame: &Frame<'a, '_>,
-) -> Result<Vec<(Cow<'a, str>, Value<'a>)>, EvalError> {
+fn map<'a>(program: &'a Program, frame: &Frame<'a, '_>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>, EvalError> {
     let value = program.eval(frame)?;
     if value.is_omitted() {
         return Ok(Vec::new());

@@ -74,8 +74,6 @@ pub(super) fn mark_degraded(state: &State, headers: &mut HeaderMap) -> Result<()
         .map_err(|_| failure::fault(EvalError::Failed(Cow::Borrowed("a step's name is not a token"))))?;
     headers.insert(DEGRADED, list);
     headers.insert(header::CACHE_CONTROL, NO_STORE);
-    if let Ok(mut record) = state.exchange.record.lock() {
-        record.degraded = names;
-    }
+    state.exchange.record().degraded = names;
     Ok(())
 }

@@ -140,9 +140,7 @@ impl State {
     }
 
     pub(super) fn record(&self, record: StepRecord) {
-        if let Ok(mut held) = self.exchange.record.lock() {
-            held.steps.push(record);
-        }
+        self.exchange.record().steps.push(record);
     }
 
     /// Microseconds since the request's head was complete.
@@ -239,7 +237,7 @@ impl Data for State {
                 let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
                 Some(Value::Timestamp(seconds, now.subsec_nanos()))
             }
-            Slot::TraceId => Some(Value::Str(Cow::Owned(format!("{:032x}", self.exchange.trace_id)))),
+            Slot::TraceId => Some(Value::Str(Cow::Owned(format!("{:032x}", self.exchange.trace.id)))),
             Slot::Degraded => {
                 let names = self.degraded().map(|(name, _)| Value::Str(Cow::Borrowed(&**name)));
                 Some(Value::List(names.collect()))

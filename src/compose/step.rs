@@ -66,7 +66,12 @@ pub(super) fn ended(result: Result<Box<Received>, Failure>) -> Ended {
 }
 
 /// A settled call with what its tolerance makes of it.
-pub(super) fn single(state: &State, step: &Step, mut ended: Ended, item: Option<(&Document, usize)>) -> Single {
+pub(super) fn single(
+    state: &State,
+    step: &Step,
+    mut ended: Ended,
+    item: Option<(&Document, usize)>,
+) -> Single {
     let mut stand_in = None;
     match (&mut ended, &step.tolerance) {
         // A `forEach` has a fallback per item, and none of its own.

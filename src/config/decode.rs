@@ -62,7 +62,13 @@ fn is_reserved(key: &str) -> bool {
 
 impl Decoder<'_> {
     /// Adds a finding.
-    pub(super) fn report(&mut self, code: Code, place: &Place, message: impl Into<String>, help: impl Into<String>) {
+    pub(super) fn report(
+        &mut self,
+        code: Code,
+        place: &Place,
+        message: impl Into<String>,
+        help: impl Into<String>,
+    ) {
         self.findings.push(Diagnostic::new(code, place.clone(), message).help(help));
     }
 
@@ -292,8 +298,10 @@ impl Decoder<'_> {
         let text = self.text_of(key, fields.get(key)?)?;
         let found = words.iter().find(|word| **word == text.value).copied();
         if found.is_none() {
-            let help = nearest(&text, words.iter().copied())
-                .map_or_else(|| format!("one of {}", words.join(", ")), |near| format!("did you mean `{near}`?"));
+            let help = nearest(&text, words.iter().copied()).map_or_else(
+                || format!("one of {}", words.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
             self.invalid(&text.place, format!("`{key}` cannot be `{}`", text.value), help);
         }
         found

@@ -12,9 +12,13 @@ use super::{
     keys::{KINDS, Object, Owner, Shape, optional, required},
     route::{ROUTE, RouteTemplate},
     service::{SERVICE, ServiceTemplate},
+    value::{NAME_FORM, is_name},
     yaml::{self, Budget, Value},
 };
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place, nearest};
+
+/// How many findings of each severity one file may add, so that it does not hide those of others.
+const PER_FILE: usize = 500;
 
 /// The version this program reads.
 pub(super) const API_VERSION: &str = "segue/v1";
@@ -59,6 +63,7 @@ pub(super) fn parse(tree: &Tree, findings: &mut Diagnostics) -> Templates {
         named: BTreeSet::new(),
         idle: Vec::new(),
         policies_unread: tree.broken.iter().any(|unit| unit.is_empty()),
+        unit: None,
     };
     all.templates.unread.extend(tree.broken.iter().cloned());
     let mut budget = Budget::default();
@@ -81,6 +86,8 @@ struct Reading {
     /// YAML files that are no templates, with what to say if nothing names them.
     idle: Vec<(Arc<str>, Place, String)>,
     policies_unread: bool,
+    /// The unit of the last file.
+    unit: Option<Arc<str>>,
 }
 
 impl Reading {
@@ -96,31 +103,42 @@ impl Reading {
                 return;
             }
         }
-        for finding in own.items() {
-            findings.push(finding.clone());
-        }
         if documents.broken {
             self.policies_unread |= file.unit.is_none();
             self.templates.unread.push(unit.clone());
         }
         let in_no_unit = file.unit.is_none() && file.path.starts_with("routes/");
         if in_no_unit {
-            findings.push(
+            own.push(
                 Diagnostic::new(Code::UnknownUnit, top(&file.path), "a template lies directly in `routes/`, in no unit")
                     .help("move it into the folder of its unit: routes/UNIT/"),
             );
         }
+        self.check_unit_name(file, &mut own);
         let mut decoder =
-            Decoder { findings, tree, file: &file.path, unit, named: &mut self.named };
+            Decoder { findings: &mut own, tree, file: &file.path, unit, named: &mut self.named };
         for node in &documents.nodes {
             document(&mut decoder, node, &mut self.templates, &mut self.names);
         }
+        findings.extend_up_to(PER_FILE, own);
+    }
+
+    /// A unit's name is part of references and labels, so it has the form of names. One finding per unit.
+    fn check_unit_name(&mut self, file: &SourceFile, findings: &mut Diagnostics) {
+        let Some(unit) = &file.unit else { return };
+        if self.unit.as_ref() != Some(unit) && !is_name(unit) {
+            findings.push(
+                Diagnostic::new(Code::InvalidName, top(&file.path), format!("the folder `{unit}` is no name of a unit"))
+                    .help(NAME_FORM),
+            );
+        }
+        self.unit = Some(unit.clone());
     }
 
     /// Warns of files that no template names.
     fn unnamed(&mut self, tree: &Tree, findings: &mut Diagnostics) {
         for (path, place, help) in self.idle.drain(..) {
-            if !self.named.contains(&*path) {
+            if !self.named.contains(&*path) && !is_test(&path) {
                 findings.push(
                     Diagnostic::new(Code::UnnamedFile, place, "the file is no template and no template names it").help(help),
                 );
@@ -154,6 +172,11 @@ impl Reading {
             );
         }
     }
+}
+
+/// Tests lie beside the templates and are named by nothing.
+fn is_test(path: &str) -> bool {
+    path.ends_with(".test.yaml") || path.ends_with(".test.yml")
 }
 
 /// The start of a file, for findings about the file itself.

@@ -18,7 +18,11 @@ pub(super) static GATEWAY: Object = Object {
     keys: document_keys![
         required("listeners", Shape::List(&Shape::Object(&LISTENER)), "Where clients connect; at least one."),
         optional("admin", Shape::Object(&ADMIN), "The listener for health, metrics and status."),
-        optional("trustedProxies", Shape::List(&Shape::Text), "Networks whose x-forwarded-* fields are believed."),
+        optional(
+            "trustedProxies",
+            Shape::List(&Shape::Text),
+            "Networks whose x-forwarded-* fields are believed."
+        ),
         optional("limits", Shape::Object(&LIMITS), "What one client may take."),
         optional("drain", Shape::Object(&DRAIN), "How the gateway stops."),
         optional("workers", Shape::Count(1, 1024), "Worker threads (one per core)."),
@@ -201,7 +205,11 @@ fn listeners(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<ListenerTemp
         && let Some(node) = fields.get("listeners")
         && matches!(&node.value, super::yaml::Value::List(_))
     {
-        decoder.invalid(&node.place, "a Gateway needs at least one listener", "{name: http, address: \"127.0.0.1:8080\"}");
+        decoder.invalid(
+            &node.place,
+            "a Gateway needs at least one listener",
+            "{name: http, address: \"127.0.0.1:8080\"}",
+        );
     }
     for node in nodes {
         let Some(fields) = decoder.fields("listeners", &LISTENER, node, &node.place) else { continue };
@@ -216,7 +224,9 @@ fn listeners(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<ListenerTemp
                 format!("there is another listener `{}`", name.value),
             );
             decoder.findings.push(
-                finding.help("give one of them another name").related(first.name.place.clone(), "the first one"),
+                finding
+                    .help("give one of them another name")
+                    .related(first.name.place.clone(), "the first one"),
             );
         }
         listeners.extend(address.map(|address| ListenerTemplate { name, address }));

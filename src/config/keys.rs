@@ -95,8 +95,21 @@ impl Object {
 
 /// Keys that are refused wherever they stand, until they work.
 pub(super) const RESERVED: &[&str] = &[
-    "compensate", "saga", "idempotency", "idempotencyKey", "detached", "repeat", "race", "cache", "split",
-    "mirror", "slo", "business", "introspection", "crl", "hedge",
+    "compensate",
+    "saga",
+    "idempotency",
+    "idempotencyKey",
+    "detached",
+    "repeat",
+    "race",
+    "cache",
+    "split",
+    "mirror",
+    "slo",
+    "business",
+    "introspection",
+    "crl",
+    "hedge",
 ];
 
 /// Kinds of the format with the tree they belong in and whether they work.

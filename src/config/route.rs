@@ -19,10 +19,18 @@ pub(super) static ROUTE: Object = Object {
     name: "a Route",
     keys: document_keys![
         required("match", Shape::Object(&MATCH), "Which requests it answers."),
-        optional("timeout", Shape::Duration, "The whole composition, or a proxied call to its response head (30s)."),
+        optional(
+            "timeout",
+            Shape::Duration,
+            "The whole composition, or a proxied call to its response head (30s)."
+        ),
         optional("vars", Shape::Map(&Shape::Value), "Named values, evaluated once, on first use."),
         optional("require", Shape::List(&Shape::Object(&CHECK)), "What must hold before any step."),
-        optional("steps", Shape::Map(&Shape::Object(&STEP)), "The calls; their order follows from what they read."),
+        optional(
+            "steps",
+            Shape::Map(&Shape::Object(&STEP)),
+            "The calls; their order follows from what they read."
+        ),
         optional("respond", Shape::Object(&RESPOND), "The answer, shaped from the steps."),
         optional("proxy", Shape::Object(&PROXY), "Passes the request on, both bodies streamed."),
         optional("static", Shape::Object(&STATIC), "A fixed answer."),
@@ -37,7 +45,11 @@ pub(super) static ROUTE: Object = Object {
 static MATCH: Object = Object {
     name: "match",
     keys: &[
-        optional("hosts", Shape::List(&Shape::Text), "Exact hosts or `*.example.com`; every host when absent."),
+        optional(
+            "hosts",
+            Shape::List(&Shape::Text),
+            "Exact hosts or `*.example.com`; every host when absent.",
+        ),
         optional("methods", Shape::List(&Shape::Text), "Methods; all when absent."),
         required("path", Shape::Text, "Literals, `{capture}` and a last `{rest...}`."),
         optional("headers", Shape::Map(&Shape::Text), "Fields with exact values."),
@@ -233,7 +245,11 @@ impl RouteTemplate {
             for key in ["steps", "vars", "require", "errors"] {
                 if fields.get(key).is_some() {
                     let message = format!("`{key}` has no use beside `static`");
-                    decoder.invalid(fields.key_place(key), message, "use `respond`, whose answer may be fixed too");
+                    decoder.invalid(
+                        fields.key_place(key),
+                        message,
+                        "use `respond`, whose answer may be fixed too",
+                    );
                 }
             }
         }

@@ -1,1 +1,147 @@
 //! The JSON Schema of the template format, for editors: `segue schema`.
+//!
+//! It is made from the tables that the decoder reads, so it knows exactly the keys that work in this
+//! version. An editor validates one document at a time; rules across keys stay with `segue check`.
+
+use serde_json::{Map, Value, json};
+
+use super::{
+    gateway::GATEWAY,
+    keys::{Key, Need, Object, Shape},
+    route::ROUTE,
+    service::SERVICE,
+    value::{ENV_PLACE, SECRET},
+};
+
+/// A schema (draft 2020-12) of every document this version reads.
+#[must_use]
+pub fn schema() -> Value {
+    let mut kinds = Map::new();
+    for (kind, table) in [("Gateway", &GATEWAY), ("Service", &SERVICE), ("Route", &ROUTE)] {
+        let mut schema = object(table);
+        schema["properties"]["kind"] = json!({"const": kind});
+        kinds.insert(kind.to_owned(), schema);
+    }
+    let choices: Vec<Value> = kinds
+        .keys()
+        .map(|kind| {
+            json!({
+                "if": {"properties": {"kind": {"const": kind}}, "required": ["kind"]},
+                "then": {"$ref": format!("#/$defs/{kind}")},
+            })
+        })
+        .collect();
+    let names: Vec<&String> = kinds.keys().collect();
+    json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "Segue template, segue/v1",
+        "type": "object",
+        "required": ["apiVersion", "kind", "metadata"],
+        "properties": {"apiVersion": {"const": "segue/v1"}, "kind": {"enum": names}},
+        "allOf": choices,
+        "$defs": kinds,
+    })
+}
+
+fn object(table: &Object) -> Value {
+    let known = table.keys.iter().filter(|key| key.need != Need::Later);
+    let properties: Map<String, Value> = known.map(|key| (key.name.to_owned(), property(key))).collect();
+    let required: Vec<&str> =
+        table.keys.iter().filter(|key| key.need == Need::Required).map(|key| key.name).collect();
+    let mut schema = json!({"type": "object", "properties": properties, "additionalProperties": table.open});
+    if !required.is_empty() {
+        schema["required"] = json!(required);
+    }
+    let choices: Vec<Value> = table
+        .one_of
+        .iter()
+        .filter(|name| table.key(name).is_some_and(|key| key.need != Need::Later))
+        .map(|name| json!({"required": [name]}))
+        .collect();
+    if !choices.is_empty() {
+        schema["oneOf"] = json!(choices);
+    }
+    schema
+}
+
+fn property(key: &Key) -> Value {
+    let mut schema = shape(&key.shape);
+    schema["description"] = json!(key.doc);
+    schema
+}
+
+fn shape(shape: &Shape) -> Value {
+    match shape {
+        Shape::Text => json!({"type": ["string", "number", "boolean"]}),
+        Shape::Name => json!({"type": ["string", "integer"], "pattern": "^[a-z0-9-]{1,63}$"}),
+        Shape::Flag => json!({"type": "boolean"}),
+        Shape::Count(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
+        Shape::Duration => json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"}),
+        Shape::Size => json!({"type": ["string", "integer"], "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$"}),
+        Shape::Word(words) => json!({"enum": words}),
+        Shape::Value => json!({}),
+        Shape::Place => json!({"oneOf": [{"type": "string"}, object(&ENV_PLACE)]}),
+        Shape::Secret => object(&SECRET),
+        Shape::TextOrSecret => json!({"oneOf": [{"type": ["string", "number", "boolean"]}, object(&SECRET)]}),
+        Shape::Object(table) => object(table),
+        Shape::List(entry) => json!({"type": "array", "items": self::shape(entry)}),
+        Shape::Map(entry) => json!({"type": "object", "additionalProperties": self::shape(entry)}),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every table below this one, once.
+    fn tables(table: &'static Object, found: &mut Vec<&'static Object>) {
+        if found.iter().any(|known| std::ptr::eq(*known, table)) {
+            return;
+        }
+        found.push(table);
+        for key in table.keys {
+            let mut shape = key.shape;
+            while let Shape::List(entry) | Shape::Map(entry) = shape {
+                shape = *entry;
+            }
+            if let Shape::Object(inner) = shape {
+                tables(inner, found);
+            }
+        }
+    }
+
+    #[test]
+    fn the_schema_offers_exactly_the_keys_that_work() {
+        let mut all = Vec::new();
+        [&GATEWAY, &SERVICE, &ROUTE].map(|table| tables(table, &mut all));
+        assert!(all.len() > 20);
+        for table in all {
+            let schema = object(table);
+            let offered: Vec<&String> = schema["properties"].as_object().unwrap().keys().collect();
+            let works = table.keys.iter().filter(|key| key.need != Need::Later).map(|key| key.name);
+            assert_eq!(offered, works.collect::<Vec<_>>(), "{}", table.name);
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_definition_and_a_choice() {
+        let schema = schema();
+        for kind in ["Gateway", "Service", "Route"] {
+            assert_eq!(schema["$defs"][kind]["properties"]["kind"]["const"], kind);
+        }
+        assert_eq!(schema["allOf"].as_array().unwrap().len(), 3);
+        assert_eq!(schema["$defs"]["Route"]["properties"]["respond"]["type"], "object");
+        assert!(schema["$defs"]["Route"]["properties"].get("policies").is_none());
+    }
+
+    #[test]
+    fn no_table_has_a_key_twice() {
+        let mut all = Vec::new();
+        [&GATEWAY, &SERVICE, &ROUTE].map(|table| tables(table, &mut all));
+        for table in all {
+            let mut names: Vec<_> = table.keys.iter().map(|key| key.name).collect();
+            names.sort_unstable();
+            assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{}", table.name);
+        }
+    }
+}

@@ -19,7 +19,11 @@ const MOST: u64 = u32::MAX as u64;
 pub(super) static SERVICE: Object = Object {
     name: "a Service",
     keys: document_keys![
-        optional("type", Shape::Word(&["microservice", "data", "external"]), "What kind of asset it is (microservice)."),
+        optional(
+            "type",
+            Shape::Word(&["microservice", "data", "external"]),
+            "What kind of asset it is (microservice)."
+        ),
         optional(
             "lifecycle",
             Shape::Word(&["experimental", "production", "deprecated", "retired"]),
@@ -28,7 +32,11 @@ pub(super) static SERVICE: Object = Object {
         optional("visibility", Shape::Word(&["unit", "all"]), "Who may call it (unit)."),
         required("endpoints", Shape::List(&Shape::Object(&ENDPOINT)), "Where it runs; at least one."),
         optional("operations", Shape::Map(&Shape::Object(&OPERATION)), "What can be called by name."),
-        optional("protocol", Shape::Word(&["auto", "http1", "http2"]), "ALPN on https, else HTTP/1.1 (auto)."),
+        optional(
+            "protocol",
+            Shape::Word(&["auto", "http1", "http2"]),
+            "ALPN on https, else HTTP/1.1 (auto)."
+        ),
         optional("timeout", Shape::Duration, "One attempt, to the end of the body (10s)."),
         optional("connectTimeout", Shape::Duration, "How long connecting may take (2s)."),
         optional(
@@ -271,10 +279,14 @@ impl ServiceTemplate {
                 _ => Protocol::Auto,
             },
             timeout: decoder.duration(fields, "timeout").map_or(Duration::from_secs(10), |d| d.value),
-            connect_timeout: decoder.duration(fields, "connectTimeout").map_or(Duration::from_secs(2), |d| d.value),
+            connect_timeout: decoder
+                .duration(fields, "connectTimeout")
+                .map_or(Duration::from_secs(2), |d| d.value),
             balance: balance(decoder, fields),
             in_flight: limits.and_then(|limits| decoder.count(limits, "inFlight")).unwrap_or(1024),
-            idle_per_endpoint: limits.and_then(|limits| decoder.count(limits, "idlePerEndpoint")).unwrap_or(256),
+            idle_per_endpoint: limits
+                .and_then(|limits| decoder.count(limits, "idlePerEndpoint"))
+                .unwrap_or(256),
             max_age: limits
                 .and_then(|limits| decoder.duration(limits, "maxAge"))
                 .map_or(Duration::from_secs(600), |d| d.value),
@@ -305,7 +317,11 @@ fn endpoints(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<EndpointTemp
         && let Some(node) = fields.get("endpoints")
         && matches!(&node.value, Value::List(_))
     {
-        decoder.invalid(&node.place, "a Service needs at least one endpoint", "{url: \"http://127.0.0.1:9001\"}");
+        decoder.invalid(
+            &node.place,
+            "a Service needs at least one endpoint",
+            "{url: \"http://127.0.0.1:9001\"}",
+        );
     }
     for node in nodes {
         let Some(fields) = decoder.fields("endpoints", &ENDPOINT, node, &node.place) else { continue };
@@ -345,7 +361,11 @@ fn tls(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<TlsTemplate> {
     if let Some(name) = &server_name
         && !super::url::is_host(name)
     {
-        decoder.invalid(&name.place, format!("`{}` is no host name", name.value), "a DNS name such as crm.internal");
+        decoder.invalid(
+            &name.place,
+            format!("`{}` is no host name", name.value),
+            "a DNS name such as crm.internal",
+        );
     }
     Some(TlsTemplate {
         ca: file(decoder, Some(&fields), "ca"),
@@ -361,7 +381,10 @@ fn file(decoder: &mut Decoder<'_>, fields: Option<&Fields<'_>>, key: &str) -> Op
     Some(Spanned { value, place: text.place })
 }
 
-fn headers(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<(Spanned<HeaderName>, Spanned<HeaderSource>)> {
+fn headers(
+    decoder: &mut Decoder<'_>,
+    fields: &Fields<'_>,
+) -> Vec<(Spanned<HeaderName>, Spanned<HeaderSource>)> {
     let mut headers: Vec<(Spanned<HeaderName>, Spanned<HeaderSource>)> = Vec::new();
     for (name, node) in decoder.map(fields, "headers") {
         let header = decoder.settable_header(name);
@@ -378,17 +401,27 @@ fn headers(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<(Spanned<Heade
 
 fn header_source(decoder: &mut Decoder<'_>, name: &Spanned<String>, node: &Node) -> Option<HeaderSource> {
     if matches!(node.value, Value::Map(_)) {
-        return decoder.secret(&name.value, node, &name.place).map(|secret| HeaderSource::Secret(secret.value));
+        return decoder
+            .secret(&name.value, node, &name.place)
+            .map(|secret| HeaderSource::Secret(secret.value));
     }
     decoder.check_credential(name, node);
     let text = decoder.text_of(&name.value, node)?;
     if let Some(at) = text.find("${") {
         let place = node.place_at(at, 2);
-        decoder.invalid(&place, "a Service's header has no expression", "set it in the step, where there is a request");
+        decoder.invalid(
+            &place,
+            "a Service's header has no expression",
+            "set it in the step, where there is a request",
+        );
         return None;
     }
     if http::HeaderValue::from_str(&text).is_err() {
-        decoder.invalid(&node.place, format!("this cannot be the value of `{}`", name.value), "no line breaks");
+        decoder.invalid(
+            &node.place,
+            format!("this cannot be the value of `{}`", name.value),
+            "no line breaks",
+        );
         return None;
     }
     Some(HeaderSource::Text(text.value))

@@ -176,7 +176,11 @@ fn step(decoder: &mut Decoder<'_>, name: &Spanned<String>, node: &Node) -> Optio
     let with = if fields.get("compose").is_some() { None } else { decoder.object(fields, "with") };
     if http.is_some() && with.is_some() {
         let place = fields.key_place("with").clone();
-        decoder.invalid(&place, "`with` belongs to `call`", "under `http`, write query, headers and body beside path");
+        decoder.invalid(
+            &place,
+            "`with` belongs to `call`",
+            "under `http`, write query, headers and body beside path",
+        );
     }
     let parts = http.as_ref().or(with.as_ref());
     let call = match &http {

@@ -208,7 +208,9 @@ impl Reader<'_> {
                 Some(name) => {
                     entries.insert(name.to_owned(), entry.path());
                 }
-                None => self.unreadable(&format!("{folder}/{}", name.to_string_lossy()), "its name is not UTF-8"),
+                None => {
+                    self.unreadable(&format!("{folder}/{}", name.to_string_lossy()), "its name is not UTF-8")
+                }
             }
         }
         entries
@@ -287,7 +289,11 @@ impl Reader<'_> {
     }
 
     fn unreadable(&mut self, relative: &str, why: &str) {
-        self.findings.push(Diagnostic::new(Code::Unreadable, top(relative), format!("cannot be read: {why}")));
+        self.findings.push(Diagnostic::new(
+            Code::Unreadable,
+            top(relative),
+            format!("cannot be read: {why}"),
+        ));
         self.broken(relative);
     }
 
@@ -310,3 +316,6 @@ fn read_text(path: &Path) -> io::Result<Result<String, Place>> {
         Place { file: "".into(), line: bounded(line), column: bounded(column), width: 1 }
     }))
 }
+
+#[cfg(test)]
+mod tests;

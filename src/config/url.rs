@@ -39,7 +39,9 @@ pub(super) fn check(text: &str) -> Result<(), UrlFault> {
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(inner) => match inner.split_once(']') {
-            Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => (host, port.strip_prefix(':')),
+            Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
+                (host, port.strip_prefix(':'))
+            }
             _ => return fault(scheme, authority, "this is not an IPv6 address"),
         },
         None => match authority.split_once(':') {

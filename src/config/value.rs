@@ -40,8 +40,27 @@ pub(super) static SECRET: Object = Object {
 
 /// Words that CEL keeps for itself.
 const CEL_WORDS: &[&str] = &[
-    "true", "false", "null", "in", "as", "break", "const", "continue", "else", "for", "function", "if", "import",
-    "let", "loop", "package", "namespace", "return", "var", "void", "while",
+    "true",
+    "false",
+    "null",
+    "in",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "void",
+    "while",
 ];
 
 /// Fields that belong to one connection or to the framing of a message, never to a template.
@@ -51,19 +70,21 @@ const FRAMING: &[&str] =
 /// Fields that hold a credential by their very name.
 const CREDENTIALS: &[&str] = &["authorization", "x-api-key"];
 
+/// What a name looks like, for messages.
+pub(super) const NAME_FORM: &str = "names are 1 to 63 of lower-case letters, digits and `-`";
+
+/// `[a-z0-9-]{1,63}`
+pub(super) fn is_name(name: &str) -> bool {
+    (1..=63).contains(&name.len())
+        && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+}
+
 impl Decoder<'_> {
     /// `[a-z0-9-]{1,63}`
     pub(super) fn check_name(&mut self, name: &Spanned<String>) {
-        let valid = (1..=63).contains(&name.len())
-            && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if !valid {
+        if !is_name(name) {
             let message = format!("`{}` is not a name", name.value);
-            self.report(
-                Code::InvalidName,
-                &name.place,
-                message,
-                "names are 1 to 63 of lower-case letters, digits and `-`",
-            );
+            self.report(Code::InvalidName, &name.place, message, NAME_FORM);
         }
     }
 
@@ -76,7 +97,8 @@ impl Decoder<'_> {
             let help = "such names start with a lower-case letter, then letters, digits and `_`";
             self.report(Code::InvalidName, &name.place, message, help);
         } else if CEL_WORDS.contains(&name.value.as_str()) {
-            let message = format!("`{}` cannot name {what}: it is a word of the expression language", name.value);
+            let message =
+                format!("`{}` cannot name {what}: it is a word of the expression language", name.value);
             self.report(Code::InvalidName, &name.place, message, "choose another name");
         }
     }
@@ -156,12 +178,20 @@ impl Decoder<'_> {
     pub(super) fn method(&mut self, text: &Spanned<String>) -> Option<Spanned<Method>> {
         let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY"];
         let method = Method::from_bytes(text.as_bytes()).ok().filter(|method| {
-            method != Method::CONNECT && method != Method::TRACE && !text.bytes().any(|b| b.is_ascii_lowercase())
+            method != Method::CONNECT
+                && method != Method::TRACE
+                && !text.bytes().any(|b| b.is_ascii_lowercase())
         });
         let Some(value) = method else {
-            let help = nearest(text, known)
-                .map_or_else(|| format!("one of {}", known.join(", ")), |near| format!("did you mean `{near}`?"));
-            self.invalid(&text.place, format!("`{}` is not a method that can be used here", text.value), help);
+            let help = nearest(text, known).map_or_else(
+                || format!("one of {}", known.join(", ")),
+                |near| format!("did you mean `{near}`?"),
+            );
+            self.invalid(
+                &text.place,
+                format!("`{}` is not a method that can be used here", text.value),
+                help,
+            );
             return None;
         };
         Some(Spanned { value, place: text.place.clone() })
@@ -232,7 +262,12 @@ impl Decoder<'_> {
     fn check_url(&mut self, text: &Spanned<String>, node: &Node) {
         if let Err(fault) = url::check(text) {
             let place = node.place_at(fault.offset, fault.width);
-            self.report(Code::InvalidUrl, &place, fault.message, "write http://host:port or https://host/prefix");
+            self.report(
+                Code::InvalidUrl,
+                &place,
+                fault.message,
+                "write http://host:port or https://host/prefix",
+            );
         }
     }
 
@@ -253,7 +288,12 @@ impl Decoder<'_> {
         let found = text.parse().ok();
         if found.is_none() {
             let message = format!("`{}` is no address", text.value);
-            self.report(Code::InvalidUrl, &text.place, message, "an IP and a port: 127.0.0.1:8080 or [::]:8080");
+            self.report(
+                Code::InvalidUrl,
+                &text.place,
+                message,
+                "an IP and a port: 127.0.0.1:8080 or [::]:8080",
+            );
         }
         found
     }
@@ -318,7 +358,12 @@ impl Decoder<'_> {
             }
             None if must_exist && self.tree.lists(&path) => {
                 let message = format!("there is no file `{path}`");
-                self.report(Code::Unreadable, &text.place, message, "paths are relative to the file that names them");
+                self.report(
+                    Code::Unreadable,
+                    &text.place,
+                    message,
+                    "paths are relative to the file that names them",
+                );
             }
             Some(_) | None => {}
         }

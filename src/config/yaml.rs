@@ -385,10 +385,12 @@ impl Builder<'_> {
         let value = match tag {
             None if style == Style::Plain => core::resolve(text),
             None => Value::Text(text.to_owned()),
-            Some(tag) => core::tagged(text, tag.core_suffix(), tag.parts() == ("", "!")).unwrap_or_else(|| {
-                self.unknown_tag(tag, span);
-                Value::Text(text.to_owned())
-            }),
+            Some(tag) => {
+                core::tagged(text, tag.core_suffix(), tag.parts() == ("", "!")).unwrap_or_else(|| {
+                    self.unknown_tag(tag, span);
+                    Value::Text(text.to_owned())
+                })
+            }
         };
         self.node(value, span, style)
     }

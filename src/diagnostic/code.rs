@@ -38,48 +38,147 @@ macro_rules! codes {
 
 codes! {
     // -- files and shape
-    Yaml = "yaml", Error, "The file is not YAML 1.2.";
-    FileTooLarge = "file_too_large", Error, "A template file is larger than 4 MiB.";
-    Unreadable = "unreadable", Error, "The file or folder cannot be read.";
-    OutsideUnit = "outside_unit", Error, "A path or link leaves the unit's folder.";
-    UnnamedFile = "unnamed_file", Warning, "A YAML file is neither a template nor named by one.";
-    ApiVersion = "api_version", Error, "apiVersion is not segue/v1.";
-    UnknownKind = "unknown_kind", Error, "The document's kind does not exist.";
-    WrongTree = "wrong_tree", Error, "A kind stands in the tree of the other owner.";
-    UnknownKey = "unknown_key", Error, "The key does not exist here.";
-    MissingKey = "missing_key", Error, "A required key is missing.";
-    DuplicateKey = "duplicate_key", Error, "A key stands twice in one map.";
-    WrongType = "wrong_type", Error, "The value has the wrong type.";
-    InvalidValue = "invalid_value", Error, "The value is not one of those allowed.";
-    InvalidName = "invalid_name", Error, "The name does not have the form that names have.";
-    NotInThisVersion = "not_in_this_version", Error, "The key or kind is reserved and does not work in this version.";
+    Yaml = "yaml", Error,
+        "The file is not YAML 1.2, so it cannot be read at all. The place is where the reader gave up, which is at or behind the \
+         fault. The usual causes are an indentation that does not fit, a value that starts with `*`, `&`, `!`, `@` or `%`, and an expression \
+         without quotes: `: `, ` #` and braces mean something to YAML. Quote the value: `eta: '${ a ? b : c }'`. Other documents of the file are \
+         still checked.";
+    FileTooLarge = "file_too_large", Error,
+        "A file may have 4 MiB, and all files of the tree together 32 MiB, so that any tree is checked within seconds. \
+         Spread the documents over several files, one per service for example: `routes/shop/orders.yaml`, `routes/shop/carts.yaml`.";
+    Unreadable = "unreadable", Error,
+        "A file or folder cannot be read, or a file that a template names is not there. The message has the operating system's reason. \
+         A configuration directory holds the two folders `policies/` and `routes/`; check the path given with `--config`, the permissions, and \
+         that paths in a template are relative to the file they stand in.";
+    OutsideUnit = "outside_unit", Error,
+        "A path or a symbolic link leads out of the unit's folder. A unit's templates may name only files of its own folder, links \
+         resolved, so that no unit can read what belongs to another or to the machine. Keep the file under `routes/UNIT/` and name it \
+         relative to the template: `ca: certs/ca.pem`.";
+    UnnamedFile = "unnamed_file", Warning,
+        "A file in the tree is neither a template nor named by one. It has no effect, which is rarely what its author thinks. A \
+         template is a `.yaml` or `.yml` file whose first document has `apiVersion: segue/v1`. Add that line, name the file in a template, or \
+         move it out of the tree; names that start with `.` are skipped.";
+    ApiVersion = "api_version", Error,
+        "The document is written for another version of the format. This program reads `apiVersion: segue/v1`, and every document \
+         says so itself, because a later version may give a key another meaning. Write `apiVersion: segue/v1`.";
+    UnknownKind = "unknown_kind", Error,
+        "The document's `kind` does not exist. IT writes Gateway, Unit, Consumer, Policy, PolicyBinding and Override under \
+         `policies/`; business units write Service, Composition and Route under `routes/UNIT/`. Kinds start with a capital letter: `kind: Route`.";
+    WrongTree = "wrong_tree", Error,
+        "The document stands in the tree of the other owner. `policies/` is governed by IT, `routes/UNIT/` is published by a \
+         business unit; a unit that could write a Gateway or a Policy could drop what is mandatory. Move the document to the other tree.";
+    UnknownKey = "unknown_key", Error,
+        "The key does not exist in this place. It is refused and not ignored, because a mistyped `tiemout: 2s` would leave the \
+         default in force and nobody would notice. Keys are camelCase and case-sensitive. The help has the nearest key or all of them; the \
+         format reference says what each is for.";
+    MissingKey = "missing_key", Error,
+        "A key that must be there is missing. The place is that of the map that should have it. Every document has `apiVersion`, \
+         `kind` and `metadata: {name, owner}`; the help says what the missing key is for.";
+    DuplicateKey = "duplicate_key", Error,
+        "A key stands twice in one map. YAML forbids it, and readers disagree which of the two holds, so it is refused. Header \
+         names count as equal in upper and lower case. Remove one; to send a header field twice, give it a list: `set-cookie: [a=1, b=2]`.";
+    WrongType = "wrong_type", Error,
+        "The value has another type than the key takes: text where a list is needed, a number where a map is needed. Look for \
+         missing dashes or braces: `methods: [GET]` and not `methods: GET`. In YAML 1.2 `yes`, `no`, `on` and `off` are text; booleans are \
+         `true` and `false`.";
+    InvalidValue = "invalid_value", Error,
+        "The value has the right type, but is not one of those allowed. Durations are one number and one unit (`250ms`, `2s`, `5m`, \
+         `24h`, `30d`), sizes likewise (`64KiB`, `1MiB`). Secrets never stand in a template: write `{env: NAME}` or `{file: path}`. Header \
+         fields that belong to the connection, such as `content-length`, are the gateway's own.";
+    InvalidName = "invalid_name", Error,
+        "The name does not have the form that names have. Documents are named with 1 to 63 of `a-z`, `0-9` and `-`: \
+         `trip-search`. Steps, vars and loop variables are used in expressions, so they start with a lower-case letter, go on with letters, \
+         digits and `_`, and are no word of the expression language: `steps.seatMap`, but not `steps.in`.";
+    NotInThisVersion = "not_in_this_version", Error,
+        "The key or kind belongs to the format, but does not work in this version. It is refused because ignoring it would \
+         promise what does not happen: a `retry` that never retries, a policy that never applies. Remove it until you run a version that \
+         has it.";
     // -- names
-    DuplicateName = "duplicate_name", Error, "Two documents of one kind and unit have the same name.";
-    GatewayCount = "gateway_count", Error, "There must be exactly one Gateway.";
-    UnknownService = "unknown_service", Error, "No such Service.";
-    UnknownOperation = "unknown_operation", Error, "The Service has no such operation.";
-    NotVisible = "not_visible", Error, "The Service belongs to another unit and is not open to all.";
-    UnknownStep = "unknown_step", Error, "No such step.";
-    UnknownUnit = "unknown_unit", Error, "metadata.unit says otherwise than the folder.";
+    DuplicateName = "duplicate_name", Error,
+        "Two documents of one kind and unit have the same name, so a reference to it would be ambiguous. Both places are shown. \
+         Names are unique per kind and unit; another unit may use the same name, and it is written `unit/name` there.";
+    GatewayCount = "gateway_count", Error,
+        "There must be exactly one document of `kind: Gateway` under `policies/`. Without one there is nothing to listen on; with \
+         two it would be open which limits hold. The smallest one: `listeners: [{name: http, address: \"127.0.0.1:8080\"}]`.";
+    UnknownService = "unknown_service", Error,
+        "The template names a Service that does not exist. One's own unit's is just `name`, another unit's is `unit/name`; in \
+         `call: customers.getCustomer` the part before the dot is the Service. Check the spelling, or add the Service's document.";
+    UnknownOperation = "unknown_operation", Error,
+        "The Service exists, but has no operation of this name. Operations are listed in the Service's `operations`: \
+         `getCustomer: {method: GET, path: \"/customers/{id}\"}`, and called as `call: customers.getCustomer`. Add it there, or write the call \
+         out with `http: {service: customers, path: …}`.";
+    NotVisible = "not_visible", Error,
+        "The Service belongs to another unit and is not open to all. A Service is visible to its own unit only, so that its owner \
+         knows who depends on it. Its owner can open it with `visibility: all`.";
+    UnknownStep = "unknown_step", Error,
+        "The template names a step that it does not have, in `after` or in an expression. Steps are the keys of the document's own \
+         `steps` map. Check the spelling; the help has the nearest one.";
+    UnknownUnit = "unknown_unit", Error,
+        "A unit is the first folder under `routes/`, and nothing else can say which unit a template belongs to: a folder can be \
+         given to a team, a line in a file cannot. `metadata.unit` may only repeat it, and a template directly in `routes/` belongs to none. \
+         Move the file to `routes/UNIT/`, or remove `unit`.";
     // -- expressions
-    ExpressionSyntax = "expression_syntax", Error, "The expression cannot be parsed.";
-    UnclosedExpression = "unclosed_expression", Error, "A ${ has no closing brace in its scalar.";
-    UnknownReference = "unknown_reference", Error, "The expression reads a name that does not exist.";
-    UnknownFunction = "unknown_function", Error, "The expression calls a function that does not exist.";
-    ExpressionTooLarge = "expression_too_large", Error, "The expression is too long or too deeply nested.";
-    TypeMismatch = "type_mismatch", Error, "The expression can never have the type that is needed here.";
+    ExpressionSyntax = "expression_syntax", Error,
+        "The text between `${` and `}` is not an expression. Expressions are CEL: `${ steps.order.body.total * 2 }`, \
+         `${ a ? b : c }`, `${ list.filter(x, x.ok) }`. The place points into the scalar. If part of the expression is missing, YAML may have \
+         cut it: quote it.";
+    UnclosedExpression = "unclosed_expression", Error,
+        "A `${` has no closing brace in its scalar. In a scalar without quotes YAML takes ` #` for a comment and cuts the \
+         rest: quote this expression, `v: '${ \"a #b\" }'`. A literal `${` is written `$${`.";
+    UnknownReference = "unknown_reference", Error,
+        "The expression reads a name that does not exist there. The roots are `request`, `principal`, `steps`, `vars`, \
+         `execution`; `self` in `ensure`, `error` in `errors`, and the loop variables of `forEach`, `$each` and macros. Steps and vars are those of \
+         the same document: `${ steps.profile.body.name }`.";
+    UnknownFunction = "unknown_function", Error,
+        "The expression calls a function that does not exist, or with a wrong number of arguments. There are those of CEL, its \
+         macros (`has`, `filter`, `map` …) and a few added ones; templates cannot define functions. Check the spelling and whether it is a \
+         method: `list.filter(x, x.ok)`, but `size(list)`.";
+    ExpressionTooLarge = "expression_too_large", Error,
+        "The expression is too long or too deeply nested to be compiled within its bounds, which keep any tree checked \
+         within seconds. Split it with `vars`, which are evaluated once and can read each other: `vars: {paid: '${ … }'}`.";
+    TypeMismatch = "type_mismatch", Error,
+        "The expression can never have the type that is needed here, so every request would fail. A condition is a boolean, a \
+         status a number, `$each` and `forEach.in` a list. Write a condition as a comparison: `when: ${ size(vars.ids) > 0 }`.";
     // -- composition
-    StepCycle = "step_cycle", Error, "Steps wait for each other in a circle.";
-    TooManySteps = "too_many_steps", Error, "A document has more than 64 steps.";
-    PlainReadOfTolerated = "plain_read_of_tolerated", Error, "A step that may have no answer is read as if it always had one.";
-    UnorderedUnsafe = "unordered_unsafe", Error, "Two unsafe calls have no order between them.";
-    UnusedStep = "unused_step", Warning, "Nothing reads the answer of a safe step.";
-    BodyNotReadable = "body_not_readable", Error, "A proxy route streams its body, so nothing may read it.";
+    StepCycle = "step_cycle", Error,
+        "Steps wait for each other in a circle, so none of them could ever start. A step waits for every step that its expressions \
+         read, that its vars read, and that it names in `after`. The message shows the circle; remove one of the references in it.";
+    TooManySteps = "too_many_steps", Error,
+        "A document has more than 64 steps. Every step holds memory for every request, and a composition of that size cannot be \
+         understood by the next person either. Call a list of things with one step and `forEach`, or let one of the services do part of it.";
+    PlainReadOfTolerated = "plain_read_of_tolerated", Error,
+        "The step has `when` or `optional` and no `fallback`, so it may have no answer, and whoever reads it plainly would \
+         fail. Read it through `.?` or `has`: `${ steps.loyalty.?body.?tier.orValue(\"none\") }`, or give the step a `fallback`. Its `outcome` \
+         can always be read.";
+    UnorderedUnsafe = "unordered_unsafe", Error,
+        "Two calls that change something have no order between them, so they would run at the same time, and when one fails the \
+         other has happened or not. Say what comes first with `after: [charge]`, let the second read an answer of the first, or state that order \
+         does not matter: `unordered: true`. A call that only reads can say `safe: true`.";
+    UnusedStep = "unused_step", Warning,
+        "Nothing reads the answer of a safe step, so calling it costs time and changes nothing. Often a reference was renamed. Use the \
+         answer, or remove the step. A step with an unsafe method is not meant, because it is called for what it does.";
+    BodyNotReadable = "body_not_readable", Error,
+        "A proxy route streams the request's body to the service without looking at it, so nothing may read it: not its \
+         steps, not its headers, not its path. Read something else of the request, or answer with `respond` and call the service in a step.";
     // -- routes
-    RouteConflict = "route_conflict", Error, "Two routes match the same requests.";
-    InvalidPath = "invalid_path", Error, "The path pattern is not valid.";
+    RouteConflict = "route_conflict", Error,
+        "Two routes match the same requests with the same precedence, so it would be chance which one answers. Both places are \
+         shown. A literal segment beats `{capture}`, that beats `{rest...}`, and more header and query predicates beat fewer. Change one path or \
+         method, or remove one route.";
+    InvalidPath = "invalid_path", Error,
+        "The path pattern is not valid. It starts with `/` and has literals, `{capture}` for one whole segment, and at its end maybe \
+         `{rest...}` for all that follows; capture names are different and no word of the expression language. For example \
+         `/customers/{id}/orders` and `/files/{rest...}`.";
     // -- services and gateway
-    InvalidUrl = "invalid_url", Error, "The URL or address is not valid.";
-    MissingSecret = "missing_secret", Error, "A secret's environment variable or file is not there.";
-    OpenRoute = "open_route", Warning, "The route's effective policy has no authenticate.";
+    InvalidUrl = "invalid_url", Error,
+        "The URL or address is not valid. An endpoint's `url` is `http://` or `https://`, a host, maybe a port and a path prefix; it \
+         has no credentials, query, fragment or expression, because scheme, host and port never come from data. An `address` is an IP and a \
+         port: `127.0.0.1:8080`. Either may be `{env: NAME, default: …}`.";
+    MissingSecret = "missing_secret", Error,
+        "A secret's environment variable or file is not there, so the gateway could not authenticate itself or its callers. Set the \
+         variable in the environment of `segue serve`, or provide the file. The finding names which one; it never shows a value. `check` does \
+         not need secrets.";
+    OpenRoute = "open_route", Warning,
+        "The route's effective policy has no `authenticate`, so anybody can call it. That may be meant: then say it with \
+         `authenticate: {anonymous: true}` in a Policy that is bound to it. Otherwise bind a Policy that authenticates.";
 }

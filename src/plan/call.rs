@@ -64,7 +64,7 @@ pub struct Values(pub Box<[Text]>);
 pub enum BodyUse {
     /// Nothing reads it: it is drained and dropped.
     Unread,
-    /// Only forwarded whole: kept as bytes, not parsed.
+    /// Only forwarded whole, or kept because `errors` reads `error.upstream`: bytes, not parsed.
     Forwarded,
     /// Parsed by content type.
     Parsed,

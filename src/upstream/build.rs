@@ -21,8 +21,8 @@ impl Upstream {
     /// in the template that named it.
     pub fn build(
         service: &Service,
-        network: &Arc<Network>,
         sources: &dyn Sources,
+        network: &Arc<Network>,
     ) -> Result<Self, Vec<Diagnostic>> {
         let mut findings = Vec::new();
         // Two builds of one process are compared, so the hasher needs no secret key of its own.

@@ -2,7 +2,7 @@
 
 use std::{error::Error as _, io};
 
-use super::{Upstream, connect::Unconnected};
+use super::{Upstream, connect::Unconnected, tls};
 use crate::{body::BodyError, error::Error, problem::Kind};
 
 /// No connection could be made.
@@ -21,9 +21,9 @@ pub(super) fn late() -> Error {
     Error::new(Kind::UpstreamTimeout)
 }
 
-/// The answer's framing can be read in two ways.
-pub(super) fn ambiguous() -> Error {
-    Error::new(Kind::UpstreamInvalid).cause("ambiguous framing")
+/// The answer's framing can be read in two ways, or it switches protocols unasked.
+pub(super) fn misleading() -> Error {
+    Error::new(Kind::UpstreamInvalid).cause("ambiguous framing, or a 101 that was not asked for")
 }
 
 /// The exchange broke before the answer's head was there.
@@ -63,12 +63,15 @@ fn kind(error: &hyper::Error) -> Kind {
         let ours = error.is_library() || (!error.is_remote() && !error.is_io());
         return if ours { Kind::UpstreamInvalid } else { Kind::UpstreamReset };
     }
-    match find::<io::Error>(error).map(io::Error::kind) {
-        Some(io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof) => {
+    let Some(error) = find::<io::Error>(error) else {
+        return Kind::UpstreamInvalid;
+    };
+    match error.kind() {
+        _ if tls::is_alert(error) => Kind::UpstreamUnreachable,
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
             Kind::UpstreamInvalid
         }
-        Some(_) => Kind::UpstreamReset,
-        None => Kind::UpstreamInvalid,
+        _ => Kind::UpstreamReset,
     }
 }
 

@@ -111,7 +111,7 @@ impl Connection {
             }
             Some(Err(mut error)) => {
                 let request = error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut self.copy)));
-                Err(Broken::Failed { error: error.into_error(), request })
+                Err(Broken::Failed { error: error.into_error(), request: request.map(Box::new) })
             }
             None => Err(Broken::Late),
         }

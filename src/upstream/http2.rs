@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -37,12 +38,20 @@ pub(super) struct Connection {
     /// Calls on it.
     active: AtomicU32,
     /// What the peer allows at once.
-    most: Arc<AtomicU32>,
+    most: Arc<Most>,
+    /// An answer came, and with it the peer's settings.
+    answered: AtomicBool,
     /// It broke, or the peer said that it goes away.
     retired: AtomicBool,
     retires: u32,
     idle_since: AtomicU32,
     clock: Arc<AtomicU32>,
+}
+
+/// How many calls the peer allows at once, as the driver of the connection has last seen it.
+struct Most {
+    calls: AtomicU32,
+    driver: AtomicWaker,
 }
 
 /// One call's part of a connection.
@@ -65,17 +74,20 @@ where
         .handshake(io)
         .await?;
     let allowed = |streams: usize| u32::try_from(streams).unwrap_or(u32::MAX).max(1);
-    let most = Arc::new(AtomicU32::new(allowed(connection.current_max_send_streams())));
+    let calls = AtomicU32::new(allowed(connection.current_max_send_streams()));
+    let most = Arc::new(Most { calls, driver: AtomicWaker::new() });
     let told = Arc::clone(&most);
     tokio::spawn(poll_fn(move |cx| {
+        told.driver.register(cx.waker());
         let done = Pin::new(&mut connection).poll(cx).map(|_| ());
-        told.store(allowed(connection.current_max_send_streams()), Relaxed);
+        told.calls.store(allowed(connection.current_max_send_streams()), Relaxed);
         done
     }));
     Ok(Arc::new(Connection {
         sender,
         active: AtomicU32::new(0),
         most,
+        answered: AtomicBool::new(false),
         retired: AtomicBool::new(false),
         retires: local.now().saturating_add(local.upstream.max_age),
         idle_since: AtomicU32::new(local.now()),
@@ -106,7 +118,7 @@ impl Stream {
     pub(super) fn claim(connection: &Arc<Connection>) -> Option<Self> {
         let active = connection.active.fetch_add(1, SeqCst);
         let stream = Self { connection: Arc::clone(connection), reused: true, lease: None };
-        (active < connection.most.load(Relaxed)).then_some(stream)
+        (active < connection.most.calls.load(Relaxed)).then_some(stream)
     }
 
     pub(super) const fn is_used(&self) -> bool {
@@ -125,14 +137,19 @@ impl Stream {
         let copy = again.then(|| Copy::of(&request, &mut fields)).flatten();
         let mut sender = self.connection.sender.clone();
         match timeout_at(deadline, sender.try_send_request(request)).await {
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                if !self.connection.answered.swap(true, Relaxed) {
+                    self.connection.most.driver.wake();
+                }
+                Ok(response)
+            }
             Ok(Err(mut error)) => {
                 let request = error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut fields)));
                 let error = error.into_error();
                 if !is_reset(&error) {
                     self.connection.retired.store(true, Relaxed);
                 }
-                Err(Broken::Failed { error, request })
+                Err(Broken::Failed { error, request: request.map(Box::new) })
             }
             Err(_) => Err(Broken::Late),
         }

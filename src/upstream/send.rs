@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, Request, Response, Uri, Version,
+    HeaderMap, Request, Response, StatusCode, Uri, Version,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -22,16 +22,16 @@ use super::{
     pool::{Lease, Local},
     slot::{Channel, Slot, Want},
 };
-use crate::{body::Body, error::Error, problem::Kind};
+use crate::{body::Body, config::service::Protocol, error::Error, problem::Kind};
 
 /// Why no head came.
 pub(super) enum Broken {
     /// The attempt's time is over.
     Late,
-    /// Two readers could disagree on where the answer ends.
-    Ambiguous,
+    /// Two readers could disagree on where the answer ends, or it is of an upgrade that nobody wanted.
+    Misleading,
     /// The connection failed; the request if it may be sent again.
-    Failed { error: hyper::Error, request: Option<Request<Body>> },
+    Failed { error: hyper::Error, request: Option<Box<Request<Body>>> },
 }
 
 pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<Body>, Error> {
@@ -51,11 +51,8 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
         request.headers_mut().insert(name.clone(), value.clone());
     }
     let mut target = Target::of(&request);
-    let mut want = Want {
-        // Where only HTTP/1.1 is spoken, there is nothing to ask for.
-        http1: upstream.tls.is_some() && request.headers().contains_key(UPGRADE),
-        fresh: false,
-    };
+    let upgrades = request.headers().contains_key(UPGRADE);
+    let mut want = Want { http1: upgrades && upstream.protocol == Protocol::Auto, fresh: false };
     let mut tried = Tried::default();
     let mut unconnected = None;
     loop {
@@ -92,13 +89,14 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
         }
         target.set(&mut request, upstream, endpoint, lease.slot(), channel.is_http2());
         let again = used && idempotent && !want.fresh;
-        match channel.exchange(request, deadline, again, lease).await {
+        let exchange = channel.exchange(request, deadline, again, upgrades, lease);
+        match exchange.await {
             Ok(answer) => return Ok(answer),
             Err(Broken::Late) => return Err(failure::late()),
-            Err(Broken::Ambiguous) => return Err(failure::ambiguous()),
+            Err(Broken::Misleading) => return Err(failure::misleading()),
             Err(Broken::Failed { request: Some(back), .. }) if used && !want.fresh => {
                 local.counters.resend();
-                request = back;
+                request = *back;
                 want.fresh = true;
             }
             Err(Broken::Failed { error, .. }) => return Err(failure::broken(&error)),
@@ -123,13 +121,17 @@ impl Channel {
         request: Request<Body>,
         deadline: Instant,
         again: bool,
+        upgrades: bool,
         lease: Lease,
     ) -> Result<Response<Body>, Broken> {
         match self {
             Self::Http1(mut connection) => {
                 let response = connection.exchange(request, deadline, again).await?;
-                if is_ambiguous(response.headers()) {
-                    return Err(Broken::Ambiguous);
+                let status = response.status();
+                if is_ambiguous(response.headers())
+                    || (status == StatusCode::SWITCHING_PROTOCOLS && !upgrades)
+                {
+                    return Err(Broken::Misleading);
                 }
                 Ok(connection.deliver(response, lease))
             }

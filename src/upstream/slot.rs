@@ -29,6 +29,7 @@ pub(super) struct Slot {
     /// The endpoint's `host`, a copy of this worker's.
     pub(super) host: HeaderValue,
     speaks: AtomicU8,
+    #[expect(clippy::vec_box, reason = "the box goes round: it watches the answer's body")]
     idle: Mutex<Vec<Box<http1::Connection>>>,
     most_idle: usize,
     shared: Mutex<Shared>,

@@ -5,6 +5,7 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
+    io,
     sync::{Arc, OnceLock},
 };
 
@@ -85,12 +86,12 @@ impl Settings {
             }
         };
         let server_name = template.server_name.as_ref().and_then(|name| {
-            (&name.value).hash(hash);
-            ServerName::try_from(name.value.clone())
-                .map_err(|_| {
-                    wrong(&name.place, format!("`tls.serverName` is no host name: `{}`", name.value))
-                })
-                .ok()
+            name.value.hash(hash);
+            let parsed = ServerName::try_from(name.value.clone()).ok();
+            if parsed.is_none() {
+                wrong(&name.place, format!("`tls.serverName` is no host name: `{}`", name.value));
+            }
+            parsed
         });
         let Some(roots) = roots else {
             return Err(findings);
@@ -138,6 +139,13 @@ impl fmt::Debug for Settings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Settings").field("server_name", &self.server_name).finish_non_exhaustive()
     }
+}
+
+/// Whether the peer ended the connection by a TLS alert: in TLS 1.3 a refused client certificate shows
+/// only after the handshake.
+pub(super) fn is_alert(error: &io::Error) -> bool {
+    let cause = error.get_ref().and_then(|cause| cause.downcast_ref::<rustls::Error>());
+    matches!(cause, Some(rustls::Error::AlertReceived(_)))
 }
 
 type Identity = (Vec<CertificateDer<'static>>, PrivateKeyDer<'static>);

@@ -222,7 +222,7 @@ fn listeners_and_admin_are_judged() {
         .iter()
         .map(|f| format!("{}:{} {}", f.place.line, f.place.column, f.code.as_str()))
         .collect();
-    assert_eq!(found, ["6:12 duplicate_name", "7:22 invalid_url", "8:18 missing_key", "9:30 invalid_value"]);
+    assert_eq!(found, ["6:12 duplicate_name", "7:24 invalid_url", "8:18 missing_key", "9:30 invalid_value"]);
 }
 
 #[test]

@@ -47,7 +47,8 @@ fn number(text: &str) -> Option<String> {
     let rest = &unsigned[whole..];
     let fraction = rest.strip_prefix('.').map(|rest| rest.bytes().take_while(u8::is_ascii_digit).count());
     let exponent = &rest[fraction.map_or(0, |digits| digits + 1)..];
-    if whole + fraction.unwrap_or(0) == 0 || !is_exponent(exponent) || whole > 1 && unsigned.starts_with('0') {
+    if whole + fraction.unwrap_or(0) == 0 || !is_exponent(exponent) || whole > 1 && unsigned.starts_with('0')
+    {
         return None;
     }
     let sign = if negative { "-" } else { "" };
@@ -85,7 +86,9 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_text() {
-        for text in ["0", "-0", "1.20", "9007199254740993", "1e400", "-1.5E-3", "123456789012345678901234567890"] {
+        for text in
+            ["0", "-0", "1.20", "9007199254740993", "1e400", "-1.5E-3", "123456789012345678901234567890"]
+        {
             assert_eq!(shown(text), format!("number {text}"));
         }
     }
@@ -99,7 +102,9 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_number_is_text() {
-        for text in ["007", "-01", "1_000", ".inf", ".nan", "-", "+", ".", "1e", "1.2.3", "0x", "-0x1", "12a", "2s"] {
+        for text in
+            ["007", "-01", "1_000", ".inf", ".nan", "-", "+", ".", "1e", "1.2.3", "0x", "-0x1", "12a", "2s"]
+        {
             assert_eq!(shown(text), format!("text {text}"));
         }
     }

@@ -52,7 +52,12 @@ impl Source {
                 column += 1;
             }
         }
-        Place { file: node.file.clone(), line, column, width: u32::try_from(width).unwrap_or(u32::MAX).max(1) }
+        Place {
+            file: node.file.clone(),
+            line,
+            column,
+            width: u32::try_from(width).unwrap_or(u32::MAX).max(1),
+        }
     }
 }
 

@@ -166,7 +166,10 @@ fn a_yaml_error_in_an_expression_says_quote_it() {
         assert!(!findings.items().is_empty(), "{text}");
         let finding = &findings.items()[0];
         assert_eq!(finding.code, Code::Yaml);
-        assert!(finding.help.as_ref().is_some_and(|help| help.contains("quote this expression")), "{text}: {finding:?}");
+        assert!(
+            finding.help.as_ref().is_some_and(|help| help.contains("quote this expression")),
+            "{text}: {finding:?}"
+        );
     }
     for text in ["v: \"${ a }\" b: c\n", "v: '${ a }'\nw: [1\n", "# ${ a }\nv: [1\n"] {
         let (_, findings) = read_text(text);

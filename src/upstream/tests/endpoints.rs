@@ -93,7 +93,7 @@ async fn link_local_metadata_and_own_listeners_are_refused() {
         let mut template = service(&[url]);
         // Were they not refused, the test would end here.
         template.connect_timeout = Duration::from_millis(300);
-        Arc::new(Upstream::build(&template, &network, &super::origin::Given::default()).unwrap())
+        Arc::new(Upstream::build(&template, &super::origin::Given::default(), &network).unwrap())
     };
     for url in ["http://169.254.169.254", "http://[fe80::1]", "http://[fd00:ec2::254]/latest"] {
         let error = call(&upstreams, &at(url), get("/")).await.unwrap_err();

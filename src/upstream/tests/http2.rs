@@ -1,1 +1,149 @@
+use std::sync::Arc;
 
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, Version, header::HOST};
+use tokio::sync::{Barrier, Notify};
+
+use super::origin::{Origin, build, call, get, kind, ok, request, service, text};
+use crate::{
+    body::Body,
+    config::service::Protocol,
+    plan::Service,
+    problem::Kind,
+    upstream::{Caller, Upstreams},
+};
+
+fn http2(url: &str) -> Service {
+    let mut template = service(&[url]);
+    template.protocol = Protocol::Http2;
+    template
+}
+
+#[tokio::test]
+async fn calls_share_a_connection_at_the_same_time() {
+    // Answers only once eight calls are there.
+    let barrier = Arc::new(Barrier::new(8));
+    let origin = Origin::http2(100, move |request: Request<hyper::body::Incoming>| {
+        let barrier = Arc::clone(&barrier);
+        async move {
+            assert_eq!(request.version(), Version::HTTP_2);
+            barrier.wait().await;
+            ok(request.uri().to_string())
+        }
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&format!("{}/v2", origin.url()))));
+    let calls = (0..8).map(|number| {
+        let (upstreams, upstream) = (&upstreams, &upstream);
+        async move { text(upstreams, upstream, &format!("/{number}")).await }
+    });
+    for (number, uri) in futures_util::future::join_all(calls).await.into_iter().enumerate() {
+        assert_eq!(uri, format!("{}/v2/{number}", origin.url()));
+    }
+    assert_eq!((origin.accepted(), upstream.calls_in_flight()), (1, 0));
+    assert_eq!(upstream.counts().connects, 1);
+}
+
+#[tokio::test]
+async fn the_callers_host_becomes_the_authority() {
+    let origin = Origin::http2(100, |request: Request<hyper::body::Incoming>| async move {
+        ok(request.uri().authority().unwrap().to_string())
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    let mut preserved = get("/");
+    preserved.request.headers_mut().insert(HOST, "shop.example".parse().unwrap());
+    assert_eq!(call(&upstreams, &upstream, preserved).await.unwrap().1, "shop.example");
+    assert_eq!(text(&upstreams, &upstream, "/").await, origin.address.to_string());
+}
+
+#[tokio::test]
+async fn more_calls_than_a_connection_takes_open_another() {
+    let release = Arc::new(Notify::new());
+    let held = Arc::clone(&release);
+    let origin = Origin::http2(2, move |request: Request<hyper::body::Incoming>| {
+        let held = Arc::clone(&held);
+        async move {
+            if request.uri().path() == "/held" {
+                held.notified().await;
+            }
+            ok("x")
+        }
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    // The peer's limit is known after the first answer.
+    text(&upstreams, &upstream, "/").await;
+    tokio::task::yield_now().await;
+    let mut held: Vec<_> = (0..2).map(|_| Box::pin(upstreams.send(&upstream, get("/held")))).collect();
+    for call in &mut held {
+        assert!(futures_util::poll!(call.as_mut()).is_pending());
+    }
+    assert_eq!(text(&upstreams, &upstream, "/").await, "x");
+    assert_eq!(origin.accepted(), 2);
+    release.notify_waiters();
+    drop(held);
+}
+
+#[tokio::test]
+async fn a_connection_that_goes_away_is_replaced() {
+    let origin = Origin::raw(|raw, number| async move {
+        let mut connection = h2::server::handshake(raw.stream).await.unwrap();
+        let (_, mut respond) = connection.accept().await.unwrap().unwrap();
+        let mut stream = respond.send_response(Response::new(()), false).unwrap();
+        stream.send_data(Bytes::from(number.to_string()), true).unwrap();
+        connection.graceful_shutdown();
+        while connection.accept().await.is_some() {}
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    for number in 0..5 {
+        assert_eq!(text(&upstreams, &upstream, "/").await, number.to_string());
+    }
+    assert_eq!(origin.accepted(), 5);
+}
+
+#[tokio::test]
+async fn a_stream_that_is_refused_once_is_sent_again_if_that_is_safe() {
+    let origin = Origin::raw(|raw, _| async move {
+        let mut connection = h2::server::handshake(raw.stream).await.unwrap();
+        let mut count = 0;
+        while let Some(Ok((_, mut respond))) = connection.accept().await {
+            count += 1;
+            if count % 2 == 0 {
+                respond.send_reset(h2::Reason::REFUSED_STREAM);
+            } else {
+                respond.send_response(Response::new(()), true).unwrap();
+            }
+        }
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    assert_eq!(text(&upstreams, &upstream, "/").await, "");
+    assert_eq!(text(&upstreams, &upstream, "/").await, "");
+    let unsafe_call = request(Method::POST, "/", Body::full("x"));
+    let error = call(&upstreams, &upstream, unsafe_call).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::UpstreamReset);
+    assert_eq!((origin.accepted(), upstream.counts().resends), (1, 1));
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_speak_it_is_an_error() {
+    let origin = Origin::http(|_| async { ok("x") }).await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    let kind = kind(&upstreams, &upstream, "/").await;
+    assert!(matches!(kind, Kind::UpstreamInvalid | Kind::UpstreamReset), "{kind:?}");
+    assert_eq!(upstream.calls_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn a_body_dropped_early_leaves_the_connection_to_others() {
+    let origin = Origin::http2(100, |_| async { ok(vec![0; 1 << 20]) }).await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    let answer = upstreams.send(&upstream, get("/")).await.unwrap();
+    assert_eq!(upstream.calls_in_flight(), 1);
+    drop(answer);
+    assert_eq!(upstream.calls_in_flight(), 0);
+    let (status, body) = call(&upstreams, &upstream, get("/")).await.unwrap();
+    assert_eq!((status, body.len(), origin.accepted()), (StatusCode::OK, 1 << 20, 1));
+}

@@ -44,7 +44,10 @@ impl Sources for Given {
     }
 
     fn file(&self, path: &str) -> io::Result<Vec<u8>> {
-        self.files.get(path).map(|text| text.clone().into_bytes()).ok_or(io::ErrorKind::NotFound.into())
+        self.files
+            .get(path)
+            .map(|text| text.clone().into_bytes())
+            .ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 
@@ -76,7 +79,7 @@ pub(super) fn build(service: &Service) -> Arc<Upstream> {
 }
 
 pub(super) fn build_with(service: &Service, given: &Given) -> Arc<Upstream> {
-    Arc::new(Upstream::build(service, &Arc::new(Network::system()), given).unwrap())
+    Arc::new(Upstream::build(service, given, &Arc::new(Network::system())).unwrap())
 }
 
 pub(super) fn request(method: Method, path: &str, body: Body) -> Outgoing {

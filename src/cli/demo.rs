@@ -1,0 +1,132 @@
+//! `demo`: mock services and a gateway on loopback, one trip search, and what composition saved.
+//!
+//! The gateway is the real one and knows nothing of the demo: the mocks take free ports, and the
+//! templates' `{env: NAME, default: …}` lead there. The process's environment is not changed.
+
+mod latency;
+mod ledger;
+mod mocks;
+mod report;
+mod sample;
+mod services;
+
+use std::{
+    io::{self, Write},
+    net::{Ipv4Addr, SocketAddr, TcpListener},
+    path::Path,
+    sync::Arc,
+};
+
+use super::{
+    Outcome,
+    arguments::{Demo, Format},
+    check, logging, routes, serve,
+};
+use crate::{
+    plan::Plan,
+    serve::{Options, start},
+    upstream::secret::{Process, Sources},
+};
+use mocks::Mocks;
+use sample::Sample;
+
+/// The port that the sample's documentation uses.
+const PORT: u16 = 8080;
+/// The admin port that the sample's documentation uses.
+const ADMIN_PORT: u16 = 9901;
+/// The trip search that is run and printed.
+const SEARCH: &str = "/v1/trips?from=avonford&to=castlebay&date=2026-12-01";
+/// Its route.
+const SEARCH_ROUTE: &str = "sales/trip-search";
+
+/// Runs the command.
+pub(super) fn run(
+    root: &Path,
+    format: Format,
+    options: &Demo,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Outcome> {
+    logging::start("warn");
+    let sample = if root.join("routes").is_dir() { None } else { Some(Sample::unpack()?) };
+    let root = sample.as_ref().map_or(root, Sample::folder);
+    let loaded = check::load(root);
+    let waves = match &loaded.plan {
+        Some(plan) => waves_of_the_search(plan),
+        None => {
+            loaded.report(format, out, err)?;
+            return Ok(Outcome::Findings);
+        }
+    };
+
+    let mocks = Mocks::start()?;
+    let sources = Arc::new(Addresses::new(root, &mocks, options));
+    let running = start(Options { root: root.to_owned(), sources, signals: true });
+    let Some(running) = serve::started(running, format, out, err)? else {
+        return Ok(Outcome::Findings);
+    };
+    let Some(address) = running.listeners.first().map(|(_, address)| *address) else {
+        writeln!(err, "error: the Gateway has no listener")?;
+        return Ok(Outcome::Findings);
+    };
+
+    writeln!(out, "Example Rail: {} mock services and a gateway on http://{address}", mocks.count())?;
+    writeln!(out, "Templates: {} (a change is picked up while this runs)\n", root.display())?;
+    let answered = match waves {
+        Some(waves) => report::search(address, &mocks, waves, out)?,
+        None => true,
+    };
+    if options.once {
+        running.drain();
+    } else {
+        report::invitation(address, running.admin, out)?;
+        out.flush()?;
+    }
+    let ended = serve::until_drained(running, err)?;
+    Ok(if answered { ended } else { Outcome::Findings })
+}
+
+/// The waves of the trip search, if this tree has one.
+fn waves_of_the_search(plan: &Plan) -> Option<u16> {
+    let route = plan.routes.iter().find(|route| &*route.name == SEARCH_ROUTE)?;
+    routes::composition(&route.endpoint).map(|composition| composition.waves)
+}
+
+/// The port, or 0 for any when somebody listens on it already.
+fn free_or_any(port: u16) -> u16 {
+    if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() { port } else { 0 }
+}
+
+/// The environment as the demo's gateway sees it: the mocks' URLs and its own addresses.
+struct Addresses {
+    process: Process,
+    own: Vec<(&'static str, String)>,
+}
+
+// === impl Addresses ===
+
+impl Addresses {
+    fn new(root: &Path, mocks: &Mocks, options: &Demo) -> Self {
+        // One run is for pipelines, which must not meet each other on a port.
+        let usual = |port| if options.once { 0 } else { free_or_any(port) };
+        let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
+        let mut own = mocks.urls();
+        own.push(("SEGUE_LISTEN", at(options.port.unwrap_or_else(|| usual(PORT)))));
+        own.push(("SEGUE_ADMIN", at(usual(ADMIN_PORT))));
+        Self { process: Process::new(root), own }
+    }
+}
+
+impl Sources for Addresses {
+    fn variable(&self, name: &str) -> Option<String> {
+        let own = self.own.iter().find(|(variable, _)| *variable == name);
+        own.map(|(_, value)| value.clone()).or_else(|| self.process.variable(name))
+    }
+
+    fn file(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.process.file(path)
+    }
+}
+
+#[cfg(test)]
+mod tests;

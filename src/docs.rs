@@ -1,0 +1,17 @@
+//! The long documents, as part of the library's documentation. They are Markdown files beside this one;
+//! tests compile the templates that they show.
+
+#[doc = include_str!("docs/architecture.md")]
+pub mod architecture {}
+
+#[doc = include_str!("docs/format.md")]
+pub mod format {}
+
+#[doc = include_str!("docs/operations.md")]
+pub mod operations {}
+
+#[doc = include_str!("docs/problems.md")]
+pub mod problems {}
+
+#[doc = include_str!("docs/changelog.md")]
+pub mod changelog {}

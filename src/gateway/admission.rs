@@ -1,0 +1,184 @@
+//! What a request must be before anything else looks at it.
+//!
+//! The canonical path is computed here, once, and put into the request: matching, policies and
+//! forwarding all see the same. Framing fields are taken out; whoever sends on frames anew.
+
+use std::{net::IpAddr, sync::Arc};
+
+use http::{HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
+
+use super::{path, upgrade::Wanted};
+use crate::{
+    body::Body,
+    error::Error,
+    headers::{self, Network, Peer},
+    plan::Settings,
+    problem::Kind,
+    telemetry::{self, Exchange, Trace},
+};
+
+/// The host a request is for: lower case, without port.
+pub type Host = String;
+
+/// Makes the record of a request, from what the peer may say of it.
+#[must_use]
+pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) -> Exchange {
+    let trusted = is_trusted(peer.address.ip(), &settings.trusted_proxies);
+    let mut trace = Trace::from_headers(request.headers());
+    trace.sampled &= trusted;
+    let mut client = peer.address.ip();
+    let mut scheme = "http";
+    let mut id = None;
+    if trusted {
+        client = forwarded_client(request.headers(), client, &settings.trusted_proxies);
+        if request.headers().get("x-forwarded-proto").is_some_and(|proto| proto == "https") {
+            scheme = "https";
+        }
+        id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| {
+            let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
+            (1..=128).contains(&id.len()) && id.bytes().all(plain)
+        });
+    }
+    let id = id.map_or_else(telemetry::request_id, Arc::from);
+    Exchange::new(id, trace, Arc::clone(peer), client, scheme)
+}
+
+/// Whether an address is one of the proxies whose forwarding headers are believed.
+#[must_use]
+pub fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
+    trusted.iter().any(|network| network.contains(address))
+}
+
+/// Right to left up to the first address that is not trusted; an entry that does not parse ends it.
+fn forwarded_client(headers: &http::HeaderMap, peer: IpAddr, trusted: &[Network]) -> IpAddr {
+    let mut client = peer;
+    let lines: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or("?")).collect();
+    for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+        if !is_trusted(client, trusted) {
+            break;
+        }
+        let Ok(address) = entry.trim().parse::<IpAddr>() else { break };
+        client = address.to_canonical();
+    }
+    client
+}
+
+/// Checks a request and makes its target canonical. Gives the host.
+pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settings) -> Result<Host, Error> {
+    let limits = &settings.limits;
+    if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
+        return Err(Kind::MethodNotAllowed.into());
+    }
+    let target_bytes = request.uri().path().len() + request.uri().query().map_or(0, |query| query.len() + 1);
+    if target_bytes as u64 > limits.uri_bytes {
+        return Err(Kind::UriTooLong.into());
+    }
+    let mut bytes = 0u64;
+    for (name, value) in request.headers() {
+        bytes += (name.as_str().len() + value.len() + 4) as u64;
+    }
+    if bytes > limits.header_bytes || request.headers().len() > limits.headers as usize {
+        return Err(Kind::HeaderTooLarge.into());
+    }
+    framing(request)?;
+    let host = host(request)?;
+    canonical_target(request)?;
+    if let Some(upgrade) = Wanted::of(request) {
+        request.extensions_mut().insert(upgrade);
+    }
+    let trusted = is_trusted(exchange.peer.address.ip(), &settings.trusted_proxies);
+    headers::sanitize_request(request.headers_mut(), trusted);
+    Ok(host)
+}
+
+/// RFC 9112 §6: one way to say how long the body is, or none.
+fn framing(request: &mut Request<Body>) -> Result<(), Error> {
+    let headers = request.headers();
+    let coded = headers.contains_key(header::TRANSFER_ENCODING);
+    let mut lengths = headers.get_all(header::CONTENT_LENGTH).iter();
+    let length = lengths.next();
+    if lengths.next().is_some() || (coded && length.is_some()) {
+        return Err(bad("the length of the body is said twice"));
+    }
+    if coded {
+        let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+        let chunked = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+        if !chunked || codings.next().is_some() || request.version() != http::Version::HTTP_11 {
+            return Err(bad("the transfer coding is not `chunked` alone"));
+        }
+        request.headers_mut().remove(header::TRANSFER_ENCODING);
+    }
+    Ok(())
+}
+
+/// Exactly one valid host, which agrees with the target where that has one too.
+fn host(request: &mut Request<Body>) -> Result<Host, Error> {
+    let mut fields = request.headers().get_all(header::HOST).iter();
+    let field = fields.next();
+    if fields.next().is_some() {
+        return Err(bad("there is more than one host"));
+    }
+    let field = field.map(|host| host.to_str().map_err(|_| bad("the host is not valid"))).transpose()?;
+    let authority = request.uri().authority().map(http::uri::Authority::as_str);
+    let host = match (field, authority) {
+        (Some(field), Some(authority)) if !field.eq_ignore_ascii_case(authority) => {
+            return Err(bad("the host differs from the target's"));
+        }
+        (Some(host), _) | (None, Some(host)) => host,
+        (None, None) if request.version() < http::Version::HTTP_11 => "",
+        (None, None) => return Err(bad("there is no host")),
+    };
+    let name = host_name(host).ok_or_else(|| bad("the host is not valid"))?;
+    let name = name.to_ascii_lowercase();
+    // HTTP/2 brings it in the target; whoever forwards needs it as a field.
+    if field.is_none() {
+        let value = HeaderValue::from_str(host).map_err(|_| bad("the host is not valid"))?;
+        request.headers_mut().insert(header::HOST, value);
+    }
+    Ok(name)
+}
+
+/// The name of `name[:port]`, if it is a `uri-host` (RFC 3986 §3.2.2) without user information.
+fn host_name(host: &str) -> Option<&str> {
+    let (name, port) = match host.strip_prefix('[') {
+        Some(rest) => {
+            let end = rest.find(']')?;
+            rest[..end].parse::<std::net::Ipv6Addr>().ok()?;
+            let (name, after) = host.split_at(end + 2);
+            (name, if after.is_empty() { None } else { Some(after.strip_prefix(':')?) })
+        }
+        None => match host.split_once(':') {
+            Some((name, port)) => (name, Some(port)),
+            None => (host, None),
+        },
+    };
+    let valid = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%[]:".contains(&b);
+    let port_valid = port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok());
+    (name.bytes().all(valid) && port_valid).then_some(name)
+}
+
+fn canonical_target(request: &mut Request<Body>) -> Result<(), Error> {
+    let uri = request.uri();
+    let canonical = path::canonical(uri.path()).map_err(bad)?;
+    // Only origin form goes on; nothing to build when it is that already.
+    let unchanged = matches!(canonical, std::borrow::Cow::Borrowed(_));
+    if unchanged && uri.authority().is_none() {
+        return Ok(());
+    }
+    let target = if unchanged {
+        uri.path_and_query().cloned().ok_or_else(|| bad("the target has no path"))?
+    } else {
+        let text = match uri.query() {
+            Some(query) => format!("{canonical}?{query}"),
+            None => canonical.into_owned(),
+        };
+        PathAndQuery::try_from(text).map_err(|_| bad("the target is not valid"))?
+    };
+    *request.uri_mut() = Uri::from(target);
+    Ok(())
+}
+
+fn bad(detail: &'static str) -> Error {
+    Error::new(Kind::BadRequest).detail(detail)
+}

@@ -1,0 +1,85 @@
+//! Endpoints that need no upstream of their own: composed answers and fixed ones.
+
+use std::sync::Arc;
+
+use http::{Request, Response};
+use tokio::time::Instant;
+
+use super::{Gateway, handle::Captured, router};
+use crate::{
+    body::Body,
+    compose::{self, Call, Runner},
+    error::Error,
+    id::RouteId,
+    plan::{Route, StaticAnswer},
+    problem::Kind,
+    telemetry::Exchange,
+    upstream::Upstreams,
+};
+
+/// A route as its endpoint needs it.
+#[derive(Clone, Debug)]
+pub(super) struct Target {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) id: RouteId,
+    pub(super) runner: Runner<Upstreams>,
+}
+
+// === impl Target ===
+
+impl Target {
+    pub(super) fn route(&self) -> &Route {
+        &self.gateway.plan.routes[self.id.index()]
+    }
+
+    /// Runs the steps and shapes the answer.
+    pub(super) async fn compose(self, request: Request<Body>) -> Result<Response<Body>, Error> {
+        let (exchange, request) = exchange_of(request)?;
+        let call = self.call(exchange, request)?;
+        compose::run(self.runner, call).await
+    }
+
+    /// What an execution needs of a request.
+    pub(super) fn call(&self, exchange: Arc<Exchange>, request: Request<Body>) -> Result<Call, Error> {
+        let (mut head, body) = request.into_parts();
+        let captures = match head.extensions.remove::<Captured>() {
+            None => Box::default(),
+            Some(Captured(ranges)) => {
+                let path = head.uri.path();
+                let decoded = ranges.into_iter().map(|range| router::captured(path, range).map(Into::into));
+                decoded
+                    .collect::<Option<_>>()
+                    .ok_or_else(|| Error::new(Kind::BadRequest).detail("the path is not UTF-8"))?
+            }
+        };
+        let timeout = self.route().timeout;
+        Ok(Call {
+            plan: Arc::clone(&self.gateway.plan),
+            route: self.id,
+            upstreams: Arc::clone(&self.gateway.upstreams),
+            sampled: exchange.trace.sampled,
+            client_ip: exchange.client,
+            exchange,
+            head,
+            captures,
+            body,
+            deadline: Instant::now() + timeout,
+            timeout,
+        })
+    }
+}
+
+/// The record of a request, which its way into the stack gave it.
+pub(super) fn exchange_of(mut request: Request<Body>) -> Result<(Arc<Exchange>, Request<Body>), Error> {
+    let exchange = request.extensions_mut().remove::<Arc<Exchange>>();
+    let exchange = exchange.ok_or_else(|| Error::new(Kind::Internal).cause("a request without a record"))?;
+    Ok((exchange, request))
+}
+
+/// The answer of a static route.
+pub(super) fn fixed(answer: &StaticAnswer) -> Response<Body> {
+    let mut response = Response::new(Body::full(answer.body.clone()));
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = answer.headers.clone();
+    response
+}

@@ -1,0 +1,126 @@
+//! A worker's handle on a gateway: its routes' stacks, built when first used, and its pools.
+
+use std::sync::{Arc, OnceLock};
+
+use http::{Method, Request, Response, StatusCode, header};
+use hyper::body::Incoming;
+
+use super::{
+    Gateway, admission, composed,
+    router::{Captures, Found, Target},
+    stack::{self, Stack},
+    upgrade::Tunnels,
+};
+use crate::{
+    body::Body,
+    compose::Runner,
+    error::Error,
+    headers::Peer,
+    id::RouteId,
+    policy::respond,
+    problem::Kind,
+    telemetry::{Exchange, Finish},
+    upstream::Upstreams,
+};
+
+/// See the module.
+#[derive(Debug)]
+pub struct Handle {
+    gateway: Arc<Gateway>,
+    runner: Runner<Upstreams>,
+    tunnels: Arc<Tunnels>,
+    stacks: Box<[OnceLock<Stack>]>,
+}
+
+/// Captures of the matched pattern; an extension of the request, absent when there are none.
+#[derive(Clone, Debug)]
+pub(super) struct Captured(pub(super) Captures);
+
+// === impl Handle ===
+
+impl Handle {
+    /// A worker's handle; nothing is built until a route is asked for.
+    #[must_use]
+    pub fn new(gateway: Arc<Gateway>, runner: Runner<Upstreams>, tunnels: Arc<Tunnels>) -> Self {
+        let stacks = gateway.plan.routes.iter().map(|_| OnceLock::new()).collect();
+        Self { gateway, runner, tunnels, stacks }
+    }
+
+    /// The generation it serves.
+    #[must_use]
+    pub fn generation(&self) -> u64 {
+        self.gateway.generation
+    }
+
+    /// The gateway it serves.
+    #[must_use]
+    pub fn gateway(&self) -> &Arc<Gateway> {
+        &self.gateway
+    }
+
+    /// Answers a request. The second value writes its signals when it is dropped.
+    pub async fn answer(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> (Response<Body>, Finish) {
+        let settings = &self.gateway.plan.gateway;
+        let exchange = Arc::new(admission::exchange(&request, peer, settings));
+        let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
+        let mut request = request.map(Body::from);
+        let response = match self.route(&mut request, &exchange) {
+            Ok(Routed::Stack(stack)) => {
+                request.extensions_mut().insert(Arc::clone(&exchange));
+                stack.call(request).await
+            }
+            Ok(Routed::Nothing) => {
+                let mut response = Response::new(Body::empty());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
+            Err(error) => respond::answer(&error, Some(&exchange), respond::is_grpc(request.headers())),
+        };
+        exchange.record().status = Some(response.status());
+        (response, finish)
+    }
+
+    fn target(&self, id: RouteId) -> composed::Target {
+        composed::Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone() }
+    }
+
+    fn route(&self, request: &mut Request<Body>, exchange: &Exchange) -> Result<Routed<'_>, Error> {
+        if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
+            return Ok(Routed::Nothing);
+        }
+        let host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
+        let found = self.gateway.router.find(&Target {
+            host: &host,
+            method: request.method(),
+            path: request.uri().path(),
+            query: request.uri().query(),
+            headers: request.headers(),
+        });
+        match found {
+            Found::Route(id, captures) => {
+                exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
+                if !captures.is_empty() {
+                    request.extensions_mut().insert(Captured(captures));
+                }
+                Ok(Routed::Stack(
+                    self.stacks[id.index()].get_or_init(|| stack::build(self.target(id), &self.tunnels)),
+                ))
+            }
+            Found::MethodNotAllowed(methods) => {
+                let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
+                let error = Error::new(Kind::MethodNotAllowed);
+                Err(match http::HeaderValue::try_from(allow) {
+                    Ok(allow) => error.header(header::ALLOW, allow),
+                    Err(_) => error,
+                })
+            }
+            Found::Nothing => Err(Kind::NotFound.into()),
+        }
+    }
+}
+
+enum Routed<'a> {
+    Stack(&'a Stack),
+    /// `OPTIONS *` asks about the gateway itself.
+    Nothing,
+}

@@ -1,0 +1,280 @@
+//! Host, method, path and predicates → route.
+//!
+//! An exact host comes before `*.example.com` (the longest suffix first) before no host; segment by
+//! segment a literal before `{capture}` before `{rest...}`; then more predicates first. If the
+//! predicates or the method of one fail, the next candidate is tried. Compile has refused ties.
+
+use std::collections::HashMap;
+
+use http::{HeaderMap, Method};
+
+use crate::{
+    id::RouteId,
+    plan::{Match, Route, Segment},
+};
+
+use super::path;
+
+/// The index over a plan's routes. Built once, never changed.
+#[derive(Debug, Default)]
+pub struct Router {
+    exact: HashMap<String, Tree>,
+    /// `.example.com`, longest first.
+    suffixes: Vec<(String, Tree)>,
+    any: Tree,
+}
+
+/// A radix of one host: node 0 is the root.
+#[derive(Debug, Default)]
+struct Tree {
+    nodes: Vec<Node>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    literals: HashMap<Box<str>, u32>,
+    capture: Option<u32>,
+    /// Routes that end here, more predicates first.
+    ends: Vec<Candidate>,
+    /// Routes that take the rest from here.
+    rests: Vec<Candidate>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    route: RouteId,
+    matching: Match,
+}
+
+/// What a request brings to matching.
+#[derive(Debug)]
+pub struct Target<'a> {
+    /// Lower case, without port.
+    pub host: &'a str,
+    /// The method.
+    pub method: &'a Method,
+    /// The canonical path.
+    pub path: &'a str,
+    /// The query as sent.
+    pub query: Option<&'a str>,
+    /// The header fields.
+    pub headers: &'a HeaderMap,
+}
+
+/// The outcome of matching.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// The route and the raw (still encoded) text of its captures, in the pattern's order.
+    Route(RouteId, Captures),
+    /// The path is known, the method is not; these are.
+    MethodNotAllowed(Vec<Method>),
+    /// No route has this host and path.
+    Nothing,
+}
+
+/// Captured parts of the canonical path, as byte ranges.
+pub type Captures = Vec<(u32, u32)>;
+
+// === impl Router ===
+
+impl Router {
+    /// Indexes the routes of a plan.
+    #[must_use]
+    pub fn new(routes: &[Route]) -> Self {
+        let mut router = Self::default();
+        for (index, route) in routes.iter().enumerate() {
+            let id = RouteId::from(index);
+            let matching = &route.matching;
+            if matching.hosts.is_empty() {
+                router.any.insert(id, matching);
+            }
+            for host in &matching.hosts {
+                match host.strip_prefix('*') {
+                    None => router.exact.entry(host.clone()).or_default().insert(id, matching),
+                    Some(suffix) => {
+                        let at = router.suffixes.iter().position(|(known, _)| known == suffix);
+                        let at = at.unwrap_or_else(|| {
+                            router.suffixes.push((suffix.to_owned(), Tree::default()));
+                            router.suffixes.len() - 1
+                        });
+                        router.suffixes[at].1.insert(id, matching);
+                    }
+                }
+            }
+        }
+        router.suffixes.sort_by(|(a, _), (b, _)| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        let trees = router.suffixes.iter_mut().map(|(_, tree)| tree);
+        // Order within one node depends on that node alone.
+        #[allow(clippy::iter_over_hash_type, reason = "each tree is sorted by itself")]
+        for tree in router.exact.values_mut().chain(trees).chain([&mut router.any]) {
+            tree.sort();
+        }
+        router
+    }
+
+    /// Finds the route of a request.
+    #[must_use]
+    pub fn find(&self, target: &Target<'_>) -> Found {
+        let mut search = Search { target, captures: Captures::new(), allowed: Vec::new(), path_known: false };
+        let exact = if self.exact.is_empty() { None } else { self.exact.get(target.host) };
+        let suffixes = self
+            .suffixes
+            .iter()
+            .filter(|(suffix, _)| target.host.len() > suffix.len() && target.host.ends_with(suffix.as_str()))
+            .map(|(_, tree)| tree);
+        for tree in exact.into_iter().chain(suffixes).chain([&self.any]) {
+            if let Some(route) = search.walk(tree, 0, Some(1)) {
+                return Found::Route(route, search.captures);
+            }
+        }
+        if search.path_known {
+            search.allowed.sort_by(|a, b| a.as_str().cmp(b.as_str()));
+            search.allowed.dedup();
+            return Found::MethodNotAllowed(search.allowed);
+        }
+        Found::Nothing
+    }
+}
+
+// === impl Tree ===
+
+impl Tree {
+    fn insert(&mut self, route: RouteId, matching: &Match) {
+        if self.nodes.is_empty() {
+            self.nodes.push(Node::default());
+        }
+        let mut at = 0usize;
+        for segment in &matching.path.segments {
+            let fresh = u32::try_from(self.nodes.len()).unwrap_or(u32::MAX);
+            let next = match segment {
+                Segment::Literal(text) => {
+                    *self.nodes[at].literals.entry(text.as_str().into()).or_insert(fresh)
+                }
+                Segment::Capture(_) => *self.nodes[at].capture.get_or_insert(fresh),
+                Segment::Rest(_) => {
+                    self.nodes[at].rests.push(Candidate { route, matching: matching.clone() });
+                    return;
+                }
+            };
+            if next == fresh {
+                self.nodes.push(Node::default());
+            }
+            at = next as usize;
+        }
+        self.nodes[at].ends.push(Candidate { route, matching: matching.clone() });
+    }
+
+    fn sort(&mut self) {
+        for node in &mut self.nodes {
+            for candidates in [&mut node.ends, &mut node.rests] {
+                candidates.sort_by_key(|candidate| {
+                    let predicates = candidate.matching.headers.len() + candidate.matching.query.len();
+                    (std::cmp::Reverse(predicates), candidate.route)
+                });
+            }
+        }
+    }
+}
+
+struct Search<'a> {
+    target: &'a Target<'a>,
+    captures: Captures,
+    allowed: Vec<Method>,
+    path_known: bool,
+}
+
+impl Search<'_> {
+    /// `start` is the byte after the slash before the next segment; `None` when the path has ended.
+    /// Depth is bounded by the longest pattern, work by the number of nodes: each is reached one way.
+    fn walk(&mut self, tree: &Tree, at: usize, start: Option<usize>) -> Option<RouteId> {
+        let node = tree.nodes.get(at)?;
+        let path = self.target.path;
+        let Some(start) = start else {
+            return self.choose(&node.ends);
+        };
+        let end = path[start..].find('/').map_or(path.len(), |offset| start + offset);
+        let next = (end < path.len()).then_some(end + 1);
+        let segment = &path[start..end];
+        if let Some(child) = node.literals.get(segment) {
+            if let Some(route) = self.walk(tree, *child as usize, next) {
+                return Some(route);
+            }
+        }
+        if let Some(child) = node.capture.filter(|_| !segment.is_empty()) {
+            self.captures.push((start as u32, end as u32));
+            if let Some(route) = self.walk(tree, child as usize, next) {
+                return Some(route);
+            }
+            self.captures.pop();
+        }
+        if !node.rests.is_empty() {
+            self.captures.push((start as u32, path.len() as u32));
+            if let Some(route) = self.choose(&node.rests) {
+                return Some(route);
+            }
+            self.captures.pop();
+        }
+        None
+    }
+
+    fn choose(&mut self, candidates: &[Candidate]) -> Option<RouteId> {
+        for candidate in candidates {
+            if !self.predicates_hold(&candidate.matching) {
+                continue;
+            }
+            if allows(&candidate.matching.methods, self.target.method) {
+                return Some(candidate.route);
+            }
+            self.path_known = true;
+            self.allowed.extend(candidate.matching.methods.iter().cloned());
+            if candidate.matching.methods.contains(&Method::GET) {
+                self.allowed.push(Method::HEAD);
+            }
+        }
+        None
+    }
+
+    fn predicates_hold(&self, matching: &Match) -> bool {
+        matching
+            .headers
+            .iter()
+            .all(|(name, value)| self.target.headers.get_all(name).iter().any(|sent| sent == value))
+            && matching.query.iter().all(|(name, value)| {
+                query_pairs(self.target.query.unwrap_or_default())
+                    .find(|(sent, _)| sent == name)
+                    .is_some_and(|(_, sent)| sent == *value)
+            })
+    }
+}
+
+fn allows(methods: &[Method], method: &Method) -> bool {
+    methods.is_empty()
+        || methods.contains(method)
+        || (*method == Method::HEAD && methods.contains(&Method::GET))
+}
+
+/// The decoded parameters of a query, in order; `+` is a space, as browsers send it.
+pub fn query_pairs(
+    query: &str,
+) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (form_decode(name), form_decode(value))
+    })
+}
+
+fn form_decode(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains('+') {
+        let spaced = text.replace('+', " ");
+        return std::borrow::Cow::Owned(
+            percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned(),
+        );
+    }
+    percent_encoding::percent_decode_str(text).decode_utf8_lossy()
+}
+
+/// The decoded text of a capture.
+#[must_use]
+pub fn captured<'a>(path: &'a str, range: (u32, u32)) -> Option<std::borrow::Cow<'a, str>> {
+    path::decode(path.get(range.0 as usize..range.1 as usize)?)
+}

@@ -1,0 +1,114 @@
+//! Protocol upgrades of HTTP/1.1 (RFC 9110 §7.8): WebSocket and its like, tunnelled after the 101.
+//!
+//! Nothing is tunnelled before the upstream has agreed, and `h2c` is never asked for: it would carry
+//! requests that nobody has looked at.
+
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+use tokio::sync::Notify;
+
+use crate::body::Body;
+
+/// Open tunnels of a worker, which draining awaits.
+#[derive(Debug, Default)]
+pub struct Tunnels {
+    open: AtomicUsize,
+    closed: Notify,
+}
+
+/// What a client wants to speak instead, and its end of the connection once both have agreed.
+#[derive(Clone, Debug)]
+pub(super) struct Wanted {
+    protocol: HeaderValue,
+    client: OnUpgrade,
+}
+
+// === impl Tunnels ===
+
+impl Tunnels {
+    /// Waits until none is open.
+    pub async fn drained(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.open.load(Ordering::Relaxed) == 0 {
+                return;
+            }
+            closed.await;
+        }
+    }
+}
+
+struct Tunnel(Arc<Tunnels>);
+
+impl Drop for Tunnel {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.closed.notify_waiters();
+    }
+}
+
+// === impl Wanted ===
+
+impl Wanted {
+    /// What the request asks for, if it is an upgrade that passes. To be called before hop-by-hop
+    /// fields are removed.
+    pub(super) fn of(request: &mut Request<Body>) -> Option<Self> {
+        let headers = request.headers();
+        let protocol = headers.get(header::UPGRADE)?;
+        if request.version() != Version::HTTP_11
+            || !names_upgrade(headers)
+            || protocol
+                .as_bytes()
+                .split(|b| *b == b',')
+                .any(|one| one.trim_ascii().eq_ignore_ascii_case(b"h2c"))
+        {
+            return None;
+        }
+        let protocol = protocol.clone();
+        Some(Self { protocol, client: hyper::upgrade::on(request) })
+    }
+
+    /// Asks the upstream; to be called after hop-by-hop fields were removed.
+    pub(super) fn ask(&self, headers: &mut HeaderMap) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        headers.insert(header::UPGRADE, self.protocol.clone());
+    }
+
+    /// Connects both ends if the upstream agreed.
+    pub(super) fn conclude(
+        self,
+        response: &mut Response<Body>,
+        protocol: Option<HeaderValue>,
+        tunnels: &Arc<Tunnels>,
+    ) {
+        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return;
+        }
+        let upstream = hyper::upgrade::on(&mut *response);
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+        response.headers_mut().insert(header::UPGRADE, protocol.unwrap_or(self.protocol));
+        tunnels.open.fetch_add(1, Ordering::Relaxed);
+        let open = Tunnel(Arc::clone(tunnels));
+        let client = self.client;
+        tokio::spawn(async move {
+            // An end that breaks closes the other; there is nobody left to tell.
+            if let (Ok(upstream), Ok(client)) = (upstream.await, client.await) {
+                let (mut upstream, mut client) = (TokioIo::new(upstream), TokioIo::new(client));
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+            }
+            drop(open);
+        });
+    }
+}
+
+fn names_upgrade(headers: &HeaderMap) -> bool {
+    headers.get_all(header::CONNECTION).iter().any(|line| {
+        line.as_bytes().split(|b| *b == b',').any(|name| name.trim_ascii().eq_ignore_ascii_case(b"upgrade"))
+    })
+}

@@ -1,0 +1,85 @@
+//! Tells when files of the tree may have changed.
+//!
+//! Every event means "look again": mounted volumes swap whole folders by symlink, editors write
+//! beside and rename, and systems report all that differently. A slow look now and then catches what
+//! no event told, on file systems that tell nothing.
+
+use std::{path::Path, time::Duration};
+
+use notify::{RecursiveMode, Watcher};
+use tokio::{sync::mpsc, time::Instant};
+
+/// Changes within this time are one.
+const DEBOUNCE: Duration = Duration::from_millis(50);
+/// A burst that does not end is cut here.
+const LONGEST: Duration = Duration::from_millis(100);
+/// How often to look without an event.
+const RESCAN: Duration = Duration::from_secs(30);
+
+/// Watches both trees of a configuration directory from a task of the current runtime. Each message
+/// means that something may have changed and the changes have come to rest.
+#[must_use]
+pub fn start(root: &Path) -> mpsc::Receiver<()> {
+    // One message waits at most: two mean no more than one.
+    let (sender, receiver) = mpsc::channel(1);
+    let mut watch = Watch::new(root);
+    tokio::spawn(async move {
+        loop {
+            watch.changed().await;
+            if sender.send(()).await.is_err() {
+                return;
+            }
+        }
+    });
+    receiver
+}
+
+#[derive(Debug)]
+struct Watch {
+    events: mpsc::UnboundedReceiver<()>,
+    /// Absent when the system has no way to watch; then looking now and then is all there is.
+    _watcher: Option<notify::RecommendedWatcher>,
+}
+
+impl Watch {
+    fn new(root: &Path) -> Self {
+        let (sender, events) = mpsc::unbounded_channel();
+        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+            // Reading the files makes events too.
+            if event.is_ok_and(|event| event.kind.is_access()) {
+                return;
+            }
+            let _ = sender.send(());
+        });
+        let watcher = watcher.and_then(|mut watcher| {
+            // The folder itself tells when one of the trees is replaced as a whole.
+            watcher.watch(root, RecursiveMode::NonRecursive)?;
+            for tree in ["policies", "routes"] {
+                watcher.watch(&root.join(tree), RecursiveMode::Recursive)?;
+            }
+            Ok(watcher)
+        });
+        if let Err(error) = &watcher {
+            tracing::warn!(%error, "files cannot be watched; they are read again every 30 s and on SIGHUP");
+        }
+        Self { events, _watcher: watcher.ok() }
+    }
+
+    async fn changed(&mut self) {
+        if !matches!(tokio::time::timeout(RESCAN, self.events.recv()).await, Ok(Some(()))) {
+            // Without a watcher the channel is closed at once; the pause keeps this from spinning.
+            if self.events.is_closed() {
+                tokio::time::sleep(RESCAN).await;
+            }
+            return;
+        }
+        let last = Instant::now() + LONGEST;
+        while let Ok(Some(())) =
+            tokio::time::timeout_at(last.min(Instant::now() + DEBOUNCE), self.events.recv()).await
+        {
+            if Instant::now() >= last {
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,327 @@
+//! A running gateway: workers, admin, reload and signals, from start to the end of the drain.
+
+use std::{
+    fmt, io,
+    net::SocketAddr,
+    path::PathBuf,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use tokio::{
+    net::TcpListener,
+    signal::unix::{Signal, SignalKind, signal},
+    sync::mpsc,
+    task::spawn_blocking,
+};
+
+use crate::{
+    admin::Admin,
+    config::Tree,
+    diagnostic::Diagnostics,
+    gateway::Surroundings,
+    reload::{Outcome, Reloader, watch},
+    server::{Shared, Workers},
+    telemetry::{Instruments, registry::Registry},
+    upstream::{Network, secret::Sources},
+};
+
+/// What to serve and how.
+pub struct Options {
+    /// The configuration directory.
+    pub root: PathBuf,
+    /// Environment variables and files that templates name.
+    pub sources: Arc<dyn Sources + Send + Sync>,
+    /// Whether SIGTERM and SIGINT drain and SIGHUP reloads; off where another program is the host.
+    pub signals: bool,
+}
+
+/// Why a gateway does not start.
+#[derive(Debug)]
+pub enum StartError {
+    /// The tree has errors.
+    Findings(Diagnostics, Box<Tree>),
+    /// A listener cannot be bound.
+    Bind(SocketAddr, io::Error),
+    /// The system refuses threads or signals.
+    System(io::Error),
+}
+
+/// A gateway that serves on threads of its own.
+#[derive(Debug)]
+pub struct Running {
+    /// Addresses that are listened on, in the order of the Gateway document.
+    pub listeners: Vec<(String, SocketAddr)>,
+    /// The admin listener's address.
+    pub admin: Option<SocketAddr>,
+    commands: mpsc::UnboundedSender<Command>,
+    control: JoinHandle<Result<(), Ended>>,
+}
+
+#[derive(Debug)]
+enum Command {
+    Drain,
+    Reload(std::sync::mpsc::Sender<Outcome>),
+}
+
+/// How a gateway ended that did not end well.
+#[derive(Debug, thiserror::Error)]
+pub enum Ended {
+    /// A worker's thread ended while it should serve.
+    #[error("worker {0} ended unexpectedly")]
+    Worker(usize),
+    /// Requests were still under way when `drain.timeout` passed.
+    #[error("requests were cut: `drain.timeout` passed before they ended")]
+    DrainTimeout,
+    /// The control thread broke.
+    #[error("the control plane ended unexpectedly")]
+    Control,
+}
+
+/// Starts a gateway. When this returns, its listeners accept.
+pub fn start(options: Options) -> Result<Running, StartError> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let registry = Arc::new(Registry::new(cores));
+    let instruments = Arc::new(Instruments::new(registry));
+    let network = Arc::new(Network::system());
+    let around = Surroundings {
+        sources: options.sources,
+        network: Arc::clone(&network),
+        instruments: Arc::clone(&instruments),
+    };
+    let (gateway, reloader) = Reloader::load(options.root.clone(), around)
+        .map_err(|(findings, tree)| StartError::Findings(findings, Box::new(tree)))?;
+    let settings = gateway.plan.gateway.clone();
+    let wanted = gateway.listeners.clone();
+    let admin_at = gateway.admin.clone();
+    let count = settings.workers.map_or(cores, |workers| workers.max(1) as usize);
+    let shared = Arc::new(Shared::new(gateway, instruments));
+    let mut workers = Workers::start(&shared, count).map_err(StartError::System)?;
+    let mut listeners = Vec::new();
+    for (name, address, _) in wanted {
+        let bound = workers.listen(address).map_err(|error| StartError::Bind(address, error))?;
+        tracing::info!(name, address = %bound, "listening");
+        listeners.push((name, bound));
+    }
+    let mut admin = None;
+    let mut admin_socket = None;
+    let mut token = None;
+    if let Some((address, secret, _)) = admin_at {
+        let socket = std::net::TcpListener::bind(address)
+            .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
+            .map_err(|error| StartError::Bind(address, error))?;
+        admin = socket.local_addr().ok();
+        admin_socket = Some(socket);
+        token = secret;
+    }
+    let own = listeners.iter().map(|(_, address)| *address).chain(admin).collect();
+    network.egress.set_own(own);
+    let (commands, received) = mpsc::unbounded_channel();
+    let reloader = Arc::new(reloader);
+    let page = Admin { shared: Arc::clone(&shared), reloader, phase: workers.phase(), token };
+    let control = Control {
+        root: options.root,
+        admin: Arc::new(page),
+        admin_socket,
+        workers,
+        network,
+        listeners: listeners.clone(),
+        own_admin: admin,
+        commands: received,
+        signals: options.signals,
+    };
+    let (ready, started) = std::sync::mpsc::channel();
+    let control = thread::Builder::new()
+        .name("segue-control".to_owned())
+        .spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            match runtime {
+                Ok(runtime) => {
+                    let ended = runtime.block_on(control.run(ready));
+                    runtime.shutdown_timeout(Duration::ZERO);
+                    ended
+                }
+                Err(_) => Err(Ended::Control),
+            }
+        })
+        .map_err(StartError::System)?;
+    match started.recv() {
+        Ok(Ok(())) => Ok(Running { listeners, admin, commands, control }),
+        Ok(Err(error)) => Err(StartError::System(error)),
+        Err(_) => Err(StartError::System(io::Error::other("the control plane did not start"))),
+    }
+}
+
+// === impl Running ===
+
+impl Running {
+    /// Begins to drain; [`Running::wait`] returns when that is done.
+    pub fn drain(&self) {
+        let _ = self.commands.send(Command::Drain);
+    }
+
+    /// Reads the tree again. `None` when the gateway has ended.
+    pub fn reload(&self) -> Option<Outcome> {
+        let (answer, outcome) = std::sync::mpsc::channel();
+        self.commands.send(Command::Reload(answer)).ok()?;
+        outcome.recv().ok()
+    }
+
+    /// Waits until the gateway has ended.
+    pub fn wait(self) -> Result<(), Ended> {
+        self.control.join().unwrap_or(Err(Ended::Control))
+    }
+}
+
+/// The control thread: everything that is not a client's request.
+struct Control {
+    root: PathBuf,
+    admin: Arc<Admin>,
+    admin_socket: Option<std::net::TcpListener>,
+    workers: Workers,
+    network: Arc<Network>,
+    listeners: Vec<(String, SocketAddr)>,
+    own_admin: Option<SocketAddr>,
+    commands: mpsc::UnboundedReceiver<Command>,
+    signals: bool,
+}
+
+// === impl Control ===
+
+impl Control {
+    async fn run(mut self, ready: std::sync::mpsc::Sender<io::Result<()>>) -> Result<(), Ended> {
+        let (mut terminate, mut interrupt, mut hangup) = match Signals::new(self.signals) {
+            Ok(signals) => (signals.terminate, signals.interrupt, signals.hangup),
+            Err(error) => {
+                let _ = ready.send(Err(error));
+                return Err(Ended::Control);
+            }
+        };
+        if let Some(socket) = self.admin_socket.take() {
+            match TcpListener::from_std(socket) {
+                Ok(listener) => drop(tokio::spawn(Arc::clone(&self.admin).serve(listener))),
+                Err(error) => {
+                    let _ = ready.send(Err(error));
+                    return Err(Ended::Control);
+                }
+            }
+        }
+        let mut changes = watch::start(&self.root);
+        let mut generations = self.admin.shared.generations.subscribe();
+        let _ = ready.send(Ok(()));
+        loop {
+            tokio::select! {
+                // `None` when the handle was dropped without a drain: signals decide then.
+                Some(command) = self.commands.recv() => match command {
+                    Command::Drain => break,
+                    Command::Reload(answer) => {
+                        let outcome = self.reload().await;
+                        let _ = answer.send(outcome);
+                    }
+                },
+                () = received(&mut terminate) => break,
+                () = received(&mut interrupt) => break,
+                () = received(&mut hangup) => { self.reload().await; }
+                Some(()) = changes.recv() => { self.reload().await; }
+                // Whoever made it; the admin page may reload too.
+                Ok(()) = generations.changed() => self.follow_listeners(),
+                index = self.workers.one_ended() => return Err(Ended::Worker(index)),
+            }
+        }
+        let (delay, timeout) = {
+            let gateway = self.admin.shared.gateway.load();
+            (gateway.plan.gateway.drain_delay, gateway.plan.gateway.drain_timeout)
+        };
+        tracing::info!(?delay, ?timeout, "draining");
+        if self.workers.drain(delay, timeout).await { Ok(()) } else { Err(Ended::DrainTimeout) }
+    }
+
+    async fn reload(&self) -> Outcome {
+        let admin = Arc::clone(&self.admin);
+        let outcome = spawn_blocking(move || admin.reloader.reload(&admin.shared)).await;
+        outcome.unwrap_or(Outcome::Rejected)
+    }
+
+    /// Opens and closes listeners as the new generation says. One that cannot be bound is reported
+    /// and everything else applies.
+    fn follow_listeners(&mut self) {
+        let gateway = self.admin.shared.gateway.load_full();
+        // Port 0 was bound to some port; it stays that listener's as long as its name stays.
+        let kept = |name: &str, address: SocketAddr, open: &(String, SocketAddr)| {
+            open.1 == address || (address.port() == 0 && open.0 == name && open.1.ip() == address.ip())
+        };
+        let wanted = &gateway.listeners;
+        let (stay, go): (Vec<_>, Vec<_>) = std::mem::take(&mut self.listeners)
+            .into_iter()
+            .partition(|open| wanted.iter().any(|(name, address, _)| kept(name, *address, open)));
+        for (name, address) in go {
+            tracing::info!(name, %address, "no longer listening");
+            self.workers.close(address);
+        }
+        self.listeners = stay;
+        for (name, address, place) in wanted {
+            if self.listeners.iter().any(|open| kept(name, *address, open)) {
+                continue;
+            }
+            match self.workers.listen(*address) {
+                Ok(bound) => {
+                    tracing::info!(name, address = %bound, "listening");
+                    self.listeners.push((name.clone(), bound));
+                }
+                Err(error) => tracing::error!(name, %address, %place, %error, "cannot listen"),
+            }
+        }
+        let own = self.listeners.iter().map(|(_, address)| *address).chain(self.own_admin).collect();
+        self.network.egress.set_own(own);
+    }
+}
+
+struct Signals {
+    terminate: Option<Signal>,
+    interrupt: Option<Signal>,
+    hangup: Option<Signal>,
+}
+
+impl Signals {
+    fn new(wanted: bool) -> io::Result<Self> {
+        if !wanted {
+            return Ok(Self { terminate: None, interrupt: None, hangup: None });
+        }
+        Ok(Self {
+            terminate: Some(signal(SignalKind::terminate())?),
+            interrupt: Some(signal(SignalKind::interrupt())?),
+            hangup: Some(signal(SignalKind::hangup())?),
+        })
+    }
+}
+
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+impl fmt::Debug for Options {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Options")
+            .field("root", &self.root)
+            .field("signals", &self.signals)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Display for StartError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Findings(..) => f.write_str("the tree has errors"),
+            Self::Bind(address, error) => write!(f, "cannot listen on {address}: {error}"),
+            Self::System(error) => write!(f, "cannot start: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for StartError {}

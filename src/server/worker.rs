@@ -1,0 +1,240 @@
+//! A worker: one thread, one runtime, its own listening sockets, pools and handle on the gateway.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use tokio::{
+    net::TcpListener,
+    sync::{mpsc, oneshot, watch},
+    task::JoinHandle,
+};
+
+use super::{
+    connection::{self, Limits},
+    outbound::{Ended, Outbound},
+    shared::Shared,
+};
+use crate::{
+    compose::{Custody, Runner},
+    gateway::{Handle, upgrade::Tunnels},
+    headers::Peer,
+    telemetry::registry,
+    upstream::Upstreams,
+};
+
+/// Executions a worker may keep for the sake of an unsafe call before it refuses new ones.
+const CUSTODY: usize = 1024;
+
+/// Where the process is in its life. Later phases compare greater.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Accepting and serving.
+    Serving,
+    /// SIGTERM came: not ready any more, still accepting; answers close their connections.
+    Draining,
+    /// Not accepting; idle connections close, the others after their answer.
+    Closing,
+}
+
+/// A change of a worker's listening sockets.
+#[derive(Debug)]
+pub(super) enum Listen {
+    /// Accept on this one too.
+    Open(SocketAddr, std::net::TcpListener),
+    /// Stop accepting; requests on its connections finish.
+    Close(SocketAddr),
+}
+
+/// See the module.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    phase: watch::Receiver<Phase>,
+    runner: Runner<Upstreams>,
+    tunnels: Arc<Tunnels>,
+    /// The current generation as this worker runs it. Only this worker locks it.
+    handle: Mutex<Arc<Handle>>,
+    connections: AtomicUsize,
+    closed: tokio::sync::Notify,
+}
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>, phase: watch::Receiver<Phase>) -> Arc<Self> {
+        let upstreams = Arc::new(Upstreams::new());
+        let custody = Custody::new(CUSTODY);
+        let gateway = shared.gateway.load_full();
+        let runner = Runner { caller: Arc::clone(&upstreams), custody: Arc::clone(&custody) };
+        let tunnels = Arc::new(Tunnels::default());
+        let handle = Arc::new(Handle::new(gateway, runner.clone(), Arc::clone(&tunnels)));
+        Arc::new(Self {
+            shared,
+            phase,
+            runner,
+            tunnels,
+            handle: Mutex::new(handle),
+            connections: AtomicUsize::new(0),
+            closed: tokio::sync::Notify::new(),
+        })
+    }
+
+    /// Serves until the drain has ended.
+    pub(super) async fn run(self: Arc<Self>, index: usize, mut sockets: mpsc::UnboundedReceiver<Listen>) {
+        registry::use_shard(index);
+        let mut accepting: Vec<(SocketAddr, oneshot::Sender<()>, JoinHandle<()>)> = Vec::new();
+        let mut phase = self.phase.clone();
+        let mut generations = self.shared.generations.subscribe();
+        while *phase.borrow_and_update() != Phase::Closing {
+            tokio::select! {
+                changed = phase.changed() => if changed.is_err() { break },
+                changed = generations.changed() => if changed.is_ok() { self.take_generation() },
+                Some(change) = sockets.recv() => match change {
+                    Listen::Open(address, socket) => match TcpListener::from_std(socket) {
+                        Ok(listener) => {
+                            let (stop, stopped) = oneshot::channel();
+                            let task = tokio::spawn(Arc::clone(&self).accept(listener, stopped));
+                            accepting.push((address, stop, task));
+                        }
+                        Err(error) => tracing::error!(%address, %error, "a listener could not be used"),
+                    },
+                    // Dropping its `stop` ends the task; what it accepted goes on.
+                    Listen::Close(address) => accepting.retain(|(open, ..)| *open != address),
+                },
+            }
+        }
+        for (_, stop, task) in accepting {
+            drop(stop);
+            let _ = task.await;
+        }
+        self.drained().await;
+    }
+
+    /// Accepts until told to stop, then takes what the kernel has queued already.
+    async fn accept(self: Arc<Self>, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+        loop {
+            let accepted = tokio::select! {
+                accepted = listener.accept() => accepted,
+                _ = &mut stopped => break,
+            };
+            match accepted {
+                Ok((stream, peer)) => self.serve(stream, peer),
+                // Out of descriptors, or the peer left already: neither may make this loop spin.
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+            while self.shared.at_capacity() && *self.phase.borrow() != Phase::Closing {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        }
+        while let Some(Ok((stream, peer))) = poll_once(listener.accept()).await {
+            self.serve(stream, peer);
+        }
+    }
+
+    fn serve(self: &Arc<Self>, stream: tokio::net::TcpStream, peer: SocketAddr) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.shared.connection_opened();
+        let open = Open(Arc::clone(self));
+        tokio::spawn(async move {
+            connection::serve(stream, peer, Arc::clone(&open.0)).await;
+            drop(open);
+        });
+    }
+
+    /// Answers one request.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        peer: Arc<Peer>,
+        ended: Ended,
+    ) -> Response<Outbound> {
+        let http1 = request.version() < http::Version::HTTP_2;
+        let (mut response, finish) = self.handle().answer(request, &peer).await;
+        if http1 && *self.phase.borrow() != Phase::Serving {
+            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        }
+        response.map(|body| Outbound::new(body, finish, ended))
+    }
+
+    /// The current generation. A reload is seen by the first request after it.
+    fn handle(&self) -> Arc<Handle> {
+        if self.shared.current_generation() != self.lock().generation() {
+            self.take_generation();
+        }
+        Arc::clone(&self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Arc<Handle>> {
+        self.handle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_generation(&self) {
+        let gateway = self.shared.gateway.load_full();
+        let mut handle = self.lock();
+        if handle.generation() == gateway.generation {
+            return;
+        }
+        self.runner.caller.retain(&gateway.upstreams);
+        *handle = Arc::new(Handle::new(gateway, self.runner.clone(), Arc::clone(&self.tunnels)));
+    }
+
+    pub(super) fn limits(&self) -> Limits {
+        let handle = self.lock();
+        let limits = &handle.gateway().plan.gateway.limits;
+        Limits {
+            header_timeout: limits.header_timeout,
+            idle_timeout: limits.idle_timeout,
+            uri_bytes: limits.uri_bytes,
+            header_bytes: limits.header_bytes,
+            headers: limits.headers,
+        }
+    }
+
+    pub(super) fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.clone()
+    }
+
+    async fn drained(&self) {
+        loop {
+            let closed = self.closed.notified();
+            if self.connections.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            closed.await;
+        }
+        self.runner.custody.drained().await;
+        self.tunnels.drained().await;
+    }
+}
+
+/// An open connection, counted until it is dropped.
+struct Open(Arc<Worker>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.shared.connection_closed();
+        if self.0.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.0.closed.notify_waiters();
+        }
+    }
+}
+
+/// The outcome of a future if it has one now.
+async fn poll_once<F: Future>(future: F) -> Option<F::Output> {
+    let mut future = std::pin::pin!(future);
+    std::future::poll_fn(|cx| {
+        std::task::Poll::Ready(match future.as_mut().poll(cx) {
+            std::task::Poll::Ready(output) => Some(output),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}

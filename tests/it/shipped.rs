@@ -1,0 +1,83 @@
+//! Every template that this package ships or shows compiles without a finding.
+
+use std::path::Path;
+
+use segue::{
+    compile::compile,
+    config::Tree,
+    diagnostic::{Diagnostics, render},
+};
+
+use crate::sources::{files_below, root};
+
+fn assert_clean(what: &str, tree: &Tree, mut findings: Diagnostics) {
+    let (plan, compiled) = compile(tree);
+    findings.extend(compiled);
+    let text = render::text(&findings, &|path| tree.text(path));
+    assert!(findings.items().is_empty(), "{what}:\n{text}");
+    assert!(plan.is_some(), "{what} has no finding and no plan");
+}
+
+fn assert_directory_is_clean(directory: &Path) {
+    let mut findings = Diagnostics::default();
+    let tree = Tree::read(directory, &mut findings);
+    assert!(!tree.files.is_empty(), "no template in {}", directory.display());
+    assert_clean(&directory.display().to_string(), &tree, findings);
+}
+
+#[test]
+fn the_sample_compiles_without_a_finding() {
+    assert_directory_is_clean(root());
+}
+
+#[test]
+fn the_templates_of_the_benches_compile_without_a_finding() {
+    for name in ["proxy", "compose"] {
+        assert_directory_is_clean(&root().join("benches/config").join(name));
+    }
+}
+
+/// The yaml blocks of a page that start with a comment of their path, such as `# routes/shop/a.yaml`.
+fn blocks(page: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = page;
+    while let Some(start) = rest.find("```yaml\n") {
+        let block = &rest[start + "```yaml\n".len()..];
+        let end = block.find("```").expect("a yaml block has no end");
+        let text = &block[..end];
+        let path = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
+        assert!(path.ends_with(".yaml"), "a yaml block must start with its path:\n{text}");
+        found.push((path.to_owned(), text.to_owned()));
+        rest = &block[end..];
+    }
+    found
+}
+
+#[test]
+fn every_template_in_the_documentation_compiles_without_a_finding() {
+    let mut pages: Vec<_> = files_below(&root().join("src/docs"));
+    pages.push(root().join("README.md"));
+    let mut seen = 0;
+    for page in pages {
+        let Ok(text) = std::fs::read_to_string(&page) else { continue };
+        let mut files = blocks(&text);
+        if files.is_empty() {
+            continue;
+        }
+        seen += files.len();
+        // A page may show a route alone: the rest is the sample's.
+        for path in
+            files_below(&root().join("policies")).into_iter().chain(files_below(&root().join("routes")))
+        {
+            let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
+            let claimed = |start: &str| files.iter().any(|(path, _)| path.starts_with(start));
+            if claimed(&name) || claimed("policies/") && name.starts_with("policies/") {
+                continue;
+            }
+            files.push((name, std::fs::read_to_string(&path).unwrap()));
+        }
+        let tree = Tree::from_texts(files.iter().map(|(path, text)| (path.as_str(), text.as_str())));
+        assert_clean(&page.display().to_string(), &tree, Diagnostics::default());
+    }
+    assert!(seen > 3, "the documentation shows {seen} templates");
+}
