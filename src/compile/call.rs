@@ -3,6 +3,7 @@
 use http::Method;
 
 use super::{
+    fields::MAPS,
     path::{self, Capture, Fault},
     service::{Services, is_safe},
     text::Expressions,
@@ -74,7 +75,7 @@ impl Callers<'_> {
         let headers = match &step.headers {
             HeadersTemplate::Map(fields) => with.fields(fields).map(Headers::Fields),
             HeadersTemplate::Expression(node) => {
-                with.program(node, "headers that are not a map").map(Headers::Expression)
+                with.program(node, "headers that are not a map", MAPS).map(Headers::Expression)
             }
         };
         let mark = with.mark();
@@ -161,7 +162,8 @@ impl Callers<'_> {
                 },
                 Piece::Expression { offset: start, source } => {
                     offset = start + source.len() + 1;
-                    match with.expression(node, start, &source) {
+                    let program = with.expression(node, start, &source);
+                    match program.filter(|program| with.has_text(node, start, program)) {
                         Some(program) => parts.push(self.part(program)),
                         None => whole = false,
                     }

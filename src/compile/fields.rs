@@ -6,9 +6,12 @@ use super::text::Expressions;
 use crate::{
     config::{Node, Spanned, yaml::Value},
     diagnostic::Code,
-    expr::{Part, Text},
+    expr::{Part, Text, Type},
     plan::{Query, Values, answer::StatusTemplate},
 };
+
+/// What an expression that stands for a map may give.
+pub(super) const MAPS: &[Type] = &[Type::Map, Type::Optional];
 
 type Fields<'t> = &'t [(Spanned<HeaderName>, Node)];
 
@@ -48,7 +51,7 @@ impl<'t> Expressions<'t, '_> {
             return Some(Query::Parameters(Box::default()));
         };
         let Value::Map(members) = &node.value else {
-            return self.program(node, "a query that is not a map").map(Query::Expression);
+            return self.program(node, "a query that is not a map", MAPS).map(Query::Expression);
         };
         let parameters: Vec<_> =
             members.iter().map(|(name, node)| Some((name.value.clone(), self.values(node)?))).collect();
@@ -58,7 +61,9 @@ impl<'t> Expressions<'t, '_> {
     /// A status from 200 to 599, fixed or computed.
     pub(super) fn status(&mut self, node: &'t Node) -> Option<StatusTemplate> {
         if !matches!(&node.value, Value::Number(_)) {
-            return self.program(node, "a status that is not a number").map(StatusTemplate::Expression);
+            return self
+                .program(node, "a status that is not a number", &[Type::Number, Type::Optional])
+                .map(StatusTemplate::Expression);
         }
         self.fixed_status(node).map(StatusTemplate::Fixed)
     }

@@ -4,7 +4,7 @@ use super::text::Expressions;
 use crate::{
     config::{Node, Spanned, yaml::Value},
     diagnostic::{Code, Diagnostic},
-    expr::{Program, Shape, Text},
+    expr::{Program, Shape, Text, Type},
     json,
 };
 
@@ -128,7 +128,10 @@ impl<'t> Expressions<'t, '_> {
         let shape = self.shape_at(node, depth)?;
         let is_map = match &shape {
             Shape::Literal(json) => json.first() == Some(&b'{'),
-            Shape::Text(text) => matches!(text, Text::One(_)),
+            Shape::Text(Text::One(program)) => {
+                matches!(program.known_type(), Type::Any | Type::Map | Type::Optional)
+            }
+            Shape::Text(_) => false,
             Shape::List(_) | Shape::Each { .. } => false,
             Shape::Map(_) | Shape::If { .. } | Shape::Merge(_) => true,
         };

@@ -6,7 +6,7 @@ use super::findings::Findings;
 use crate::{
     config::{Node, yaml::Value},
     diagnostic::{Code, Diagnostic, Place},
-    expr::{self, Part, Piece, Program, Scope, Slot, StepField, Text},
+    expr::{self, Part, Piece, Program, Scope, Slot, StepField, Text, Type},
 };
 
 /// Names looked for in a broken expression.
@@ -89,21 +89,21 @@ impl<'t, 'f> Expressions<'t, 'f> {
         if !text.contains('$') {
             return Some(Text::Literal(text.to_owned()));
         }
-        let mut pieces = self.pieces(node, text)?;
+        let pieces = self.pieces(node, text)?;
         let expressions = pieces.iter().filter(|piece| matches!(piece, Piece::Expression { .. })).count();
-        if expressions == 1 {
-            // White space around a lone expression is layout, as in a block scalar's last newline.
-            pieces.retain(|piece| !matches!(piece, Piece::Literal(text) if text.trim().is_empty()));
-        }
         let mut parts = Vec::with_capacity(pieces.len());
         let mut whole = true;
+        let alone = pieces.len() == 1;
         for piece in pieces {
             match piece {
                 Piece::Literal(text) => parts.push(Part::Literal(text)),
-                Piece::Expression { offset, source } => match self.expression(node, offset, &source) {
-                    Some(program) => parts.push(Part::Program(program)),
-                    None => whole = false,
-                },
+                Piece::Expression { offset, source } => {
+                    let program = self.expression(node, offset, &source);
+                    match program.filter(|program| alone || self.has_text(node, offset, program)) {
+                        Some(program) => parts.push(Part::Program(program)),
+                        None => whole = false,
+                    }
+                }
             }
         }
         if !whole {
@@ -188,12 +188,24 @@ impl<'t, 'f> Expressions<'t, 'f> {
     pub(super) fn condition(&mut self, node: &'t Node) -> Option<Program> {
         match &node.value {
             Value::Bool(value) => self.expression(node, 0, if *value { "true" } else { "false" }),
-            _ => self.program(node, "a condition"),
+            _ => self.program(node, "a condition", &[Type::Bool]),
         }
     }
 
-    /// A scalar that is exactly one expression.
-    pub(super) fn program(&mut self, node: &'t Node, what: &str) -> Option<Program> {
+    /// Whether what an expression gives can be a part of text, as far as is known.
+    pub(super) fn has_text(&mut self, node: &Node, offset: usize, program: &Program) -> bool {
+        let kind = program.known_type();
+        let has = !matches!(kind, Type::Null | Type::List | Type::Map | Type::Bytes);
+        if !has {
+            let place = node.place_at(offset.saturating_sub(2), program.source().chars().count() + 3);
+            let message = format!("{} has no text that could be put in here", kind.name());
+            self.findings.error(Code::TypeMismatch, &place, message);
+        }
+        has
+    }
+
+    /// A scalar that is exactly one expression, which may give one of these types.
+    pub(super) fn program(&mut self, node: &'t Node, what: &str, types: &[Type]) -> Option<Program> {
         let Value::Text(text) = &node.value else {
             self.findings.advise(
                 Code::WrongType,
@@ -204,7 +216,17 @@ impl<'t, 'f> Expressions<'t, 'f> {
             return None;
         };
         match self.scalar(node, text)? {
-            Text::One(program) => Some(program),
+            Text::One(program) => {
+                let kind = program.known_type();
+                if kind == Type::Any || types.contains(&kind) {
+                    return Some(program);
+                }
+                let start = text.find("${").unwrap_or(0);
+                let place = node.place_at(start, text.trim().chars().count());
+                let message = format!("{what} cannot be {}", kind.name());
+                self.findings.error(Code::TypeMismatch, &place, message);
+                None
+            }
             Text::Literal(_) => {
                 let mut finding = Diagnostic::new(
                     Code::WrongType,
@@ -232,7 +254,7 @@ impl<'t, 'f> Expressions<'t, 'f> {
     /// A list: one expression, or written in place.
     pub(super) fn list(&mut self, node: &'t Node, what: &str) -> Option<Program> {
         if !matches!(node.value, Value::List(_)) {
-            return self.program(node, what);
+            return self.program(node, what, &[Type::List, Type::Optional]);
         }
         match self.shape(node)? {
             // A literal's JSON is CEL too.

@@ -83,8 +83,8 @@ struct Reading {
     /// Where each name stands, by kind and unit.
     names: BTreeMap<(&'static str, Arc<str>, String), Place>,
     named: BTreeSet<String>,
-    /// YAML files that are no templates, with what to say if nothing names them.
-    idle: Vec<(Arc<str>, Place, String)>,
+    /// YAML files that are no templates, and where that shows.
+    idle: Vec<(Arc<str>, Place)>,
     policies_unread: bool,
     /// The unit of the last file.
     unit: Option<Arc<str>>,
@@ -93,33 +93,45 @@ struct Reading {
 impl Reading {
     fn file(&mut self, tree: &Tree, file: &SourceFile, budget: &mut Budget, findings: &mut Diagnostics) {
         let mut own = Diagnostics::default();
-        let documents = yaml::read(&file.path, &file.text, budget, &mut own);
         let unit = file.unit.clone().unwrap_or_else(|| "".into());
-        let first = documents.nodes.first().filter(|_| documents.first_is_read);
-        if !documents.broken || first.is_some() {
-            let version = first.and_then(|node| node.get("apiVersion"));
-            if !version.is_some_and(|node| matches!(&node.value, Value::Text(text) if text.starts_with("segue/"))) {
-                self.idle.push(not_a_template(file, first, version));
-                return;
-            }
+        // The first document that can be read says whether the file is a template. If there is none, or
+        // one before it is broken, the file is taken for a template, so that its errors are seen.
+        let mut other = None;
+        let mut first = true;
+        let whole =
+            yaml::read(&file.path, &file.text, budget, &mut own, &mut |node, after_failure, found| {
+                if std::mem::take(&mut first) && !after_failure && !is_template(&node) {
+                    other = Some(node.get("apiVersion").unwrap_or(&node).place.clone());
+                }
+                if other.is_none() {
+                    let unit = unit.clone();
+                    let mut decoder =
+                        Decoder { findings: found, tree, file: &file.path, unit, named: &mut self.named };
+                    document(&mut decoder, &node, &mut self.templates, &mut self.names);
+                }
+            });
+        if whole && first {
+            other = Some(top(&file.path));
         }
-        if documents.broken {
+        if let Some(place) = other {
+            self.idle.push((file.path.clone(), place));
+            return;
+        }
+        if !whole {
             self.policies_unread |= file.unit.is_none();
-            self.templates.unread.push(unit.clone());
+            self.templates.unread.push(unit);
         }
-        let in_no_unit = file.unit.is_none() && file.path.starts_with("routes/");
-        if in_no_unit {
+        if file.unit.is_none() && file.path.starts_with("routes/") {
             own.push(
-                Diagnostic::new(Code::UnknownUnit, top(&file.path), "a template lies directly in `routes/`, in no unit")
-                    .help("move it into the folder of its unit: routes/UNIT/"),
+                Diagnostic::new(
+                    Code::UnknownUnit,
+                    top(&file.path),
+                    "a template lies directly in `routes/`, in no unit",
+                )
+                .help("move it into the folder of its unit: routes/UNIT/"),
             );
         }
         self.check_unit_name(file, &mut own);
-        let mut decoder =
-            Decoder { findings: &mut own, tree, file: &file.path, unit, named: &mut self.named };
-        for node in &documents.nodes {
-            document(&mut decoder, node, &mut self.templates, &mut self.names);
-        }
         findings.extend_up_to(PER_FILE, own);
     }
 
@@ -128,8 +140,12 @@ impl Reading {
         let Some(unit) = &file.unit else { return };
         if self.unit.as_ref() != Some(unit) && !is_name(unit) {
             findings.push(
-                Diagnostic::new(Code::InvalidName, top(&file.path), format!("the folder `{unit}` is no name of a unit"))
-                    .help(NAME_FORM),
+                Diagnostic::new(
+                    Code::InvalidName,
+                    top(&file.path),
+                    format!("the folder `{unit}` is no name of a unit"),
+                )
+                .help(NAME_FORM),
             );
         }
         self.unit = Some(unit.clone());
@@ -137,10 +153,15 @@ impl Reading {
 
     /// Warns of files that no template names.
     fn unnamed(&mut self, tree: &Tree, findings: &mut Diagnostics) {
-        for (path, place, help) in self.idle.drain(..) {
+        for (path, place) in self.idle.drain(..) {
             if !self.named.contains(&*path) && !is_test(&path) {
                 findings.push(
-                    Diagnostic::new(Code::UnnamedFile, place, "the file is no template and no template names it").help(help),
+                    Diagnostic::new(
+                        Code::UnnamedFile,
+                        place,
+                        "the file is no template and no template names it",
+                    )
+                    .help(format!("a template's first document has `apiVersion: {API_VERSION}`")),
                 );
             }
         }
@@ -157,9 +178,13 @@ impl Reading {
         if let Some((first, more)) = gateways.split_first() {
             for second in more {
                 findings.push(
-                    Diagnostic::new(Code::GatewayCount, second.metadata.place.clone(), "there is more than one Gateway")
-                        .help("keep exactly one")
-                        .related(first.metadata.place.clone(), "the first one"),
+                    Diagnostic::new(
+                        Code::GatewayCount,
+                        second.metadata.place.clone(),
+                        "there is more than one Gateway",
+                    )
+                    .help("keep exactly one")
+                    .related(first.metadata.place.clone(), "the first one"),
                 );
             }
         } else if !self.policies_unread {
@@ -184,10 +209,9 @@ pub(super) fn top(path: &str) -> Place {
     Place { file: path.into(), line: 1, column: 1, width: 1 }
 }
 
-fn not_a_template(file: &SourceFile, first: Option<&Node>, version: Option<&Node>) -> (Arc<str>, Place, String) {
-    let place = version.or(first).map_or_else(|| top(&file.path), |node| node.place.clone());
-    let help = format!("a template's first document has `apiVersion: {API_VERSION}`");
-    (file.path.clone(), place, help)
+fn is_template(node: &Node) -> bool {
+    let version = node.get("apiVersion").map(|node| &node.value);
+    matches!(version, Some(Value::Text(text)) if text.starts_with("segue/"))
 }
 
 fn document(

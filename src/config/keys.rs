@@ -66,9 +66,9 @@ pub(super) enum Shape {
     /// A map with fixed keys.
     Object(&'static Object),
     /// A list.
-    List(&'static Shape),
+    List(&'static Self),
     /// A map with free keys.
-    Map(&'static Shape),
+    Map(&'static Self),
 }
 
 /// A key that may be absent.

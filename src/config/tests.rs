@@ -92,21 +92,24 @@ respond:
   headers: {content-length: 3}
 ";
     let found = findings_of("routes/care/a.yaml", text);
-    assert_eq!(found, [
-        "3:1 missing_key",
-        "3:18 invalid_name",
-        "3:28 unknown_key",
-        "4:19 invalid_value",
-        "5:1 unknown_key",
-        "6:10 invalid_value",
-        "7:1 not_in_this_version",
-        "9:3 invalid_name",
-        "12:5 missing_key",
-        "13:15 wrong_type",
-        "14:22 invalid_value",
-        "16:11 invalid_value",
-        "17:13 invalid_value",
-    ]);
+    assert_eq!(
+        found,
+        [
+            "3:1 missing_key",
+            "3:18 invalid_name",
+            "3:28 unknown_key",
+            "4:19 invalid_value",
+            "5:1 unknown_key",
+            "6:10 invalid_value",
+            "7:1 not_in_this_version",
+            "9:3 invalid_name",
+            "12:5 missing_key",
+            "13:15 wrong_type",
+            "14:22 invalid_value",
+            "16:11 invalid_value",
+            "17:13 invalid_value",
+        ]
+    );
 }
 
 #[test]
@@ -119,9 +122,15 @@ fn the_example_of_a_service_is_read_with_its_defaults() {
     );
     let all = clean(&[GATEWAY, ("routes/shop/s.yaml", &text)]);
     let found = &all.services[0];
-    assert_eq!((found.asset, found.visible_to_all, found.protocol), (AssetType::External, true, Protocol::Auto));
+    assert_eq!(
+        (found.asset, found.visible_to_all, found.protocol),
+        (AssetType::External, true, Protocol::Auto)
+    );
     assert_eq!((found.timeout, found.connect_timeout), (Duration::from_secs(10), Duration::from_secs(2)));
-    assert_eq!((found.in_flight, found.idle_per_endpoint, found.max_age), (1024, 256, Duration::from_secs(600)));
+    assert_eq!(
+        (found.in_flight, found.idle_per_endpoint, found.max_age),
+        (1024, 256, Duration::from_secs(600))
+    );
     assert_eq!(found.balance, Balance::LeastRequest);
     assert_eq!((found.endpoints[0].weight, found.endpoints[0].priority), (2, 1));
     let env = UrlTemplate::Env { name: "CRM_URL".into(), default: Some("https://crm/x".into()) };
@@ -203,16 +212,25 @@ fn what_later_versions_bring_is_refused_and_never_ignored() {
     }
     let ok = "listeners: [{name: a, address: \"127.0.0.1:1\"}]\n";
     for rest in [
-        "telemetry: {}", "stateDir: x", "limits: {bodyRate: 1}", "limits: {writeStall: 1s}", "limits: {memory: 0}",
-        "limits: {maxCalls: 1}", "limits: {adaptive: true}",
+        "telemetry: {}",
+        "stateDir: x",
+        "limits: {bodyRate: 1}",
+        "limits: {writeStall: 1s}",
+        "limits: {memory: 0}",
+        "limits: {maxCalls: 1}",
+        "limits: {adaptive: true}",
     ] {
         let found = of_gateway(&format!("{ok}{rest}\n"));
         assert!(found.len() == 1 && here(&found), "{rest}: {found:?}");
     }
-    assert_eq!(of_gateway("listeners: [{name: a, address: \"127.0.0.1:1\", tls: {}}]\n"), ["4:47 not_in_this_version"]);
+    assert_eq!(
+        of_gateway("listeners: [{name: a, address: \"127.0.0.1:1\", tls: {}}]\n"),
+        ["4:47 not_in_this_version"]
+    );
     assert_eq!(of_service("endpoints: [{url: \"http://a\"}]\nbalance: ring\n"), ["5:10 not_in_this_version"]);
     for kind in ["Policy", "PolicyBinding", "Override", "Unit", "Consumer"] {
-        let found = findings_of("policies/p.yaml", &format!("apiVersion: segue/v1\nkind: {kind}\nanything: 1\n"));
+        let found =
+            findings_of("policies/p.yaml", &format!("apiVersion: segue/v1\nkind: {kind}\nanything: 1\n"));
         assert_eq!(found, ["2:7 not_in_this_version"]);
     }
     let found = findings_of("routes/a/p.yaml", "apiVersion: segue/v1\nkind: Composition\nanything: 1\n");
@@ -250,11 +268,14 @@ fn a_file_that_is_no_template_is_a_warning_unless_one_names_it() {
         ("routes/shop/empty.yml", "# nothing\n"),
     ]);
     assert_eq!(all.services[0].tls.as_ref().unwrap().ca.as_ref().unwrap().value, "routes/shop/certs/ca.pem");
-    assert_eq!(findings, [
-        ("routes/shop/certs/old.pem:1:1".to_owned(), Code::UnnamedFile),
-        ("routes/shop/empty.yml:1:1".to_owned(), Code::UnnamedFile),
-        ("routes/shop/values.yaml:1:1".to_owned(), Code::UnnamedFile),
-    ]);
+    assert_eq!(
+        findings,
+        [
+            ("routes/shop/certs/old.pem:1:1".to_owned(), Code::UnnamedFile),
+            ("routes/shop/empty.yml:1:1".to_owned(), Code::UnnamedFile),
+            ("routes/shop/values.yaml:1:1".to_owned(), Code::UnnamedFile),
+        ]
+    );
 }
 
 #[test]
@@ -271,10 +292,20 @@ fn the_second_of_two_equal_names_is_refused_and_the_first_one_shown() {
         GATEWAY,
         ("routes/care/s.yaml", &service("endpoints: [{url: \"http://a\"}]\n")),
         ("routes/shop/a.yaml", &service("endpoints: [{url: \"http://a\"}]\n")),
-        ("routes/shop/b.yaml", &format!("{}---\n{}", route(OK).replace("name: r", "name: s"), service("endpoints: [{url: \"http://a\"}]\n"))),
+        (
+            "routes/shop/b.yaml",
+            &format!(
+                "{}---\n{}",
+                route(OK).replace("name: r", "name: s"),
+                service("endpoints: [{url: \"http://a\"}]\n")
+            ),
+        ),
     ]);
     let [finding] = findings.items() else { panic!("{findings:?}") };
-    assert_eq!((finding.code, finding.place.to_string().as_str()), (Code::DuplicateName, "routes/shop/b.yaml:9:18"));
+    assert_eq!(
+        (finding.code, finding.place.to_string().as_str()),
+        (Code::DuplicateName, "routes/shop/b.yaml:9:18")
+    );
     assert_eq!(finding.related.as_ref().unwrap().0.to_string(), "routes/shop/a.yaml:3:18");
 }
 
@@ -303,16 +334,14 @@ fn a_step_calls_in_exactly_one_way() {
     assert_eq!(step("{}"), ["7:3 missing_key"]);
     assert_eq!(step("{http: {service: s, path: /}, with: {}}"), ["7:36 invalid_value"]);
     assert_eq!(step("{call: a.b, forEach: {in: '${ x }'}}"), ["7:18 missing_key", "7:18 missing_key"]);
-    assert_eq!(step("{call: a.b, forEach: {in: 3, as: request, max: 0}}"), [
-        "7:32 wrong_type",
-        "7:39 invalid_name",
-        "7:53 invalid_value"
-    ]);
-    assert_eq!(step("{call: a.b, expect: [abc, 99], passStatus: [200]}"), [
-        "7:27 invalid_value",
-        "7:32 invalid_value",
-        "7:50 invalid_value"
-    ]);
+    assert_eq!(
+        step("{call: a.b, forEach: {in: 3, as: request, max: 0}}"),
+        ["7:32 wrong_type", "7:39 invalid_name", "7:53 invalid_value"]
+    );
+    assert_eq!(
+        step("{call: a.b, expect: [abc, 99], passStatus: [200]}"),
+        ["7:27 invalid_value", "7:32 invalid_value", "7:50 invalid_value"]
+    );
     assert_eq!(step("{call: a.b, with: {query: 3, headers: [a]}}"), ["7:32 wrong_type", "7:44 wrong_type"]);
     assert_eq!(step("7"), ["7:6 wrong_type"]);
 }
@@ -325,26 +354,37 @@ fn names_in_expressions_are_no_words_of_the_language() {
 
 #[test]
 fn a_header_of_the_connection_is_not_a_templates_business() {
-    for name in ["Connection", "transfer-encoding", "TE", "Upgrade", "proxy-authorization", "host", "keep-alive"] {
+    for name in
+        ["Connection", "transfer-encoding", "TE", "Upgrade", "proxy-authorization", "host", "keep-alive"]
+    {
         let found = of_route(&format!("match: {{path: /}}\nrespond:\n  headers:\n    {name}: x\n"));
         assert_eq!(found, ["7:5 invalid_value"], "{name}");
     }
-    let found = of_route("match: {path: /}\nrespond: {headers: {X-A: 1, x-a: 2, \"x b\": 3, x-c: {a: 1}, x-d: [[1]]}}\n");
+    let found = of_route(
+        "match: {path: /}\nrespond: {headers: {X-A: 1, x-a: 2, \"x b\": 3, x-c: {a: 1}, x-d: [[1]]}}\n",
+    );
     assert_eq!(found, ["5:29 duplicate_key", "5:37 invalid_value", "5:52 wrong_type", "5:66 wrong_type"]);
-    let found = of_route("match: {path: /}\nproxy: {service: a, headers: {set: {te: x}, remove: [content-length, cookie]}}\n");
+    let found = of_route(
+        "match: {path: /}\nproxy: {service: a, headers: {set: {te: x}, remove: [content-length, cookie]}}\n",
+    );
     assert_eq!(found, ["5:37 invalid_value", "5:54 invalid_value"]);
 }
 
 #[test]
 fn a_secret_is_never_inline() {
-    let found = of_service("endpoints: [{url: \"http://a\"}]\nheaders: {Authorization: Bearer abc, x-a: '${ b }'}\n");
+    let found =
+        of_service("endpoints: [{url: \"http://a\"}]\nheaders: {Authorization: Bearer abc, x-a: '${ b }'}\n");
     assert_eq!(found, ["5:26 invalid_value", "5:44 invalid_value"]);
     let step = "steps: {a: {http: {service: s, path: /, headers: {authorization: abc}}}}\n";
     assert_eq!(of_route(&format!("{OK}{step}")), ["6:66 invalid_value"]);
     assert_eq!(of_route(&format!("{OK}{}", step.replace("abc", "'${ vars.t }'"))), [""; 0]);
-    let found = of_service("endpoints: [{url: \"http://a\"}]\nheaders: {x-a: {env: A, file: b}, x-b: {}, x-c: {env: 1A}}\n");
+    let found = of_service(
+        "endpoints: [{url: \"http://a\"}]\nheaders: {x-a: {env: A, file: b}, x-b: {}, x-c: {env: 1A}}\n",
+    );
     assert_eq!(found, ["5:25 invalid_value", "5:35 missing_key", "5:55 invalid_name"]);
-    let found = of_gateway("listeners: [{name: a, address: \"127.0.0.1:1\"}]\nadmin: {address: \"127.0.0.1:2\", token: abc}\n");
+    let found = of_gateway(
+        "listeners: [{name: a, address: \"127.0.0.1:1\"}]\nadmin: {address: \"127.0.0.1:2\", token: abc}\n",
+    );
     assert_eq!(found, ["5:40 invalid_value"]);
 }
 
@@ -361,7 +401,9 @@ fn urls_and_addresses_are_checked_to_the_character() {
     assert_eq!(of_service("endpoints:\n  - url: \"http://host/x?a=1\"\n"), ["5:24 invalid_url"]);
     assert_eq!(of_service("endpoints: []\n"), ["4:12 invalid_value"]);
     assert_eq!(of_service("endpoints: [{url: {env: U, default: \"ftp://x\"}}]\n"), ["4:38 invalid_url"]);
-    let found = of_gateway("listeners: [{name: a, address: localhost}, {name: a, address: \"1.2.3.4:5\"}]\ntrustedProxies: [10.0.0.0/99]\n");
+    let found = of_gateway(
+        "listeners: [{name: a, address: localhost}, {name: a, address: \"1.2.3.4:5\"}]\ntrustedProxies: [10.0.0.0/99]\n",
+    );
     assert_eq!(found, ["4:32 invalid_url", "5:18 invalid_value"]);
 }
 
@@ -380,20 +422,55 @@ fn a_unit_with_a_broken_document_is_known_as_unread() {
 
 #[test]
 fn findings_of_one_file_do_not_hide_those_of_another() {
-    let many: String = (0..50_000).map(|n| format!("k{n}: 1\n")).collect();
-    let (_, findings) = parse(&[GATEWAY, ("routes/a/a.yaml", &route(&many)), ("routes/b/b.yaml", &route("x: 1\n"))]);
+    let many: String = (0..40_000).map(|n| format!("k{n}: 1\n")).collect();
+    let (_, findings) =
+        parse(&[GATEWAY, ("routes/a/a.yaml", &route(&many)), ("routes/b/b.yaml", &route("x: 1\n"))]);
     assert_eq!(findings.iter().filter(|(place, _)| place.starts_with("routes/a/")).count(), 500);
     assert!(findings.iter().any(|(place, _)| place == "routes/b/b.yaml:4:1"));
 }
 
 /// A key of the format at random, so that random templates get beyond the first check.
 fn any_value() -> impl Strategy<Value = String> {
-    let leaf = prop::sample::select(vec!["1", "true", "~", "'${ x }'", "5s", "64KiB", "a.b", "/p", "[]", "{}", "http://a"]);
+    let leaf = prop::sample::select(vec![
+        "1", "true", "~", "'${ x }'", "5s", "64KiB", "a.b", "/p", "[]", "{}", "http://a",
+    ]);
     leaf.prop_map(str::to_owned).prop_recursive(4, 24, 4, |inner| {
         let keys = [
-            "match", "path", "steps", "call", "http", "with", "forEach", "in", "as", "max", "respond", "proxy", "headers",
-            "set", "remove", "service", "endpoints", "url", "env", "file", "listeners", "address", "errors", "problem",
-            "status", "limits", "tls", "ca", "retry", "timeout", "metadata", "name", "owner", "body", "when",
+            "match",
+            "path",
+            "steps",
+            "call",
+            "http",
+            "with",
+            "forEach",
+            "in",
+            "as",
+            "max",
+            "respond",
+            "proxy",
+            "headers",
+            "set",
+            "remove",
+            "service",
+            "endpoints",
+            "url",
+            "env",
+            "file",
+            "listeners",
+            "address",
+            "errors",
+            "problem",
+            "status",
+            "limits",
+            "tls",
+            "ca",
+            "retry",
+            "timeout",
+            "metadata",
+            "name",
+            "owner",
+            "body",
+            "when",
         ];
         prop_oneof![
             prop::collection::vec(inner.clone(), 0..3).prop_map(|items| format!("[{}]", items.join(", "))),
@@ -423,6 +500,6 @@ proptest! {
         let text = format!("apiVersion: segue/v1\nkind: {kind}\nmetadata: {{name: a, owner: b}}\n{keys}");
         let path = if kind == "Gateway" { "policies/a.yaml" } else { "routes/a/a.yaml" };
         let (_, findings) = parse_all(&[(path, &text)]);
-        crate::diagnostic::render::text(&findings, &|_| Some(&text));
+        prop_assert!(crate::diagnostic::render::text(&findings, &|_| Some(&text)).len() >= findings.items().len());
     }
 }

@@ -166,7 +166,7 @@ impl Decoder<'_> {
 
     /// A credential is never written into a template.
     pub(super) fn check_credential(&mut self, name: &Spanned<String>, value: &Node) {
-        let inline = matches!(&value.value, Value::Text(text) if !text.contains("${"));
+        let inline = matches!(&value.value, Value::Text(text) | Value::Number(text) if !text.contains("${"));
         if inline && CREDENTIALS.contains(&name.to_ascii_lowercase().as_str()) {
             let message = format!("the value of `{}` is a secret and cannot stand in a template", name.value);
             let help = "on the Service, say where it is: {env: NAME, prefix: \"Bearer \"} or {file: path}";

@@ -10,129 +10,36 @@
 
 use std::{collections::HashMap, sync::Arc};
 
-use serde_yaml::granit_parser::{Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag, options};
+use serde_yaml::granit_parser::{
+    ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, Tag, options,
+};
 
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 
 mod core;
 mod expression;
+mod node;
 mod place;
 
 #[cfg(test)]
 mod tests;
 
+pub use expression::QUOTE_IT;
+use node::Style;
+pub use node::{Node, Source, Spanned, Value};
+
 /// The largest file that is read.
 pub const MAX_FILE_BYTES: usize = 4 * 1024 * 1024;
 /// How deep lists and maps may nest.
 const MAX_DEPTH: usize = 64;
+/// How many values a document may hold.
+const MAX_DOCUMENT_NODES: usize = 100_000;
+/// How many values all files of a tree may hold: some 130 MB of them.
+const MAX_NODES: usize = 1_000_000;
 /// How many aliases a file may use.
 const MAX_ALIASES: usize = 100;
 /// After so many documents with a syntax error the rest of a file is not looked at.
 const MAX_SYNTAX_FINDINGS: usize = 20;
-
-/// A value and where it stands. Equality ignores the place.
-#[derive(Clone, Debug)]
-pub struct Spanned<T> {
-    /// The value.
-    pub value: T,
-    /// Where it stands.
-    pub place: Place,
-}
-
-impl<T: PartialEq> PartialEq for Spanned<T> {
-    fn eq(&self, other: &Self) -> bool {
-        self.value == other.value
-    }
-}
-
-impl<T: Eq> Eq for Spanned<T> {}
-
-impl<T> std::ops::Deref for Spanned<T> {
-    type Target = T;
-    fn deref(&self) -> &T {
-        &self.value
-    }
-}
-
-/// A value of a document with its place.
-#[derive(Clone, Debug)]
-pub struct Node {
-    /// What it is.
-    pub value: Value,
-    /// Where it starts.
-    pub place: Place,
-    /// Its bytes in the file, which give the place of any offset inside a scalar.
-    pub source: Source,
-}
-
-/// The bytes of a node in its file. Those of an alias are its anchor's.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// The whole file.
-    pub text: Arc<str>,
-    /// First byte.
-    pub start: u32,
-    /// One past the last byte.
-    pub end: u32,
-    /// 1-based line of the first byte.
-    line: u32,
-    /// 1-based column of the first byte.
-    column: u32,
-    /// How a scalar is written.
-    style: Style,
-}
-
-/// How a node is written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Style {
-    Plain,
-    Single,
-    Double,
-    Literal,
-    Folded,
-    Collection,
-}
-
-/// What a node holds. YAML 1.2 core schema.
-#[derive(Clone, Debug)]
-pub enum Value {
-    /// `null`, `~` or nothing
-    Null,
-    /// `true`, `false`
-    Bool(bool),
-    /// A number, as its text, which is a JSON number.
-    Number(String),
-    /// Any other scalar, unescaped and unfolded.
-    Text(String),
-    /// A list.
-    List(Vec<Node>),
-    /// A map in file order; keys are strings.
-    Map(Vec<(Spanned<String>, Node)>),
-}
-
-impl Node {
-    /// Whether it is a scalar written in quotes or as a block.
-    #[must_use]
-    pub fn is_quoted(&self) -> bool {
-        !matches!(self.source.style, Style::Plain | Style::Collection)
-    }
-
-    /// An empty text at a place, standing in for one that is missing.
-    pub(super) fn empty_text(place: Place) -> Self {
-        let (line, column) = (place.line, place.column);
-        let source = Source { text: "".into(), start: 0, end: 0, line, column, style: Style::Collection };
-        Self { value: Value::Text(String::new()), place, source }
-    }
-
-    /// The value of `key`, if this is a map that has it.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<&Self> {
-        match &self.value {
-            Value::Map(entries) => entries.iter().find(|(name, _)| name.value == key).map(|(_, node)| node),
-            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Text(_) | Value::List(_) => None,
-        }
-    }
-}
 
 /// How many nodes and copied bytes may still be made; shared by all files of a tree.
 #[derive(Clone, Copy, Debug)]
@@ -143,31 +50,32 @@ pub struct Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self { nodes: 1_000_000, copied: MAX_FILE_BYTES }
+        Self { nodes: MAX_NODES, copied: MAX_FILE_BYTES }
     }
 }
 
-/// The documents of a file.
-#[derive(Debug, Default)]
-pub struct Documents {
-    /// Those that could be read, empty ones left out.
-    pub nodes: Vec<Node>,
-    /// Whether the first one could be read.
-    pub first_is_read: bool,
-    /// Whether one could not.
-    pub broken: bool,
-}
+/// Takes a document as soon as it is read, so that a file is never in memory as a whole. The flag says
+/// whether an earlier document of the file could not be read.
+pub(super) type Sink<'a> = dyn FnMut(Node, bool, &mut Diagnostics) + 'a;
 
-/// Reads every document of a file. Syntax errors become findings.
+/// Reads every document of a file; empty ones are left out. Syntax errors become findings.
 pub fn parse(file: &Arc<str>, text: &Arc<str>, findings: &mut Diagnostics) -> Vec<Node> {
-    read(file, text, &mut Budget::default(), findings).nodes
+    let mut nodes = Vec::new();
+    read(file, text, &mut Budget::default(), findings, &mut |node, _, _| nodes.push(node));
+    nodes
 }
 
-/// As [`parse`], with what is needed to tell a template from any other file, and a common budget.
-pub fn read(file: &Arc<str>, text: &Arc<str>, budget: &mut Budget, findings: &mut Diagnostics) -> Documents {
+/// As [`parse`], document by document, with a budget for many files. Says whether all could be read.
+pub(super) fn read(
+    file: &Arc<str>,
+    text: &Arc<str>,
+    budget: &mut Budget,
+    findings: &mut Diagnostics,
+    sink: &mut Sink<'_>,
+) -> bool {
     if text.len() > MAX_FILE_BYTES {
         findings.push(too_large(file));
-        return Documents { broken: true, ..Documents::default() };
+        return false;
     }
     let limits = options! {
         flow_nesting_limit: MAX_DEPTH,
@@ -181,28 +89,28 @@ pub fn read(file: &Arc<str>, text: &Arc<str>, budget: &mut Budget, findings: &mu
         text,
         budget,
         findings,
+        sink,
         stack: Vec::new(),
         anchors: HashMap::new(),
         aliases: 0,
-        documents: Documents { first_is_read: true, ..Documents::default() },
+        nodes: 0,
+        failures: 0,
     };
-    let mut failures = 0;
     while let Some(event) = parser.next_event() {
         let finding = match event {
             Ok((event, span)) => match builder.event(event, span) {
                 Ok(()) => continue,
                 Err(finding) => finding,
             },
-            Err(error) => builder.syntax(&error),
+            Err(error) => Box::new(builder.syntax(&error)),
         };
-        builder.findings.push(finding);
+        builder.findings.push(*finding);
         builder.abandon();
-        failures += 1;
-        if failures == MAX_SYNTAX_FINDINGS || !parser.proceed_next_document().unwrap_or(false) {
+        if builder.failures == MAX_SYNTAX_FINDINGS || !parser.proceed_next_document().unwrap_or(false) {
             break;
         }
     }
-    builder.documents
+    builder.failures == 0
 }
 
 /// The finding for a file above [`MAX_FILE_BYTES`].
@@ -229,7 +137,7 @@ enum Items {
     Map(Vec<(Spanned<String>, Node)>, Option<Spanned<String>>),
 }
 
-struct Builder<'a> {
+struct Builder<'a, 's> {
     file: &'a Arc<str>,
     text: &'a Arc<str>,
     budget: &'a mut Budget,
@@ -238,13 +146,17 @@ struct Builder<'a> {
     /// Anchored nodes with the number of nodes in each.
     anchors: HashMap<usize, (Node, usize)>,
     aliases: usize,
-    documents: Documents,
+    /// Nodes of the document so far.
+    nodes: usize,
+    /// Documents that could not be read.
+    failures: usize,
+    sink: &'a mut Sink<'s>,
 }
 
 /// A finding after which the document cannot be read on.
-type Fatal = Diagnostic;
+type Fatal = Box<Diagnostic>;
 
-impl Builder<'_> {
+impl Builder<'_, '_> {
     fn event(&mut self, event: Event<'_>, span: Span) -> Result<(), Fatal> {
         match event {
             Event::Scalar(text, style, anchor, tag) => {
@@ -319,8 +231,9 @@ impl Builder<'_> {
     fn add(&mut self, node: Node) -> Result<(), Fatal> {
         match self.stack.last_mut().map(|frame| &mut frame.items) {
             None => {
+                self.nodes = 0;
                 if !matches!(node.value, Value::Null) {
-                    self.documents.nodes.push(node);
+                    (self.sink)(node, self.failures > 0, self.findings);
                 }
             }
             Some(Items::List(items)) => items.push(node),
@@ -365,12 +278,16 @@ impl Builder<'_> {
     }
 
     fn charge(&mut self, span: Span) -> Result<(), Fatal> {
+        self.nodes += 1;
+        if self.nodes > MAX_DOCUMENT_NODES {
+            return Err(self.fatal(span, format!("a document holds more than {MAX_DOCUMENT_NODES} values")));
+        }
         match self.budget.nodes.checked_sub(1) {
             Some(left) => {
                 self.budget.nodes = left;
                 Ok(())
             }
-            None => Err(self.fatal(span, "the templates hold more than a million values")),
+            None => Err(self.fatal(span, format!("the templates hold more than {MAX_NODES} values"))),
         }
     }
 
@@ -447,10 +364,8 @@ impl Builder<'_> {
 
     /// Forgets the document that could not be read.
     fn abandon(&mut self) {
-        if self.documents.nodes.is_empty() {
-            self.documents.first_is_read = false;
-        }
-        self.documents.broken = true;
+        self.failures += 1;
+        self.nodes = 0;
         self.stack.clear();
         self.anchors.clear();
     }
@@ -458,16 +373,21 @@ impl Builder<'_> {
     fn syntax(&self, error: &ScanError) -> Diagnostic {
         let marker = *error.marker();
         let offset = marker.byte_offset().unwrap_or(self.text.len()).min(self.text.len());
-        let finding =
-            Diagnostic::new(Code::Yaml, self.place(marker, 1), format!("this is not YAML: {}", error.info()));
+        let message = match error.kind() {
+            ErrorKind::RecursionLimitExceeded => {
+                format!("lists and maps nest deeper than {MAX_DEPTH} levels")
+            }
+            _ => format!("this is not YAML: {}", error.info()),
+        };
+        let finding = Diagnostic::new(Code::Yaml, self.place(marker, 1), message);
         if expression::is_open_at(self.text, offset) {
-            return finding.help(expression::QUOTE_IT);
+            return finding.help(QUOTE_IT);
         }
         finding
     }
 
     fn fatal(&self, span: Span, message: impl Into<String>) -> Fatal {
-        Diagnostic::new(Code::Yaml, self.place(span.start, 1), message)
+        Box::new(Diagnostic::new(Code::Yaml, self.place(span.start, 1), message))
     }
 
     fn node(&self, value: Value, span: Span, style: Style) -> Node {
@@ -516,11 +436,8 @@ fn key_of(node: Node) -> Result<Spanned<String>, Fatal> {
             let source = &node.source;
             let near = &source.text[..source.end as usize];
             let finding = Diagnostic::new(Code::Yaml, node.place, "a key must be text");
-            return Err(if expression::is_open_at(&source.text, near.len()) {
-                finding.help(expression::QUOTE_IT)
-            } else {
-                finding
-            });
+            let open = expression::is_open_at(&source.text, near.len());
+            return Err(Box::new(if open { finding.help(QUOTE_IT) } else { finding }));
         }
     };
     Ok(Spanned { value, place: node.place })

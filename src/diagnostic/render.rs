@@ -154,7 +154,10 @@ fn excerpt(out: &mut String, place: &Place, line: Option<&str>, widest: usize) {
 fn width(c: char) -> usize {
     match c {
         '\t' => 4,
-        '\u{300}'..='\u{36f}' | '\u{200b}'..='\u{200d}' | '\u{20d0}'..='\u{20ff}' | '\u{fe00}'..='\u{fe0f}' => 0,
+        '\u{300}'..='\u{36f}'
+        | '\u{200b}'..='\u{200d}'
+        | '\u{20d0}'..='\u{20ff}'
+        | '\u{fe00}'..='\u{fe0f}' => 0,
         '\u{1100}'..='\u{115f}'
         | '\u{2e80}'..='\u{303e}'
         | '\u{3041}'..='\u{33ff}'
@@ -191,9 +194,13 @@ mod tests {
 
     #[test]
     fn shows_the_line_the_caret_the_help_and_the_other_place() {
-        let found = findings([Diagnostic::new(Code::UnknownKey, place("routes/a.yaml", 12, 3, 6), "no key `tiemout`")
-            .help("did you mean `timeout`?")
-            .related(place("routes/a.yaml", 2, 1, 1), "here")]);
+        let found = findings([Diagnostic::new(
+            Code::UnknownKey,
+            place("routes/a.yaml", 12, 3, 6),
+            "no key `tiemout`",
+        )
+        .help("did you mean `timeout`?")
+        .related(place("routes/a.yaml", 2, 1, 1), "here")]);
         let source = format!("a: 1\nb: 2\n{}  tiemout: 5s\n", "\n".repeat(9));
         let shown = text(&found, &|_| Some(&source));
         let wanted = "routes/a.yaml:12:3: error[unknown_key]: no key `tiemout`\n   |\n12 |   tiemout: 5s\n   |   ^^^^^^\n   \
@@ -220,7 +227,9 @@ mod tests {
     #[test]
     fn a_place_behind_the_end_of_its_line_still_has_a_caret() {
         let found = findings([Diagnostic::new(Code::Yaml, place("a", 1, 40, 9), "m")]);
-        assert!(text(&found, &|_| Some("short")).ends_with("  | ^\n\n".replace("  | ^", "  |      ^").as_str()));
+        assert!(
+            text(&found, &|_| Some("short")).ends_with("  | ^\n\n".replace("  | ^", "  |      ^").as_str())
+        );
     }
 
     #[test]
@@ -243,7 +252,8 @@ mod tests {
 
     #[test]
     fn github_annotations_are_escaped() {
-        let found = findings([Diagnostic::new(Code::Yaml, place("a:b,c%", 3, 4, 1), "50 %\nno").help("x: y")]);
+        let found =
+            findings([Diagnostic::new(Code::Yaml, place("a:b,c%", 3, 4, 1), "50 %\nno").help("x: y")]);
         let wanted = "::error file=a%3Ab%2Cc%25,line=3,col=4,title=yaml::50 %25%0Ano%0Ahelp: x: y\n";
         assert_eq!(github(&found), wanted);
     }

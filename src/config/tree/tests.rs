@@ -46,12 +46,10 @@ fn reads_yaml_files_at_any_depth_sorted_by_path_and_skips_hidden_ones() {
     ]);
     let (tree, findings) = dir.read();
     assert_eq!(findings, []);
-    assert_eq!(paths(&tree), [
-        "policies/gateway.yaml",
-        "routes/care/a.yaml",
-        "routes/shop/a/deep/c.yaml",
-        "routes/shop/b.yml"
-    ]);
+    assert_eq!(
+        paths(&tree),
+        ["policies/gateway.yaml", "routes/care/a.yaml", "routes/shop/a/deep/c.yaml", "routes/shop/b.yml"]
+    );
     let units: Vec<_> = tree.files.iter().map(|file| file.unit.as_deref()).collect();
     assert_eq!(units, [None, Some("care"), Some("shop"), Some("shop")]);
     assert_eq!(tree.text("routes/shop/b.yml"), Some("b"));
@@ -63,14 +61,17 @@ fn a_missing_folder_is_a_finding() {
     let dir = tempfile::tempdir().unwrap();
     fs::create_dir(dir.path().join("policies")).unwrap();
     let mut findings = Diagnostics::default();
-    Tree::read(dir.path(), &mut findings);
+    let _ = Tree::read(dir.path(), &mut findings);
     let [finding] = findings.items() else { panic!("{findings:?}") };
     assert_eq!((finding.code, &*finding.place.file), (Code::Unreadable, "routes"));
 }
 
 #[test]
 fn bytes_that_are_not_utf8_are_a_finding_at_their_place() {
-    let dir = Dir::new(&[("routes/a/x.yaml", "a: ä\nb: ä\u{0}".as_bytes()), ("routes/a/y.yaml", b"a: 1\n\xc3\xa4\xff")]);
+    let dir = Dir::new(&[
+        ("routes/a/x.yaml", "a: ä\nb: ä\u{0}".as_bytes()),
+        ("routes/a/y.yaml", b"a: 1\n\xc3\xa4\xff"),
+    ]);
     let (_, findings) = dir.read();
     assert_eq!(findings, [("routes/a/y.yaml:2:2".to_owned(), Code::Yaml)]);
 }
@@ -86,16 +87,20 @@ fn a_large_file_is_not_read() {
 #[cfg(unix)]
 #[test]
 fn a_link_may_not_leave_its_unit_but_may_stay_inside() {
-    let dir = Dir::new(&[("routes/a/.data/x.yaml", b"x"), ("routes/b/y.yaml", b"y"), ("routes/b/ca.pem", b"c")]);
+    let dir =
+        Dir::new(&[("routes/a/.data/x.yaml", b"x"), ("routes/b/y.yaml", b"y"), ("routes/b/ca.pem", b"c")]);
     dir.link("routes/a/.data/x.yaml", "routes/a/x.yaml");
     dir.link("routes/b/y.yaml", "routes/a/y.yaml");
     dir.link("routes/b", "routes/a/b");
     dir.link("routes/b/ca.pem", "routes/a/ca.pem");
     let (tree, findings) = dir.read();
-    assert_eq!(findings, [
-        ("routes/a/b:1:1".to_owned(), Code::OutsideUnit),
-        ("routes/a/y.yaml:1:1".to_owned(), Code::OutsideUnit)
-    ]);
+    assert_eq!(
+        findings,
+        [
+            ("routes/a/b:1:1".to_owned(), Code::OutsideUnit),
+            ("routes/a/y.yaml:1:1".to_owned(), Code::OutsideUnit)
+        ]
+    );
     assert_eq!(paths(&tree), ["routes/a/x.yaml", "routes/b/y.yaml"]);
     assert!(tree.other("routes/a/ca.pem").unwrap().outside);
     assert!(Tree::locate(dir.0.path(), "a", "routes/a/ca.pem").is_err());

@@ -2,7 +2,7 @@
 //!
 //! This looks at characters only; what an expression is, `expr` decides.
 
-use super::{Node, Style, Value};
+use super::node::{Node, Style, Value};
 
 /// The remedy for every such collision.
 pub const QUOTE_IT: &str = "quote this expression: '${ … }'";

@@ -3,7 +3,7 @@
 //! The scalar is read again from its bytes, by the folding and escape rules of its style, and every
 //! piece remembers where it came from. Only findings pay for this.
 
-use super::{Node, Source, Style, Value};
+use super::node::{Node, Source, Style, Value};
 use crate::diagnostic::Place;
 
 impl Node {

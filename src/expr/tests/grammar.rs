@@ -13,7 +13,7 @@ fn operators_bind_as_in_cel() {
     assert_eq!(eval("false && true || true"), "true");
     assert_eq!(eval("true || false && false"), "true");
     assert_eq!(eval("1 in [1, 2] == true"), "true");
-    assert_eq!(eval("true ? false ? 1 : 2 : 3"), "2");
+    assert_eq!(eval("true ? (false ? 1 : 2) : 3"), "2");
     assert_eq!(eval("false ? 1 : false ? 2 : 3"), "3");
     assert_eq!(eval("[1,2,3,][1]"), "2");
     assert_eq!(eval("{'a': {'b': [1, 2]},}.a.b[1]"), "2");

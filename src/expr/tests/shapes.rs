@@ -54,13 +54,13 @@ fn each_gives_its_local_to_condition_and_yield() {
         yields: Box::new(Shape::Map(vec![
             key("n", Shape::Text(Text::One(compile_in("o.n", &inner)))),
             key("in", Shape::Each {
-                list: compile_in("o.in", &inner),
+                list: compile_in("o.inner", &inner),
                 condition: None,
                 yields: Box::new(Shape::Text(Text::One(compile_in("p > 7 ? omit() : o.n + p", &nested)))),
             }),
         ])),
     };
-    let body = r#"{"list":[{"n":1,"in":[5,8]},{"n":2,"in":[]},{"n":3,"in":[6]}]}"#;
+    let body = r#"{"list":[{"n":1,"inner":[5,8]},{"n":2,"inner":[]},{"n":3,"inner":[6]}]}"#;
     assert_eq!(write(body, &shape), r#"[{"n":1,"in":[6]},{"n":3,"in":[9]}]"#);
     assert_eq!(write(r#"{"list":{}}"#, &shape), "error: `$each` needs a list, not a map");
 }
