@@ -59,7 +59,8 @@ fn by_hand_e2(value: &serde_json::Value) -> serde_json::Value {
 fn by_hand_e3(value: &serde_json::Value) -> String {
     let customer = &value["customer"];
     if customer["vip"].as_bool() == Some(true) && value["total"].as_f64().is_some_and(|total| total > 100.0) {
-        let (first, last) = (customer["first"].as_str().unwrap_or(""), customer["last"].as_str().unwrap_or(""));
+        let (first, last) =
+            (customer["first"].as_str().unwrap_or(""), customer["last"].as_str().unwrap_or(""));
         format!("Dear {first} {last}")
     } else {
         "Hello".to_owned()
@@ -135,7 +136,8 @@ fn parse(c: &mut Criterion) {
     group.bench_function("serde_json::Value", |b| {
         b.iter(|| black_box(serde_json::from_slice::<serde_json::Value>(black_box(&text)).is_ok()));
     });
-    group.bench_function("segue", |b| b.iter(|| black_box(Document::parse(black_box(&text).clone()).is_ok())));
+    group
+        .bench_function("segue", |b| b.iter(|| black_box(Document::parse(black_box(&text).clone()).is_ok())));
     group.finish();
 }
 

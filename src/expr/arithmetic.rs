@@ -49,7 +49,9 @@ impl<'a> Num<'a> {
         match self {
             Self::Int(value) => usize::try_from(value).ok(),
             Self::Uint(value) => usize::try_from(value).ok(),
-            Self::Double(value) => (value.fract() == 0.0 && (0.0..4_294_967_296.0).contains(&value)).then_some(value as usize),
+            Self::Double(value) => {
+                (value.fract() == 0.0 && (0.0..4_294_967_296.0).contains(&value)).then_some(value as usize)
+            }
             Self::Text(_) => None,
         }
     }
@@ -103,7 +105,11 @@ pub(super) fn compute(operator: Operator, a: Num<'_>, b: Num<'_>) -> Result<Valu
     let kinds = (a, b);
     if let (Some(a), Some(b)) = (a.integer(), b.integer()) {
         if matches!(operator, Divide | Remainder) && b == 0 {
-            return Err(failed(if operator == Divide { "division by zero" } else { "remainder of a division by zero" }));
+            return Err(failed(if operator == Divide {
+                "division by zero"
+            } else {
+                "remainder of a division by zero"
+            }));
         }
         // Operands have at most 64 bits, so nothing of this overflows 128.
         let exact = match operator {

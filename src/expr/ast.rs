@@ -32,15 +32,37 @@ pub(super) enum Kind {
     Str(String),
     Bytes(Vec<u8>),
     /// `rooted` when it is written with a leading dot, which skips loop variables.
-    Name { name: String, rooted: bool },
-    Select { base: Box<Node>, field: String, field_span: Span, optional: bool },
-    Index { base: Box<Node>, key: Box<Node>, optional: bool },
-    Call { target: Option<Box<Node>>, name: String, name_span: Span, arguments: Vec<Node> },
+    Name {
+        name: String,
+        rooted: bool,
+    },
+    Select {
+        base: Box<Node>,
+        field: String,
+        field_span: Span,
+        optional: bool,
+    },
+    Index {
+        base: Box<Node>,
+        key: Box<Node>,
+        optional: bool,
+    },
+    Call {
+        target: Option<Box<Node>>,
+        name: String,
+        name_span: Span,
+        arguments: Vec<Node>,
+    },
     List(Vec<Element>),
     Map(Vec<Entry>),
     Not(Box<Node>),
     Negate(Box<Node>),
-    Binary { operator: Operator, operator_span: Span, left: Box<Node>, right: Box<Node> },
+    Binary {
+        operator: Operator,
+        operator_span: Span,
+        left: Box<Node>,
+        right: Box<Node>,
+    },
     /// Two or more operands of `&&`.
     And(Vec<Node>),
     /// Two or more operands of `||`.

@@ -9,7 +9,7 @@ mod loops;
 mod operator;
 mod write;
 
-use std::{borrow::Cow, rc::Rc};
+use std::{borrow::Cow, collections::HashSet, rc::Rc};
 
 use super::{
     Data, EvalError, Frame, Value,
@@ -17,6 +17,7 @@ use super::{
     meter::Allowance,
     op::{Op, OpId},
 };
+use crate::json::Kind;
 
 /// A failure in our own words.
 #[cold]
@@ -109,7 +110,11 @@ impl<'a, 'f> Machine<'a, 'f> {
             Op::And(operands) => Ok(Value::Bool(self.absorbing(operands, false)?)),
             Op::Or(operands) => Ok(Value::Bool(self.absorbing(operands, true)?)),
             Op::If(condition, then, otherwise) => {
-                if self.condition(*condition)? { self.eval(*then) } else { self.eval(*otherwise) }
+                if self.condition(*condition)? {
+                    self.eval(*then)
+                } else {
+                    self.eval(*otherwise)
+                }
             }
             Op::List(elements) => {
                 self.produce(elements.len() * size_of::<Value<'a>>())?;
@@ -153,7 +158,9 @@ impl<'a, 'f> Machine<'a, 'f> {
     pub(super) fn condition(&mut self, id: OpId) -> Result<bool, EvalError> {
         match self.eval(id)? {
             Value::Bool(value) => Ok(value),
-            other => other.as_bool().ok_or_else(|| failed(format!("a condition gave {}, not a boolean", other.type_name()))),
+            other => other
+                .as_bool()
+                .ok_or_else(|| failed(format!("a condition gave {}, not a boolean", other.type_name()))),
         }
     }
 
@@ -205,7 +212,9 @@ impl<'a, 'f> Machine<'a, 'f> {
                 }
                 function(self, values)
             }
-            (Run::One(_) | Run::Two(_), _) => Err(failed("a function was called with a wrong number of arguments")),
+            (Run::One(_) | Run::Two(_), _) => {
+                Err(failed("a function was called with a wrong number of arguments"))
+            }
         }
     }
 
@@ -213,13 +222,13 @@ impl<'a, 'f> Machine<'a, 'f> {
         let key = self.eval(id)?;
         match &key {
             Value::Str(_) | Value::Int(_) | Value::Uint(_) | Value::Bool(_) => Ok(key),
-            Value::Json(json) if matches!(json.kind(), crate::json::Kind::String | crate::json::Kind::Number | crate::json::Kind::Bool) => Ok(key),
+            Value::Json(json) if matches!(json.kind(), Kind::String | Kind::Number | Kind::Bool) => Ok(key),
             other => Err(failed(format!("{} cannot be a key", other.type_name()))),
         }
     }
 
     fn check_keys(&mut self, map: &[(Value<'a>, Value<'a>)]) -> Result<(), EvalError> {
-        let mut seen = std::collections::HashSet::with_capacity(map.len());
+        let mut seen = HashSet::with_capacity(map.len());
         for (key, _) in map {
             if !seen.insert(key.key()?) {
                 return Err(failed("a key stands twice in a map literal"));

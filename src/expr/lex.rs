@@ -20,8 +20,8 @@ pub(super) enum Token {
 
 /// Longest first where one begins another.
 const SYMBOLS: [&str; 25] = [
-    "==", "!=", "<=", ">=", "&&", "||", "<", ">", "+", "-", "*", "/", "%", "!", "?", ":", ".", ",", "(", ")", "[", "]",
-    "{", "}", "=",
+    "==", "!=", "<=", ">=", "&&", "||", "<", ">", "+", "-", "*", "/", "%", "!", "?", ":", ".", ",", "(", ")",
+    "[", "]", "{", "}", "=",
 ];
 
 pub(super) struct Lexer<'s> {
@@ -118,7 +118,8 @@ impl<'s> Lexer<'s> {
         let bytes = rest.as_bytes();
         let digits = |from: usize| bytes[from..].iter().take_while(|b| b.is_ascii_digit()).count();
         let hex = matches!(bytes, [b'0', b'x' | b'X', ..]);
-        let mut end = if hex { 2 + bytes[2..].iter().take_while(|b| b.is_ascii_hexdigit()).count() } else { digits(0) };
+        let mut end =
+            if hex { 2 + bytes[2..].iter().take_while(|b| b.is_ascii_hexdigit()).count() } else { digits(0) };
         let mut double = false;
         if !hex {
             if bytes.get(end) == Some(&b'.') && digits(end + 1) > 0 {

@@ -18,7 +18,8 @@ pub(super) struct Broken {
 /// How long the `r`, `b`, `rb` or `br` is before the quote with which a literal begins here.
 pub(super) fn string_prefix(source: &str) -> Option<usize> {
     let quote = |at: usize| matches!(source.as_bytes().get(at), Some(b'"' | b'\''));
-    let letter = |at: usize, letter: u8| source.as_bytes().get(at).is_some_and(|b| b.eq_ignore_ascii_case(&letter));
+    let letter =
+        |at: usize, letter: u8| source.as_bytes().get(at).is_some_and(|b| b.eq_ignore_ascii_case(&letter));
     if (letter(0, b'r') || letter(0, b'b')) && quote(1) {
         return Some(1);
     }
@@ -54,9 +55,16 @@ pub(super) fn string(source: &str, prefix: usize) -> Result<(Text, usize), Broke
         }
         match c {
             '\n' | '\r' if !multiline => {
-                return Err(Broken { offset: 0, len: at, message: "a string ends with its line; use three quotes" });
+                return Err(Broken {
+                    offset: 0,
+                    len: at,
+                    message: "a string ends with its line; use three quotes",
+                });
             }
-            '\\' if !raw => at += escape(rest, as_bytes, &mut out).map_err(|(len, message)| Broken { offset: at, len, message })?,
+            '\\' if !raw => {
+                let broken = |(len, message)| Broken { offset: at, len, message };
+                at += escape(rest, as_bytes, &mut out).map_err(broken)?;
+            }
             _ => {
                 out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 at += c.len_utf8();
@@ -67,7 +75,11 @@ pub(super) fn string(source: &str, prefix: usize) -> Result<(Text, usize), Broke
         return Ok((Text::Bytes(out), at));
     }
     // Escapes of strings write whole characters, so this holds.
-    let text = String::from_utf8(out).map_err(|_| Broken { offset: 0, len: at, message: "the string is not text" })?;
+    let text = String::from_utf8(out).map_err(|_| Broken {
+        offset: 0,
+        len: at,
+        message: "the string is not text",
+    })?;
     Ok((Text::Str(text), at))
 }
 

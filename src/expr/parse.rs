@@ -19,8 +19,22 @@ const MAX_HEIGHT: u16 = 160;
 
 /// Names that CEL keeps for itself; they may be fields but not variables or functions.
 pub(super) const RESERVED: [&str; 16] = [
-    "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let", "loop", "package",
-    "namespace", "return", "var", "while",
+    "as",
+    "break",
+    "const",
+    "continue",
+    "else",
+    "for",
+    "function",
+    "if",
+    "import",
+    "let",
+    "loop",
+    "package",
+    "namespace",
+    "return",
+    "var",
+    "while",
 ];
 
 pub(super) fn parse(source: &str) -> Result<Node, Fault> {
@@ -90,8 +104,12 @@ impl Parser<'_> {
     /// Makes a node over children of this height.
     fn node(&self, kind: Kind, span: Span, below: u16) -> Parsed {
         if below >= MAX_HEIGHT {
-            return Err(Fault::new(Code::ExpressionTooLarge, span, "the expression has too many operations in a row")
-                .help("split it over several `vars`"));
+            return Err(Fault::new(
+                Code::ExpressionTooLarge,
+                span,
+                "the expression has too many operations in a row",
+            )
+            .help("split it over several `vars`"));
         }
         Ok(Node { kind, span, height: below + 1 })
     }
@@ -228,16 +246,26 @@ impl Parser<'_> {
                     node = self.node(kind, span, height)?;
                 } else {
                     let (span, height) = (node.span.to(field_span), node.height);
-                    node = self.node(Kind::Select { base: Box::new(node), field, field_span, optional }, span, height)?;
+                    node = self.node(
+                        Kind::Select { base: Box::new(node), field, field_span, optional },
+                        span,
+                        height,
+                    )?;
                 }
             } else if self.take("[")? {
                 let optional = self.take("?")?;
                 let key = self.expression()?;
                 let end = self.expect("]")?;
                 let (span, height) = (node.span.to(end), node.height.max(key.height));
-                node = self.node(Kind::Index { base: Box::new(node), key: Box::new(key), optional }, span, height)?;
+                node = self.node(
+                    Kind::Index { base: Box::new(node), key: Box::new(key), optional },
+                    span,
+                    height,
+                )?;
             } else if self.is("{") && matches!(node.kind, Kind::Name { .. } | Kind::Select { .. }) {
-                return Err(fault(self.span, "messages cannot be built here").help("write a map: `{\"key\": value}`"));
+                return Err(
+                    fault(self.span, "messages cannot be built here").help("write a map: `{\"key\": value}`")
+                );
             } else {
                 return Ok(node);
             }
@@ -296,7 +324,11 @@ impl Parser<'_> {
         let kind = match token {
             Token::Int(value) => match i64::try_from(value) {
                 Ok(value) => Kind::Int(value),
-                Err(_) => return Err(fault(span, "the integer is beyond int64").help("an unsigned literal ends in `u`")),
+                Err(_) => {
+                    return Err(
+                        fault(span, "the integer is beyond int64").help("an unsigned literal ends in `u`")
+                    );
+                }
             },
             Token::Uint(value) => Kind::Uint(value),
             Token::Double(value) => Kind::Double(value),
@@ -319,7 +351,9 @@ impl Parser<'_> {
             "true" if !rooted => Kind::Bool(true),
             "false" if !rooted => Kind::Bool(false),
             "null" | "true" | "false" | "in" => return Err(fault(span, format!("`{name}` is no name"))),
-            word if RESERVED.contains(&word) => return Err(fault(span, format!("`{word}` is a reserved word"))),
+            word if RESERVED.contains(&word) => {
+                return Err(fault(span, format!("`{word}` is a reserved word")));
+            }
             _ if self.is("(") => {
                 let (arguments, end) = self.arguments()?;
                 let height = arguments.iter().map(|n| n.height).max().unwrap_or(0);

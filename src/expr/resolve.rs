@@ -25,8 +25,13 @@ pub(super) struct Resolved {
 }
 
 pub(super) fn resolve(tree: &Node, scope: &Scope) -> Result<Resolved, Vec<Fault>> {
-    let mut resolver =
-        Resolver { scope, variables: Vec::new(), ops: Vec::new(), references: Vec::new(), faults: Vec::new() };
+    let mut resolver = Resolver {
+        scope,
+        variables: Vec::new(),
+        ops: Vec::new(),
+        references: Vec::new(),
+        faults: Vec::new(),
+    };
     let (root, kind) = resolver.lower(tree);
     if resolver.faults.is_empty() {
         let (ops, references) = (resolver.ops.into(), resolver.references.into());

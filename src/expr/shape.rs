@@ -2,11 +2,7 @@
 
 mod merge;
 
-use super::{
-    EvalError, Frame, Program, Reference, Slot, Text, Value,
-    eval::failed,
-    value::separate,
-};
+use super::{EvalError, Frame, Program, Reference, Slot, Text, Value, eval::failed, value::separate};
 use crate::json::write_string;
 
 /// Structural shaping: a tree of literals and expressions that writes JSON.
@@ -111,7 +107,12 @@ impl Shape {
     }
 
     /// Writes an element with the comma before it, or neither.
-    fn put_after_comma<'a>(&'a self, frame: &Frame<'a, '_>, out: &mut Vec<u8>, first: usize) -> Result<(), EvalError> {
+    fn put_after_comma<'a>(
+        &'a self,
+        frame: &Frame<'a, '_>,
+        out: &mut Vec<u8>,
+        first: usize,
+    ) -> Result<(), EvalError> {
         let start = out.len();
         separate(out, first);
         if !self.put(frame, out)? {

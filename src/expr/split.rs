@@ -36,12 +36,12 @@ pub fn split(text: &str) -> Result<Vec<Piece>, SplitError> {
         if rest.starts_with("$${") {
             literal.push_str("${");
             at += 3;
-        } else if rest.starts_with("${") {
-            let length = expression_length(&rest[2..]).ok_or(SplitError { offset: at })?;
+        } else if let Some(source) = rest.strip_prefix("${") {
+            let length = expression_length(source).ok_or(SplitError { offset: at })?;
             if !literal.is_empty() {
                 pieces.push(Piece::Literal(std::mem::take(&mut literal)));
             }
-            pieces.push(Piece::Expression { offset: at + 2, source: rest[2..2 + length].to_owned() });
+            pieces.push(Piece::Expression { offset: at + 2, source: source[..length].to_owned() });
             at += length + 3;
         } else {
             literal.push('$');

@@ -39,7 +39,11 @@ impl Object for Fields {
         keys
     }
     fn values(&self, key: &str) -> Vec<Cow<'_, str>> {
-        self.0.iter().filter(|(name, _)| name == key).map(|(_, value)| Cow::Borrowed(value.as_str())).collect()
+        self.0
+            .iter()
+            .filter(|(name, _)| name == key)
+            .map(|(_, value)| Cow::Borrowed(value.as_str()))
+            .collect()
     }
 }
 

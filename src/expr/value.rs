@@ -9,6 +9,9 @@ pub(super) use write::{separate, write_key, write_value};
 use super::{EvalError, Object, arithmetic::Num};
 use crate::json::{Kind, Ref};
 
+/// Members of a map, keys as text.
+pub(super) type Members<'a> = Vec<(Cow<'a, str>, Value<'a>)>;
+
 /// A value during evaluation. Cheap to clone.
 #[derive(Clone)]
 #[non_exhaustive]
@@ -128,14 +131,20 @@ impl<'a> Value<'a> {
         }
     }
 
+    /// How many elements it has, if it is a list of any origin.
+    #[must_use]
+    pub fn list_len(&self) -> Option<usize> {
+        match self {
+            Self::List(list) => Some(list.len()),
+            Self::Json(json) if json.kind() == Kind::List => Some(json.len()),
+            _ => None,
+        }
+    }
+
     /// Whether it is a list of any origin.
     #[must_use]
     pub fn is_list(&self) -> bool {
-        match self {
-            Self::List(_) => true,
-            Self::Json(json) => json.kind() == Kind::List,
-            _ => false,
-        }
+        self.list_len().is_some()
     }
 
     /// Whether it is a map of any origin.
@@ -164,19 +173,27 @@ impl<'a> Value<'a> {
     pub fn members(&self) -> Option<Vec<(Cow<'a, str>, Self)>> {
         match self {
             Self::Object(object) => Some(
-                object.keys().into_iter().filter_map(|key| object.get(&key).ok().flatten().map(|v| (key, v))).collect(),
+                object
+                    .keys()
+                    .into_iter()
+                    .filter_map(|key| object.get(&key).ok().flatten().map(|v| (key, v)))
+                    .collect(),
             ),
             other => other.entries().ok().flatten(),
         }
     }
 
     /// The members, if it is a map of any origin.
-    pub(super) fn entries(&self) -> Result<Option<Vec<(Cow<'a, str>, Self)>>, EvalError> {
+    pub(super) fn entries(&self) -> Result<Option<Members<'a>>, EvalError> {
         match self {
             Self::Json(json) if json.kind() == Kind::Map => {
                 Ok(Some(json.members().map(|(key, value)| (key, Self::Json(value))).collect()))
             }
-            Self::Map(map) => map.iter().map(|(key, value)| Ok((key.key()?, value.clone()))).collect::<Result<_, _>>().map(Some),
+            Self::Map(map) => map
+                .iter()
+                .map(|(key, value)| Ok((key.key()?, value.clone())))
+                .collect::<Result<_, _>>()
+                .map(Some),
             Self::Object(object) => {
                 let mut members = Vec::new();
                 for key in object.keys() {

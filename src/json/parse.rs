@@ -85,7 +85,11 @@ impl Parser<'_> {
             loop {
                 if node == NO_PARENT {
                     self.skip_space();
-                    return if self.at == self.bytes.len() { Ok(()) } else { self.fail("there is more after the document") };
+                    return if self.at == self.bytes.len() {
+                        Ok(())
+                    } else {
+                        self.fail("there is more after the document")
+                    };
                 }
                 count += 1;
                 match (self.skip_space(), in_map) {
@@ -220,7 +224,8 @@ impl Parser<'_> {
             Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Ok(at + 2),
             Some(b'u') => match self.unit(at + 2) {
                 Some(0xd800..0xdc00) => {
-                    let follows = self.bytes.get(at + 6) == Some(&b'\\') && self.bytes.get(at + 7) == Some(&b'u');
+                    let follows =
+                        self.bytes.get(at + 6) == Some(&b'\\') && self.bytes.get(at + 7) == Some(&b'u');
                     match self.unit(at + 8) {
                         Some(0xdc00..0xe000) if follows => Ok(at + 12),
                         _ => self.fail("half of a surrogate pair stands alone"),

@@ -27,7 +27,8 @@ const START_MASK: u32 = (1 << START_BITS) - 1;
 const TAGS: [Tag; 16] = {
     use Tag::{Escaped, False, Fraction, Integer, List, Map, Null, Plain, True};
     [
-        Null, True, False, Integer, Fraction, Plain, Escaped, List, Map, Null, Null, Null, Null, Null, Null, Null,
+        Null, True, False, Integer, Fraction, Plain, Escaped, List, Map, Null, Null, Null, Null, Null, Null,
+        Null,
     ]
 };
 

@@ -31,7 +31,11 @@ impl<'a> Found<'a> {
 impl<'a> Machine<'a, '_> {
     pub(super) fn chain(&mut self, chain: &'a Chain) -> Result<Found<'a>, EvalError> {
         let Some(value) = self.base(chain)? else {
-            return if chain.tolerant { Ok(Found::Optional(None)) } else { Err(self.absent(chain, chain.end)) };
+            return if chain.tolerant {
+                Ok(Found::Optional(None))
+            } else {
+                Err(self.absent(chain, chain.end))
+            };
         };
         self.select_all(chain, value, &chain.links)
     }
@@ -60,7 +64,12 @@ impl<'a> Machine<'a, '_> {
         Ok(value)
     }
 
-    fn select_all(&mut self, chain: &'a Chain, base: Value<'a>, links: &'a [Link]) -> Result<Found<'a>, EvalError> {
+    fn select_all(
+        &mut self,
+        chain: &'a Chain,
+        base: Value<'a>,
+        links: &'a [Link],
+    ) -> Result<Found<'a>, EvalError> {
         let mut optional = chain.optional;
         let mut value = base;
         for link in links {
@@ -162,10 +171,7 @@ impl<'a> Machine<'a, '_> {
             // Keys of data are strings, so no other key is there.
             Value::Object(_) => Ok(None),
             Value::Json(json) if json.kind() == Kind::Map => Ok(None),
-            other if optional => {
-                let _ = other;
-                Ok(None)
-            }
+            _ if optional => Ok(None),
             other => Err(self.no_members(chain, link, other)),
         }
     }
@@ -196,7 +202,11 @@ impl<'a> Machine<'a, '_> {
             return Err(failed(format!("the name of a field must be a string, not {}", name.type_name())));
         };
         let Some(map) = self.base(chain)? else {
-            return if chain.optional { Ok(Value::List(Rc::default())) } else { Err(self.absent(chain, chain.end)) };
+            return if chain.optional {
+                Ok(Value::List(Rc::default()))
+            } else {
+                Err(self.absent(chain, chain.end))
+            };
         };
         let Value::Object(object) = map else {
             return Err(failed("the values of this field cannot be listed"));

@@ -73,11 +73,12 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn equal_lists(&mut self, a: &Value<'a>, b: &Value<'a>) -> Result<bool, EvalError> {
-        let (Some(a), Some(b)) = (a.elements(), b.elements()) else { return Ok(false) };
-        self.allowance.steps((a.len() + b.len()) as u64 / 4 + 1)?;
-        if a.len() != b.len() {
+        let (Some(len), Some(other)) = (a.list_len(), b.list_len()) else { return Ok(false) };
+        if len != other {
             return Ok(false);
         }
+        self.allowance.steps(len as u64 / 4 + 1)?;
+        let (Some(a), Some(b)) = (a.elements(), b.elements()) else { return Ok(false) };
         for (a, b) in a.iter().zip(&b) {
             if !self.equal(a, b)? {
                 return Ok(false);
@@ -87,8 +88,16 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn equal_maps(&mut self, a: &Value<'a>, b: &Value<'a>) -> Result<bool, EvalError> {
+        if let (Value::Json(a), Value::Json(b)) = (a, b)
+            && a.len() != b.len()
+        {
+            return Ok(false);
+        }
+        for side in [a, b] {
+            let len = side.as_json().map_or(0, Ref::len);
+            self.allowance.steps(len as u64 / 4 + 1)?;
+        }
         let (Some(a), Some(b)) = (a.entries()?, b.entries()?) else { return Ok(false) };
-        self.allowance.steps((a.len() + b.len()) as u64 / 4 + 1)?;
         if a.len() != b.len() {
             return Ok(false);
         }
@@ -99,7 +108,9 @@ impl<'a> Machine<'a, '_> {
                 Some(other) => Some(other),
                 None => {
                     let by_key = by_key.get_or_insert_with(|| {
-                        b.iter().map(|(key, value)| (key.as_ref(), value)).collect::<std::collections::HashMap<_, _>>()
+                        b.iter()
+                            .map(|(key, value)| (key.as_ref(), value))
+                            .collect::<std::collections::HashMap<_, _>>()
                     });
                     by_key.get(key.as_ref()).copied()
                 }
@@ -113,7 +124,12 @@ impl<'a> Machine<'a, '_> {
     }
 
     /// `< <= > >=`
-    pub(super) fn ordered(&mut self, operator: Operator, a: &Value<'a>, b: &Value<'a>) -> Result<bool, EvalError> {
+    pub(super) fn ordered(
+        &mut self,
+        operator: Operator,
+        a: &Value<'a>,
+        b: &Value<'a>,
+    ) -> Result<bool, EvalError> {
         let order = match (a, b) {
             (Value::Timestamp(a, c), Value::Timestamp(b, d)) => Some((a, c).cmp(&(b, d))),
             (Value::Duration(a, c), Value::Duration(b, d)) => Some((a, c).cmp(&(b, d))),

@@ -41,27 +41,33 @@ impl<'a> Machine<'a, '_> {
 
     /// `+` of strings, bytes and lists.
     fn join(&mut self, a: Value<'a>, b: Value<'a>) -> Evaluated<'a> {
-        if a.is_list() && b.is_list() {
-            let (Some(mut list), Some(more)) = (a.elements(), b.elements()) else {
-                return Err(refuse(Operator::Add, &a, &b));
-            };
-            self.grow(list.len() + more.len())?;
-            list.extend(more);
+        if let (Some(x), Some(y)) = (a.list_len(), b.list_len()) {
+            self.grow(x + y)?;
+            let mut list = a.elements().unwrap_or_default();
+            list.extend(b.elements().unwrap_or_default());
             return Ok(Value::List(Rc::from(list)));
         }
         if let (Value::Bytes(a), Value::Bytes(b)) = (&a, &b) {
             self.produce(a.len() + b.len())?;
             return Ok(Value::Bytes(Cow::Owned([a.as_ref(), b.as_ref()].concat())));
         }
-        let joined = match (a.as_str(), b.as_str()) {
-            (Some(x), Some(y)) => {
-                self.produce(x.len() + y.len())?;
-                let mut text = String::with_capacity(x.len() + y.len());
+        let (Some(x), Some(y)) = (a.as_str(), b.as_str()) else {
+            return Err(refuse(Operator::Add, &a, &b));
+        };
+        self.produce(x.len() + y.len())?;
+        let joined = match a {
+            // In a row of `+` what was joined before is nobody else's, so it only grows.
+            Value::Str(Cow::Owned(mut text)) => {
+                text.push_str(&y);
+                text
+            }
+            _ => {
+                // Room for what usually follows in such a row.
+                let mut text = String::with_capacity((x.len() + y.len()) * 2);
                 text.push_str(&x);
                 text.push_str(&y);
                 text
             }
-            _ => return Err(refuse(Operator::Add, &a, &b)),
         };
         Ok(Value::Str(Cow::Owned(joined)))
     }

@@ -71,7 +71,13 @@ pub(super) fn string<'a>(machine: &mut Machine<'a, '_>, value: Value<'a>) -> Eva
             Err(_) => Err(failed("`string` was given bytes that are not UTF-8")),
         },
         Value::Double(value) if !value.is_finite() => {
-            let text = if value.is_nan() { "NaN" } else if value > 0.0 { "+Inf" } else { "-Inf" };
+            let text = if value.is_nan() {
+                "NaN"
+            } else if value > 0.0 {
+                "+Inf"
+            } else {
+                "-Inf"
+            };
             Ok(Value::Str(Cow::Borrowed(text)))
         }
         Value::Json(json) if json.as_str().is_some() => Ok(Value::Str(json.as_str().unwrap_or_default())),

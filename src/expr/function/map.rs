@@ -22,7 +22,9 @@ pub(super) fn size<'a>(machine: &mut Machine<'a, '_>, value: Value<'a>) -> Evalu
     };
     match size {
         Some(size) => Ok(Value::Int(size as i64)),
-        None => Err(failed(format!("`size` needs a string, bytes, a list or a map, not {}", value.type_name()))),
+        None => {
+            Err(failed(format!("`size` needs a string, bytes, a list or a map, not {}", value.type_name())))
+        }
     }
 }
 

@@ -21,7 +21,17 @@ struct Call<'n> {
 
 /// Names that are called but live outside the table.
 const FORMS: [&str; 11] = [
-    "has", "all", "exists", "exists_one", "existsOne", "filter", "map", "or", "orValue", "headerValues", "queryValues",
+    "has",
+    "all",
+    "exists",
+    "exists_one",
+    "existsOne",
+    "filter",
+    "map",
+    "or",
+    "orValue",
+    "headerValues",
+    "queryValues",
 ];
 
 fn loop_kind(name: &str) -> Option<LoopKind> {
@@ -97,7 +107,10 @@ impl Resolver<'_> {
         };
         let (range_op, range_kind) = self.lower(range);
         if !range_kind.may_be(&[Type::List, Type::Map]) {
-            self.mismatch(range.span, format!("`{}` needs a list or a map, not {}", call.name, range_kind.name()));
+            self.mismatch(
+                range.span,
+                format!("`{}` needs a list or a map, not {}", call.name, range_kind.name()),
+            );
         }
         let Kind::Name { name, rooted: false } = &variable.kind else {
             let message = format!("the first argument of `{}` names its variable", call.name);
@@ -125,7 +138,11 @@ impl Resolver<'_> {
         };
         let depth = usize::from(root == "steps");
         if !owners.contains(&root) || path.len() != depth {
-            let message = format!("`{}` is called on `request`{}", call.name, if member == "query" { "" } else { ", `self` or a step" });
+            let message = format!(
+                "`{}` is called on `request`{}",
+                call.name,
+                if member == "query" { "" } else { ", `self` or a step" }
+            );
             return self.refuse(Fault::new(Code::UnknownFunction, call.span, message));
         }
         path.push(chain::Accessor {
@@ -144,7 +161,14 @@ impl Resolver<'_> {
             Ok(Base::Slot(slot)) => {
                 self.references.push(Reference { slot, tolerant: false, offset: base.span.start });
                 let (start, end) = (base.span.start as u32, target.span.end as u32);
-                let chain = Chain { base: Base::Slot(slot), links: Box::default(), optional: tolerant, tolerant: false, start, end };
+                let chain = Chain {
+                    base: Base::Slot(slot),
+                    links: Box::default(),
+                    optional: tolerant,
+                    tolerant: false,
+                    start,
+                    end,
+                };
                 self.push(Op::Values(chain, key_op), Type::List)
             }
             Ok(_) => self.push(Op::Null, Type::Any),

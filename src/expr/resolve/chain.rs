@@ -34,7 +34,12 @@ pub(super) fn unfold(node: &Node) -> (&Node, Vec<Accessor<'_>>) {
         let end = node.span.end;
         match &node.kind {
             Kind::Select { base, field, field_span, optional } => {
-                accessors.push(Accessor { name: Selected::Name(field), optional: *optional, span: *field_span, end });
+                accessors.push(Accessor {
+                    name: Selected::Name(field),
+                    optional: *optional,
+                    span: *field_span,
+                    end,
+                });
                 node = base;
             }
             Kind::Index { base, key, optional } => {
@@ -66,7 +71,9 @@ impl Resolver<'_> {
                 };
                 // `[1].size` and the like aside, an operation without links stands for itself.
                 match chain {
-                    Chain { base: Base::Op(op), ref links, optional: false, .. } if links.is_empty() => (op, kind),
+                    Chain { base: Base::Op(op), ref links, optional: false, .. } if links.is_empty() => {
+                        (op, kind)
+                    }
                     chain => self.push(Op::Chain(chain), kind),
                 }
             }
@@ -77,7 +84,11 @@ impl Resolver<'_> {
     /// Lowers the argument of `has`.
     pub(super) fn has(&mut self, node: &Node) -> Lowered {
         if !matches!(node.kind, Kind::Select { optional: false, .. }) {
-            let fault = Fault::new(Code::ExpressionSyntax, node.span, "`has` takes a field that is selected with a dot");
+            let fault = Fault::new(
+                Code::ExpressionSyntax,
+                node.span,
+                "`has` takes a field that is selected with a dot",
+            );
             let help = match node.kind {
                 Kind::Index { .. } => "write `x[?\"name\"].hasValue()`",
                 _ => "write `has(x.field)`",
@@ -148,7 +159,9 @@ impl Resolver<'_> {
         for (index, accessor) in accessors.iter().enumerate() {
             let key = match &accessor.name {
                 // Names of header fields are lower case in every map of them.
-                Selected::Name(name) if index == 0 && lower_case => Key::Name(name.to_ascii_lowercase().into()),
+                Selected::Name(name) if index == 0 && lower_case => {
+                    Key::Name(name.to_ascii_lowercase().into())
+                }
                 Selected::Name(name) => Key::Name((*name).into()),
                 Selected::Computed(key) => {
                     let (op, kind) = self.lower(key);

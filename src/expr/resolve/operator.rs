@@ -4,9 +4,16 @@ use super::{Lowered, Op, Resolver, Span, Type};
 use crate::expr::ast::Operator;
 
 impl Resolver<'_> {
-    pub(super) fn binary(&mut self, operator: Operator, span: Span, left: Lowered, right: Lowered) -> Lowered {
+    pub(super) fn binary(
+        &mut self,
+        operator: Operator,
+        span: Span,
+        left: Lowered,
+        right: Lowered,
+    ) -> Lowered {
         use Operator::{
-            Add, Divide, Equal, Greater, GreaterEqual, In, Less, LessEqual, Multiply, NotEqual, Remainder, Subtract,
+            Add, Divide, Equal, Greater, GreaterEqual, In, Less, LessEqual, Multiply, NotEqual, Remainder,
+            Subtract,
         };
         let (a, b) = (left.1, right.1);
         let result = match operator {

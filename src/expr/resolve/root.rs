@@ -29,7 +29,8 @@ impl Root {
     }
 }
 
-pub(super) const ROOTS: [&str; 8] = ["request", "steps", "vars", "input", "self", "execution", "error", "principal"];
+pub(super) const ROOTS: [&str; 8] =
+    ["request", "steps", "vars", "input", "self", "execution", "error", "principal"];
 const REQUEST: [&str; 10] =
     ["method", "path", "query", "headers", "cookies", "body", "host", "scheme", "clientIp", "id"];
 const EXECUTION: [&str; 4] = ["now", "traceId", "degraded", "deadlineMs"];
@@ -50,7 +51,12 @@ fn suggest<'k>(fault: Fault, wrong: &str, known: impl Iterator<Item = &'k str> +
 }
 
 /// The literal name selected at this place.
-fn name<'n>(root: &str, span: Span, accessor: Option<&Accessor<'n>>, example: &str) -> Result<&'n str, Fault> {
+fn name<'n>(
+    root: &str,
+    span: Span,
+    accessor: Option<&Accessor<'n>>,
+    example: &str,
+) -> Result<&'n str, Fault> {
     match accessor {
         Some(Accessor { name: Selected::Name(name), .. }) => Ok(name),
         Some(computed) => {
@@ -64,8 +70,10 @@ fn name<'n>(root: &str, span: Span, accessor: Option<&Accessor<'n>>, example: &s
 impl Resolver<'_> {
     pub(super) fn root(&mut self, root: &str, span: Span, path: &[Accessor<'_>]) -> Result<Root, Fault> {
         match root {
-            "request" if !self.scope.request => Err(unknown(span, "`request` cannot be read in a Composition")
-                .help("declare an `input` and pass the value in the step's `with`")),
+            "request" if !self.scope.request => {
+                Err(unknown(span, "`request` cannot be read in a Composition")
+                    .help("declare an `input` and pass the value in the step's `with`"))
+            }
             "request" => self.request(span, path),
             "steps" => self.step(span, path),
             "vars" => {
@@ -82,14 +90,16 @@ impl Resolver<'_> {
             "self" if !self.scope.own => Err(unknown(span, "`self` can be read only in a step's `ensure`")),
             "self" => self.own(span, path),
             "execution" => execution(span, path),
-            "error" if !self.scope.error => Err(unknown(span, "`error` can be read only in `errors` and `errorBody`")
-                .help("in other places read `steps.NAME.outcome` and `steps.NAME.?error`")),
+            "error" if !self.scope.error => {
+                Err(unknown(span, "`error` can be read only in `errors` and `errorBody`")
+                    .help("in other places read `steps.NAME.outcome` and `steps.NAME.?error`"))
+            }
             "error" => error(span, path),
             "principal" => {
                 Err(Fault::new(Code::NotInThisVersion, span, "`principal` does not work in this version"))
             }
-            "int" | "uint" | "double" | "string" | "bool" | "bytes" | "list" | "map" | "null_type" | "type"
-            | "optional_type" => {
+            "int" | "uint" | "double" | "string" | "bool" | "bytes" | "list" | "map" | "null_type"
+            | "type" | "optional_type" => {
                 let message = format!("the type `{root}` as a value does not work in this version");
                 Err(Fault::new(Code::NotInThisVersion, span, message))
             }
@@ -134,7 +144,11 @@ impl Resolver<'_> {
             "body" => return Ok(Root::slot(Slot::RequestBody, 1, Type::Any)),
             _ => {
                 let at = path.first().map_or(span, |accessor| accessor.span);
-                return Err(suggest(unknown(at, format!("`request` has no `{field}`")), field, REQUEST.into_iter()));
+                return Err(suggest(
+                    unknown(at, format!("`request` has no `{field}`")),
+                    field,
+                    REQUEST.into_iter(),
+                ));
             }
         };
         Ok(Root::slot(slot, 1, Type::Str))
@@ -151,9 +165,13 @@ impl Resolver<'_> {
             // A declared parameter has its declared type.
             return Ok(Root::slot(Slot::Path(index as u16), 2, Type::Any));
         }
-        let members: Vec<_> =
-            captures.iter().enumerate().map(|(i, name)| (name.as_str().into(), Slot::Path(i as u16))).collect();
-        let slots = members.iter().map(|(_, slot)| Reference { slot: *slot, tolerant: true, offset: span.start });
+        let members: Vec<_> = captures
+            .iter()
+            .enumerate()
+            .map(|(i, name)| (name.as_str().into(), Slot::Path(i as u16)))
+            .collect();
+        let slots =
+            members.iter().map(|(_, slot)| Reference { slot: *slot, tolerant: true, offset: span.start });
         self.references.extend(slots);
         let (op, kind) = self.push(Op::Captures(members.into()), Type::Map);
         Ok(Root { base: Base::Op(op), used: 1, kind, lower_case: false })
@@ -170,10 +188,17 @@ impl Resolver<'_> {
         let step = &steps[index];
         let whole = path.first().map_or(span, |accessor| span.to(accessor.span));
         let prefix = format!("steps.{wanted}");
-        let usual = if step.for_each { "items" } else if step.compose { "output" } else { "body" };
+        let usual = if step.for_each {
+            "items"
+        } else if step.compose {
+            "output"
+        } else {
+            "body"
+        };
         let field = name(&prefix, whole, path.get(1), &format!("{prefix}.{usual}"))?;
         let at = path.get(1).map_or(span, |accessor| accessor.span);
-        let Some((field, kind)) = step_field(field).filter(|(field, _)| fields_of(step).contains(field)) else {
+        let Some((field, kind)) = step_field(field).filter(|(field, _)| fields_of(step).contains(field))
+        else {
             let known = fields_of(step).iter().map(|field| field_name(*field));
             let fault = unknown(at, format!("`{prefix}` has no `{field}`"));
             return Err(match field {
@@ -241,13 +266,21 @@ fn fields_of(step: &StepScope) -> &'static [StepField] {
 }
 
 /// The index of a name that must be one of those listed.
-fn listed(root: &str, span: Span, path: &[Accessor<'_>], known: &[String], example: &str) -> Result<u16, Fault> {
+fn listed(
+    root: &str,
+    span: Span,
+    path: &[Accessor<'_>],
+    known: &[String],
+    example: &str,
+) -> Result<u16, Fault> {
     let wanted = name(root, span, path.first(), example)?;
     let at = path.first().map_or(span, |accessor| accessor.span);
-    known.iter().position(|name| name == wanted).and_then(|index| u16::try_from(index).ok()).ok_or_else(|| {
-        let fault = unknown(at, format!("there is no `{wanted}` under `{root}`"));
-        suggest(fault, wanted, known.iter().map(String::as_str))
-    })
+    known.iter().position(|name| name == wanted).and_then(|index| u16::try_from(index).ok()).ok_or_else(
+        || {
+            let fault = unknown(at, format!("there is no `{wanted}` under `{root}`"));
+            suggest(fault, wanted, known.iter().map(String::as_str))
+        },
+    )
 }
 
 fn execution(span: Span, path: &[Accessor<'_>]) -> Result<Root, Fault> {
@@ -259,7 +292,11 @@ fn execution(span: Span, path: &[Accessor<'_>]) -> Result<Root, Fault> {
         "deadlineMs" => Root::slot(Slot::DeadlineMs, 1, Type::Number),
         _ => {
             let at = path.first().map_or(span, |accessor| accessor.span);
-            return Err(suggest(unknown(at, format!("`execution` has no `{field}`")), field, EXECUTION.into_iter()));
+            return Err(suggest(
+                unknown(at, format!("`execution` has no `{field}`")),
+                field,
+                EXECUTION.into_iter(),
+            ));
         }
     })
 }

@@ -32,7 +32,11 @@ impl<'a> Members<'a> {
     }
 }
 
-pub(super) fn write<'a>(parts: &'a [Shape], frame: &Frame<'a, '_>, out: &mut Vec<u8>) -> Result<(), EvalError> {
+pub(super) fn write<'a>(
+    parts: &'a [Shape],
+    frame: &Frame<'a, '_>,
+    out: &mut Vec<u8>,
+) -> Result<(), EvalError> {
     let mut members = Members::default();
     for part in parts {
         collect(part, frame, &mut members)?;
@@ -83,7 +87,8 @@ fn collect<'a>(part: &'a Shape, frame: &Frame<'a, '_>, members: &mut Members<'a>
             if !part.write(frame, &mut json)? {
                 return Ok(());
             }
-            let document = Document::parse(Bytes::from(json)).map_err(|_| failed("a part of `$merge` is no JSON"))?;
+            let document =
+                Document::parse(Bytes::from(json)).map_err(|_| failed("a part of `$merge` is no JSON"))?;
             let root = document.root();
             if root.kind() != Kind::Map {
                 return Err(refuse("something else"));

@@ -49,7 +49,10 @@ fn says_where_an_expression_breaks() {
     assert_eq!(faults("a = 1"), "expression_syntax 2+1: `=` is no operator (compare with `==`)");
     assert_eq!(faults("true & false"), "expression_syntax 5+1: `&` means nothing here (write `&&`)");
     assert_eq!(faults("'abc"), "expression_syntax 0+1: a string is not closed");
-    assert_eq!(faults("'a\\q'"), "expression_syntax 2+1: there is no such escape; write `\\\\` for a backslash");
+    assert_eq!(
+        faults("'a\\q'"),
+        "expression_syntax 2+1: there is no such escape; write `\\\\` for a backslash"
+    );
     assert_eq!(faults("  "), "expression_syntax 0+2: the expression is empty");
     assert_eq!(faults("é"), "expression_syntax 0+2: `é` means nothing here");
     assert_eq!(faults("1abc"), "expression_syntax 0+1: a number ends in letters");

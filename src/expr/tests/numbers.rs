@@ -4,7 +4,10 @@ use super::*;
 fn untouched_numbers_survive_byte_for_byte() {
     let body = r#"{"a":9007199254740993,"b":1.10,"c":1e400,"d":[ 1.0 , {"x" : -0.0}],"e":123456789012345678901234567890}"#;
     assert_eq!(over(body, "request.body"), body);
-    assert_eq!(over(body, "[request.body.a, request.body.b, request.body.c]"), "[9007199254740993,1.10,1e400]");
+    assert_eq!(
+        over(body, "[request.body.a, request.body.b, request.body.c]"),
+        "[9007199254740993,1.10,1e400]"
+    );
     assert_eq!(over(body, "{'k': request.body.d}"), r#"{"k":[ 1.0 , {"x" : -0.0}]}"#);
     assert_eq!(over(body, "request.body.d.filter(x, true)"), r#"[1.0,{"x" : -0.0}]"#);
     assert_eq!(over(body, "request.body.d.map(x, x)"), r#"[1.0,{"x" : -0.0}]"#);
@@ -16,8 +19,14 @@ fn untouched_numbers_survive_byte_for_byte() {
 #[test]
 fn integers_beyond_64_bits_have_no_arithmetic() {
     let body = r#"{"e":18446744073709551616,"u":18446744073709551615}"#;
-    assert_eq!(over(body, "request.body.e + 1"), "error: there is no arithmetic with integers beyond 64 bits");
-    assert_eq!(over(body, "request.body.e > 1"), "error: integers beyond 64 bits can be compared for equality only");
+    assert_eq!(
+        over(body, "request.body.e + 1"),
+        "error: there is no arithmetic with integers beyond 64 bits"
+    );
+    assert_eq!(
+        over(body, "request.body.e > 1"),
+        "error: integers beyond 64 bits can be compared for equality only"
+    );
     assert_eq!(over(body, "request.body.e == 1"), "false");
     assert_eq!(over(body, "request.body.u - 1"), "18446744073709551614");
 }
@@ -70,7 +79,10 @@ fn conversions_keep_the_value_or_fail() {
     assert_eq!(eval("uint(-1)"), "error: the value is out of the range of `uint`");
     assert_eq!(eval("[uint(5), uint('6'), uint(1.5)]"), "[5,6,1]");
     assert_eq!(eval("[double('1.5'), double(2)]"), "[1.5,2]");
-    assert_eq!(eval("[string(1), string(1.5), string(true), string('x'), string(b'y')]"), r#"["1","1.5","true","x","y"]"#);
+    assert_eq!(
+        eval("[string(1), string(1.5), string(true), string('x'), string(b'y')]"),
+        r#"["1","1.5","true","x","y"]"#
+    );
     assert_eq!(eval("string(b'\\xff')"), "error: `string` was given bytes that are not UTF-8");
     assert_eq!(eval("[bool('true'), bool('F' + 'alse'), bool(true)]"), "[true,false,true]");
     assert_eq!(eval("bool('yes')"), "error: `bool` was given a string that is no boolean");

@@ -18,7 +18,10 @@ fn a_reference_is_a_slot_and_says_whether_absence_is_tolerated() {
     assert_eq!(reads("request.path.id"), [(Slot::Path(0), false)]);
     assert_eq!(reads("request.path.?rest"), [(Slot::Path(1), true)]);
     assert_eq!(reads("request.path"), [(Slot::Path(0), true), (Slot::Path(1), true)]);
-    assert_eq!(reads("request.query.q + request.headers['x']"), [(Slot::Query, false), (Slot::Headers, false)]);
+    assert_eq!(
+        reads("request.query.q + request.headers['x']"),
+        [(Slot::Query, false), (Slot::Headers, false)]
+    );
     assert_eq!(reads("vars.w"), [(Slot::Var(1), false)]);
     assert_eq!(reads("steps.each.byKey[?'k'].?body.?eta"), [(Slot::Step(2, StepField::ByKey), true)]);
     assert_eq!(reads("steps.composed.output.x"), [(Slot::Step(3, StepField::Output), false)]);
@@ -46,7 +49,10 @@ fn one_slot_alone_is_recognised() {
 
 #[test]
 fn an_unknown_name_is_answered_with_the_nearest() {
-    assert_eq!(faults("requst.body"), "unknown_reference 0+6: there is no `requst` here (did you mean `request`?)");
+    assert_eq!(
+        faults("requst.body"),
+        "unknown_reference 0+6: there is no `requst` here (did you mean `request`?)"
+    );
     assert_eq!(
         faults("request.path.idd"),
         "unknown_reference 13+3: the route's path captures no `idd` (did you mean `id`?)"
@@ -54,11 +60,11 @@ fn an_unknown_name_is_answered_with_the_nearest() {
     assert_eq!(faults("request.bdy"), "unknown_reference 8+3: `request` has no `bdy` (did you mean `body`?)");
     assert_eq!(faults("steps.c.body"), "unknown_step 6+1: there is no step `c` (did you mean `a`?)");
     assert_eq!(faults("a.body"), "unknown_reference 0+1: there is no `a` here (did you mean `steps.a`?)");
-    assert_eq!(faults("id"), "unknown_reference 0+2: there is no `id` here (did you mean `request.path.id`?)");
     assert_eq!(
-        faults("vars.x"),
-        "unknown_reference 5+1: there is no `x` under `vars` (did you mean `v`?)"
+        faults("id"),
+        "unknown_reference 0+2: there is no `id` here (did you mean `request.path.id`?)"
     );
+    assert_eq!(faults("vars.x"), "unknown_reference 5+1: there is no `x` under `vars` (did you mean `v`?)");
     assert_eq!(
         faults("steps.a.boddy"),
         "unknown_reference 8+5: `steps.a` has no `boddy` (did you mean `body`?)"
@@ -93,13 +99,22 @@ fn every_fault_of_an_expression_is_found_at_once() {
 
 #[test]
 fn an_unknown_function_is_told_from_one_that_comes_later() {
-    assert_eq!(faults("sice('a')"), "unknown_function 0+4: there is no function `sice` (did you mean `size`?)");
+    assert_eq!(
+        faults("sice('a')"),
+        "unknown_function 0+4: there is no function `sice` (did you mean `size`?)"
+    );
     assert_eq!(
         faults("'a'.startWith('b')"),
         "unknown_function 4+9: there is no method `startWith` (did you mean `startsWith`?)"
     );
-    assert_eq!(faults("'a'.matches('b')"), "not_in_this_version 4+7: the function `matches` does not work in this version");
-    assert_eq!(faults("math.greatest(1, 2)"), "not_in_this_version 0+13: the function `math.greatest` does not work in this version");
+    assert_eq!(
+        faults("'a'.matches('b')"),
+        "not_in_this_version 4+7: the function `matches` does not work in this version"
+    );
+    assert_eq!(
+        faults("math.greatest(1, 2)"),
+        "not_in_this_version 0+13: the function `math.greatest` does not work in this version"
+    );
     assert!(faults("cel.bind(x, 1, x)").starts_with("not_in_this_version 0+8"));
     assert!(faults("[1].all(i, v, true)").contains("not_in_this_version"));
     assert!(faults("contains('a', 'b')").contains("call it as `x.contains()`"));
@@ -112,7 +127,10 @@ fn an_unknown_function_is_told_from_one_that_comes_later() {
 #[test]
 fn what_can_never_work_is_refused() {
     assert_eq!(faults("1 + 'a'"), "type_mismatch 2+1: `+` cannot take a number and a string");
-    assert_eq!(faults("size(3)"), "type_mismatch 5+1: `size` needs a string or bytes or a list or a map, not a number");
+    assert_eq!(
+        faults("size(3)"),
+        "type_mismatch 5+1: `size` needs a string or bytes or a list or a map, not a number"
+    );
     assert!(faults("!1").contains("`!` needs a boolean"));
     assert!(faults("'a' && true").contains("`&&` needs a boolean, not a string"));
     assert!(faults("1 ? 2 : 3").contains("needs a boolean"));

@@ -20,7 +20,10 @@ fn selecting_a_missing_key_is_an_error_that_names_the_path() {
     assert_eq!(body("steps.b.body.x"), "error: `steps.b.body` is absent");
     assert_eq!(body("@.a.n.x"), "error: `request.body.a.n.x` cannot be read, as what is before it is null");
     assert_eq!(body("@.t.x"), "error: `request.body.t.x` cannot be read, as what is before it is a boolean");
-    assert_eq!(body("@.list.x"), "error: `request.body.list.x` cannot be read, as what is before it is a list");
+    assert_eq!(
+        body("@.list.x"),
+        "error: `request.body.list.x` cannot be read, as what is before it is a list"
+    );
 }
 
 #[test]
@@ -68,7 +71,10 @@ fn has_asks_for_the_last_field_and_for_a_step_at_any_depth() {
 
 #[test]
 fn omitted_values_drop_their_key_or_element() {
-    assert_eq!(body("{'a': omit(), 'b': optional.none(), 'c': null, 'd': @.?zz, 'e': @.?t}"), r#"{"c":null,"e":true}"#);
+    assert_eq!(
+        body("{'a': omit(), 'b': optional.none(), 'c': null, 'd': @.?zz, 'e': @.?t}"),
+        r#"{"c":null,"e":true}"#
+    );
     assert_eq!(body("[1, omit(), @.?zz, 2]"), "[1,2]");
     assert_eq!(body("[?@.?zz, ?@.?t]"), "[true]");
     assert_eq!(body("{?'a': @.?zz, ?'b': @.?t, 'c': 1}"), r#"{"b":true,"c":1}"#);
@@ -82,7 +88,10 @@ fn macros_walk_lists_and_maps() {
     assert_eq!(body("@.items.filter(i, i.ok).map(i, i.id)"), r#"["1","3"]"#);
     assert_eq!(body("@.items.map(i, i.qty > 1, i.qty * 2)"), "[4,10]");
     assert_eq!(body("@.items.map(i, [1, 2].map(j, i.qty * j))"), "[[2,4],[5,10],[1,2]]");
-    assert_eq!(body("@.items.filter(i, i.qty > 1).map(i, i.id).map(i, i + '!').filter(x, x != '1!')"), r#"["2!"]"#);
+    assert_eq!(
+        body("@.items.filter(i, i.qty > 1).map(i, i.id).map(i, i + '!').filter(x, x != '1!')"),
+        r#"["2!"]"#
+    );
     assert_eq!(body("@.items.map(i, @.items.filter(j, j.qty > i.qty).size())"), "[1,0,2]");
     assert_eq!(body("@.items.map(i, [i.id].map(x, x + i.id)[0])"), r#"["11","22","33"]"#);
     assert_eq!(body("@.items.all(i, i.qty > 0)"), "true");

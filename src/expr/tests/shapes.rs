@@ -53,11 +53,14 @@ fn each_gives_its_local_to_condition_and_yield() {
         condition: Some(compile_in("o.n != 2", &inner)),
         yields: Box::new(Shape::Map(vec![
             key("n", Shape::Text(Text::One(compile_in("o.n", &inner)))),
-            key("in", Shape::Each {
-                list: compile_in("o.inner", &inner),
-                condition: None,
-                yields: Box::new(Shape::Text(Text::One(compile_in("p > 7 ? omit() : o.n + p", &nested)))),
-            }),
+            key(
+                "in",
+                Shape::Each {
+                    list: compile_in("o.inner", &inner),
+                    condition: None,
+                    yields: Box::new(Shape::Text(Text::One(compile_in("p > 7 ? omit() : o.n + p", &nested)))),
+                },
+            ),
         ])),
     };
     let body = r#"{"list":[{"n":1,"inner":[5,8]},{"n":2,"inner":[]},{"n":3,"inner":[6]}]}"#;
@@ -95,7 +98,11 @@ fn merge_is_shallow_and_the_later_wins_in_the_earlier_place() {
 #[test]
 fn concatenation_takes_scalars_only() {
     let parts = |source: &str| {
-        Shape::Text(Text::Parts(vec![Part::Literal("<".into()), Part::Program(compile(source)), Part::Literal(">".into())]))
+        Shape::Text(Text::Parts(vec![
+            Part::Literal("<".into()),
+            Part::Program(compile(source)),
+            Part::Literal(">".into()),
+        ]))
     };
     let body = r#"{"s":"a\"b","n":1.10,"t":true,"z":null,"l":[],"m":{}}"#;
     assert_eq!(write(body, &parts("request.body.s")), r#""<a\"b>""#);

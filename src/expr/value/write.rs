@@ -48,11 +48,17 @@ impl Value<'_> {
             Self::Optional(Some(inner)) => return inner.text(out),
             Self::Json(json) => match json.kind() {
                 Kind::String => out.push_str(&json.as_str().unwrap_or_default()),
-                Kind::Number | Kind::Bool => out.push_str(std::str::from_utf8(json.raw()).unwrap_or_default()),
+                Kind::Number | Kind::Bool => {
+                    out.push_str(std::str::from_utf8(json.raw()).unwrap_or_default());
+                }
                 Kind::Null | Kind::List | Kind::Map => return Err(self.no_text()),
             },
-            Self::Null | Self::Bytes(_) | Self::Object(_) | Self::List(_) | Self::Map(_) => return Err(self.no_text()),
-            Self::Optional(None) | Self::Omit => return Err(failed("an absent value cannot be part of a text")),
+            Self::Null | Self::Bytes(_) | Self::Object(_) | Self::List(_) | Self::Map(_) => {
+                return Err(self.no_text());
+            }
+            Self::Optional(None) | Self::Omit => {
+                return Err(failed("an absent value cannot be part of a text"));
+            }
         }
         Ok(())
     }
@@ -152,7 +158,11 @@ pub(in crate::expr) fn separate(out: &mut Vec<u8>, first: usize) {
 }
 
 /// Writes a key and its colon.
-pub(in crate::expr) fn write_key(key: &str, out: &mut Vec<u8>, allowance: &mut Allowance) -> Result<(), EvalError> {
+pub(in crate::expr) fn write_key(
+    key: &str,
+    out: &mut Vec<u8>,
+    allowance: &mut Allowance,
+) -> Result<(), EvalError> {
     let start = out.len();
     write_string(key, out);
     out.push(b':');
