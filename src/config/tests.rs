@@ -483,6 +483,8 @@ fn any_value() -> impl Strategy<Value = String> {
 }
 
 proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
     #[test]
     fn no_text_makes_it_panic(text in "\\PC{0,80}") {
         parse(&[("routes/a/b.yaml", &text), ("policies/b.yaml", &format!("apiVersion: segue/v1\nkind: {text}"))]);

@@ -209,7 +209,7 @@ impl Reader<'_> {
                     entries.insert(name.to_owned(), entry.path());
                 }
                 None => {
-                    self.unreadable(&format!("{folder}/{}", name.to_string_lossy()), "its name is not UTF-8")
+                    self.unreadable(&format!("{folder}/{}", name.to_string_lossy()), "its name is not UTF-8");
                 }
             }
         }

@@ -1,6 +1,7 @@
 //! What a plain scalar means: the core schema of YAML 1.2, with numbers kept as text.
 //!
-//! Numbers that JSON cannot write are rewritten (`.5`, `+1`, `0x1F`) or stay text (`.inf`, `.nan`).
+//! Numbers that JSON writes otherwise are rewritten (`.5`, `+1`, `0x1F`). `.inf` and `.nan` have no JSON
+//! at all: they stay numbers with their own text, which no reader of a number accepts.
 //! A number with a leading zero stays text, because it is a code (`007`, `01234`) and not a count.
 
 use super::Value;
@@ -11,6 +12,9 @@ pub(super) fn resolve(text: &str) -> Value {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
+        ".inf" | ".Inf" | ".INF" | "+.inf" | "-.inf" | "-.Inf" | "-.INF" | ".nan" | ".NaN" | ".NAN" => {
+            Value::Number(text.to_owned())
+        }
         _ => number(text).map_or_else(|| Value::Text(text.to_owned()), Value::Number),
     }
 }
@@ -102,9 +106,22 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_a_number_is_text() {
-        for text in
-            ["007", "-01", "1_000", ".inf", ".nan", "-", "+", ".", "1e", "1.2.3", "0x", "-0x1", "12a", "2s"]
-        {
+        for text in [
+            "007",
+            "-01",
+            "1_000",
+            ".infinity",
+            "nan",
+            "-",
+            "+",
+            ".",
+            "1e",
+            "1.2.3",
+            "0x",
+            "-0x1",
+            "12a",
+            "2s",
+        ] {
             assert_eq!(shown(text), format!("text {text}"));
         }
     }

@@ -74,7 +74,7 @@ pub enum Value {
     Null,
     /// `true`, `false`
     Bool(bool),
-    /// A number, as its text, which is a JSON number.
+    /// A number, as its text, which is a JSON number unless it is `.inf` or `.nan`.
     Number(String),
     /// Any other scalar, unescaped and unfolded.
     Text(String),
