@@ -61,9 +61,14 @@ impl Drop for Hold {
     }
 }
 
-/// Holds the request's body back if it streams and the request expects so.
+/// Whether the request has a body and wants to be told to send it.
+pub(super) fn applies(request: &Request<Body>) -> bool {
+    !request.body().is_end_stream() && request.headers().contains_key(EXPECT)
+}
+
+/// Holds the request's body back if it wants that.
 pub(super) fn hold(request: &mut Request<Body>) -> Option<Hold> {
-    if request.body().is_end_stream() || !request.headers().contains_key(EXPECT) {
+    if !applies(request) {
         return None;
     }
     let gate = Arc::new(Gate::default());

@@ -40,6 +40,11 @@ pub(super) fn broken(error: &hyper::Error) -> Error {
     Error::new(kind(error)).cause(Chain(error))
 }
 
+/// Whether the peer went away, so that a used connection was found closed.
+pub(super) fn is_reset(error: &hyper::Error) -> bool {
+    kind(error) == Kind::UpstreamReset
+}
+
 /// The answer's body broke: the error for whoever was reading it.
 #[must_use]
 pub fn broken_body(error: &BodyError) -> Error {

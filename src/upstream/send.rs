@@ -18,7 +18,7 @@ use super::{
     Outgoing, Upstream,
     balance::{self, Tried},
     endpoint::Endpoint,
-    failure,
+    expect, failure,
     pool::{Lease, Local},
     slot::{Channel, Slot, Want},
 };
@@ -52,7 +52,11 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
     }
     let mut target = Target::of(&request);
     let upgrades = request.headers().contains_key(UPGRADE);
-    let mut want = Want { http1: upgrades && upstream.protocol == Protocol::Auto, fresh: false };
+    let mut want = Want {
+        http1: upgrades && upstream.protocol == Protocol::Auto,
+        // Its body waits for one particular connection and could not go to another.
+        fresh: expect::applies(&request),
+    };
     let mut tried = Tried::default();
     let mut unconnected = None;
     loop {
@@ -94,7 +98,9 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
             Ok(answer) => return Ok(answer),
             Err(Broken::Late) => return Err(failure::late()),
             Err(Broken::Misleading) => return Err(failure::misleading()),
-            Err(Broken::Failed { request: Some(back), .. }) if used && !want.fresh => {
+            Err(Broken::Failed { error, request: Some(back) })
+                if used && !want.fresh && failure::is_reset(&error) =>
+            {
                 local.counters.resend();
                 request = *back;
                 want.fresh = true;

@@ -111,6 +111,22 @@ async fn a_malformed_answer_is_named_and_its_connection_not_used_again() {
 }
 
 #[tokio::test]
+async fn a_malformed_answer_on_a_used_connection_is_not_asked_for_again() {
+    let origin = Origin::raw(|mut raw, _| async move {
+        raw.read().await.unwrap();
+        raw.write("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        raw.read().await.unwrap();
+        raw.write("HTTP/1.1 nonsense\r\n\r\n").await;
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&service(&[&origin.url()])));
+    assert_eq!(text(&upstreams, &upstream, "/").await, "ok");
+    let error = call(&upstreams, &upstream, get("/")).await.unwrap_err();
+    assert_eq!(error.kind(), Kind::UpstreamInvalid);
+    assert_eq!((origin.accepted(), origin.served()), (1, 2));
+}
+
+#[tokio::test]
 async fn a_hundred_interim_answers_are_borne() {
     let bytes = "HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n".repeat(100);
     let bytes = format!("{bytes}HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok");

@@ -364,14 +364,15 @@ async fn a_body_is_held_until_the_origin_says_continue() {
     .await;
     let (upstreams, upstream) = (Upstreams::new(), build(&service(&[&origin.url()])));
     for expected in ["ok", "no"] {
+        // Each on a connection of its own, whatever is pooled.
         let (sender, body) = streamed();
         sender.send("body".into()).unwrap();
         let mut expecting = request(Method::POST, "/", body);
         expecting.request.headers_mut().insert("expect", "100-continue".parse().unwrap());
         assert_eq!(call(&upstreams, &upstream, expecting).await.unwrap().1, expected);
         drop(sender);
-        upstreams.close();
     }
+    assert_eq!(origin.accepted(), 2);
 }
 
 #[tokio::test]
