@@ -70,7 +70,7 @@ fn by_hand_e3(value: &serde_json::Value) -> String {
 fn expressions(c: &mut Criterion) {
     let text = document();
     let value: serde_json::Value = serde_json::from_str(&text).expect("the document is JSON");
-    let data = One(Document::parse(Bytes::from(text.clone())).expect("the document is JSON"));
+    let data = One(Document::parse(Bytes::from(text)).expect("the document is JSON"));
     let step = StepScope { name: "orders".to_owned(), for_each: false, compose: false };
     let scope = Scope { steps: vec![step], ..Scope::default() };
     let compile = |source| Program::compile(source, &scope).expect("the expression compiles");
