@@ -58,7 +58,7 @@ respond: {body: 1}
         ["10 end b GET /bad", "10 cancel c GET /slow", "200 end a POST /pay"],
         "no step starts after the decision"
     );
-    let record = bench.exchange.record.lock().unwrap();
+    let record = bench.exchange.record();
     let outcomes: Vec<_> = record.steps.iter().map(|step| (step.step, step.outcome)).collect();
     assert_eq!(outcomes, [(1, "failed"), (0, "late"), (0, "ok")]);
 }

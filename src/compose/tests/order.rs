@@ -97,7 +97,7 @@ respond: {body: 1}
         _ => json("1").after(10),
     });
     bench.get("/r/1").await.unwrap();
-    let record = bench.exchange.record.lock().unwrap();
+    let record = bench.exchange.record();
     let steps: Vec<_> =
         record.steps.iter().map(|s| (s.step, s.outcome, s.started_us, s.ended_us, s.code)).collect();
     assert_eq!(
