@@ -33,7 +33,7 @@ mod vars;
 #[cfg(test)]
 mod tests;
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use http::{HeaderMap, HeaderName, Method, Response, Uri};
 use tokio::time::Instant;
@@ -62,16 +62,12 @@ pub struct Call {
     pub upstreams: Arc<[Arc<Upstream>]>,
     /// The request's record.
     pub exchange: Arc<Exchange>,
-    /// Whether the trace is sampled.
-    pub sampled: bool,
     /// The request's head, as admission let it through.
     pub head: http::request::Parts,
     /// Captures of the route's path, percent-decoded, in their order.
     pub captures: Box<[String]>,
     /// The request's body.
     pub body: Body,
-    /// Who asks: the peer, or what a trusted proxy said.
-    pub client_ip: IpAddr,
     /// When the answer must be decided.
     pub deadline: Instant,
     /// The whole of the time up to then, of which tolerated steps have nine tenths.

@@ -115,7 +115,8 @@ pub(super) fn status_of<'a>(
         StatusTemplate::Expression(program) => program,
     };
     let number = program.eval(frame)?.present().and_then(|value| value.as_i64());
-    let status = number.and_then(|number| u16::try_from(number).ok()).filter(|status| (200..=599).contains(status));
+    let status =
+        number.and_then(|number| u16::try_from(number).ok()).filter(|status| (200..=599).contains(status));
     status.and_then(|status| StatusCode::from_u16(status).ok()).ok_or(REFUSED)
 }
 
@@ -144,7 +145,9 @@ impl Data for View<'_> {
             ErrorField::Code => text(self.error.kind().code()),
             ErrorField::Status => Some(Value::Int(self.error.response_status().as_u16().into())),
             ErrorField::Step => self.error.failed_step().and_then(|step| text(step)),
-            ErrorField::Message => text(self.error.public_detail().unwrap_or_else(|| self.error.kind().title())),
+            ErrorField::Message => {
+                text(self.error.public_detail().unwrap_or_else(|| self.error.kind().title()))
+            }
             ErrorField::Upstream => self.upstream.as_ref().map(|upstream| Value::Object(upstream)),
         })
     }

@@ -48,17 +48,16 @@ pub(super) struct Common {
 impl Common {
     fn new(state: &State) -> Self {
         let fields = &state.request.headers.0;
-        let client = state.request.client_ip.to_canonical();
         // What admission let through of a trusted proxy's list is continued; the peer is its next entry.
         let forwarded_for = match fields.get(FORWARDED_FOR).and_then(|list| list.to_str().ok()) {
-            Some(list) => format!("{list}, {}", state.exchange.peer.address.ip()),
-            None => client.to_string(),
+            Some(list) => shared(format!("{list}, {}", state.exchange.peer.address.ip())),
+            None => Some(state.exchange.peer.forwarded_for.clone()),
         };
         let host = fields.get(FORWARDED_HOST).cloned();
         Self {
             request_id: HeaderValue::from_str(&state.exchange.id).ok(),
             tracestate: state.exchange.trace.state.clone(),
-            forwarded_for: shared(forwarded_for),
+            forwarded_for,
             forwarded_proto: HeaderValue::from_static(state.exchange.scheme),
             forwarded_host: host
                 .or_else(|| HeaderValue::from_str(state.request.authority().unwrap_or_default()).ok()),

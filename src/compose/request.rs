@@ -1,6 +1,6 @@
 //! The request as expressions see it.
 
-use std::{borrow::Cow, net::IpAddr, sync::OnceLock};
+use std::{borrow::Cow, sync::OnceLock};
 
 use http::{HeaderMap, Method, Uri, header};
 
@@ -14,20 +14,13 @@ pub(super) struct Request {
     pub(super) query: Query,
     pub(super) headers: Fields,
     pub(super) captures: Box<[String]>,
-    pub(super) client_ip: IpAddr,
     cookies: OnceLock<Cookies>,
 }
 
 impl Request {
-    pub(super) fn new(
-        method: Method,
-        uri: Uri,
-        headers: HeaderMap,
-        captures: Box<[String]>,
-        client_ip: IpAddr,
-    ) -> Self {
+    pub(super) fn new(method: Method, uri: Uri, headers: HeaderMap, captures: Box<[String]>) -> Self {
         let (query, headers) = (Query(uri), Fields(headers));
-        Self { method, query, headers, captures, client_ip, cookies: OnceLock::new() }
+        Self { method, query, headers, captures, cookies: OnceLock::new() }
     }
 
     /// Host and port as the client named them.

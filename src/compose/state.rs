@@ -37,7 +37,6 @@ pub(super) struct State {
     route: crate::id::RouteId,
     pub(super) upstreams: Arc<[Arc<Upstream>]>,
     pub(super) exchange: Arc<Exchange>,
-    pub(super) sampled: bool,
     pub(super) request: Request,
     pub(super) request_body: OnceLock<Content>,
     /// The request's body where exactly one place streams it.
@@ -63,7 +62,7 @@ pub(super) struct State {
 
 impl State {
     pub(super) fn new(call: Call) -> (Self, Body, http::Extensions) {
-        let Call { plan, route, upstreams, exchange, head, captures, body, client_ip, deadline, .. } = call;
+        let Call { plan, route, upstreams, exchange, head, captures, body, deadline, .. } = call;
         let (steps, vars) = match composition(&plan.routes[route.index()]) {
             Some(composition) => (composition.steps.len(), composition.vars.len()),
             None => (0, 0),
@@ -73,8 +72,7 @@ impl State {
             route,
             upstreams,
             exchange,
-            sampled: call.sampled,
-            request: Request::new(head.method, head.uri, head.headers, captures, client_ip),
+            request: Request::new(head.method, head.uri, head.headers, captures),
             request_body: OnceLock::new(),
             request_stream: Mutex::new(None),
             deadline,
@@ -222,7 +220,7 @@ impl Data for State {
             Slot::Method => text(self.request.method.as_str()),
             Slot::Host => self.request.host().and_then(text),
             Slot::Scheme => text(self.exchange.scheme),
-            Slot::ClientIp => Some(Value::Str(Cow::Owned(self.request.client_ip.to_string()))),
+            Slot::ClientIp => Some(Value::Str(Cow::Owned(self.exchange.client.to_string()))),
             Slot::RequestId => text(&self.exchange.id),
             Slot::Path(index) => self.request.captures.get(usize::from(index)).and_then(|path| text(path)),
             Slot::Query => Some(Value::Object(&self.request.query)),

@@ -72,9 +72,8 @@ listeners: [{name: http, address: "127.0.0.1:8080"}]
 /// A route from its keys below `metadata`; `match` is `/r/{id}` unless given.
 pub(super) fn plan(route: &str) -> Arc<Plan> {
     let matching = if route.contains("match:") { "" } else { "match: {path: \"/r/{id}\"}\n" };
-    let route = format!(
-        "apiVersion: segue/v1\nkind: Route\nmetadata: {{name: r, owner: team}}\n{matching}{route}"
-    );
+    let route =
+        format!("apiVersion: segue/v1\nkind: Route\nmetadata: {{name: r, owner: team}}\n{matching}{route}");
     let files = [
         ("policies/gateway.yaml", GATEWAY),
         ("routes/shop/services.yaml", SERVICES),
@@ -219,10 +218,11 @@ impl Bench {
             log: Mutex::default(),
             seen: Mutex::default(),
         };
-        let peer = SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 1234));
-        let trace = Trace { id: 0xabc, parent: None, sampled: false, state: None };
-        let mut exchange =
-            Exchange::new("req-1".into(), trace, Arc::new(Peer::new(peer)), peer.ip(), "https");
+        let peer = Arc::new(Peer::new(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 1234))));
+        let trace = Trace { id: 0xabc, parent: None, sampled: false, state: Some("v=1".parse().unwrap()) };
+        let client = IpAddr::from([192, 0, 2, 7]);
+        let mut exchange = Exchange::new("req-1".into(), trace, peer, client, "https");
+        // The test's clock.
         exchange.started = Instant::now().into_std();
         Self {
             plan: plan(route),
@@ -243,11 +243,9 @@ impl Bench {
             route: RouteId(0),
             upstreams: self.plan.services.iter().map(upstream).collect(),
             exchange: Arc::clone(&self.exchange),
-            sampled: false,
             head,
             captures: [id].into(),
             body,
-            client_ip: IpAddr::from([192, 0, 2, 7]),
             deadline: Instant::now() + timeout,
             timeout,
         }
@@ -319,7 +317,8 @@ pub(super) fn get(target: &str) -> Request<Body> {
 
 pub(super) fn post(content_type: &str, body: &str) -> Request<Body> {
     let request = Request::post("/r/1").header("host", "shop.example.com");
-    let request = if content_type.is_empty() { request } else { request.header("content-type", content_type) };
+    let request =
+        if content_type.is_empty() { request } else { request.header("content-type", content_type) };
     request.body(Body::full(body.to_owned())).unwrap()
 }
 

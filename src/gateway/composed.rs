@@ -57,8 +57,6 @@ impl Target {
             plan: Arc::clone(&self.gateway.plan),
             route: self.id,
             upstreams: Arc::clone(&self.gateway.upstreams),
-            sampled: exchange.trace.sampled,
-            client_ip: exchange.client,
             exchange,
             head,
             captures,

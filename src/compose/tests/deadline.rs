@@ -44,7 +44,8 @@ async fn the_cut_holds_while_a_body_still_comes() {
 
 #[tokio::test(start_paused = true)]
 async fn an_attempt_ends_at_the_steps_timeout_or_else_the_services() {
-    let own = "steps: {s: {http: {service: b, path: /s}, timeout: 70ms}}\nrespond: {body: \"${ steps.s.body }\"}";
+    let own =
+        "steps: {s: {http: {service: b, path: /s}, timeout: 70ms}}\nrespond: {body: \"${ steps.s.body }\"}";
     let service = "steps: {s: {http: {service: b, path: /s}}}\nrespond: {body: \"${ steps.s.body }\"}";
     for (route, millis) in [(own, 70), (service, 400)] {
         let bench = Bench::new(route, |_, _| json("1").after(5000));

@@ -65,12 +65,13 @@ async fn a_failed_item_is_tolerated_alone_and_counted() {
 
 #[tokio::test(start_paused = true)]
 async fn the_cut_leaves_the_items_that_were_in_time() {
-    let bench = Bench::new(&format!("timeout: 1s\n{}", LIST.replace("concurrency: 2", "concurrency: 1")), |_, line| {
-        match line {
+    let bench = Bench::new(
+        &format!("timeout: 1s\n{}", LIST.replace("concurrency: 2", "concurrency: 1")),
+        |_, line| match line {
             "GET /list" => json(&ids(&["x", "y", "z", "w"])),
             _ => json(r#"{"v": 1}"#).after(350),
-        }
-    });
+        },
+    );
     let answer = bench.get("/r/1").await.unwrap();
     assert!(answer.body.contains(r#""of":["ok","ok","failed","failed"]"#), "{}", answer.body);
     assert_eq!((bench.elapsed(), answer.header("segue-degraded")), (900, "each;failed=2;of=4"));

@@ -110,7 +110,9 @@ async fn what_leaves_is_what_the_template_names_and_the_gateways_own() {
     let route = "steps: {s: {http: {service: a, path: /x, headers: {x-mine: [\"1\", \"2\"]}}}}\nrespond: {body: \"${ steps.s.status }\"}";
     let bench = Bench::new(route, |_, _| json("1"));
     let mut request = get("/r/9");
-    for (name, value) in [("authorization", "Bearer t"), ("cookie", "a=b"), ("x-any", "1"), ("tracestate", "v=1")] {
+    for (name, value) in
+        [("authorization", "Bearer t"), ("cookie", "a=b"), ("x-any", "1"), ("tracestate", "v=1")]
+    {
         request.headers_mut().insert(name, value.parse().unwrap());
     }
     bench.send(request).await.unwrap();
@@ -155,7 +157,12 @@ async fn an_external_service_learns_nothing_of_the_client() {
 #[tokio::test(start_paused = true)]
 async fn a_body_is_encoded_as_its_content_type_says() {
     for (headers, body, content_type, sent) in [
-        ("{}", "{a: [1, \"${ request.path.id }\"], gone: \"${ request.query.?x }\"}", "application/json", r#"{"a":[1,"9"]}"#),
+        (
+            "{}",
+            "{a: [1, \"${ request.path.id }\"], gone: \"${ request.query.?x }\"}",
+            "application/json",
+            r#"{"a":[1,"9"]}"#,
+        ),
         ("{}", "\"${ request.path.id }\"", "application/json", r#""9""#),
         ("{content-type: text/plain}", "\"id ${ request.path.id }\"", "text/plain", "id 9"),
         (
@@ -184,7 +191,9 @@ steps:
   two: {http: {service: b, method: POST, path: /two, body: "${ steps.one.body }"}}
 respond: {body: "${ steps.two.status }"}
 "#;
-    for (content_type, body) in [("application/json", "{ \"a\":1.10 ,"), ("image/png", "\u{0}\u{1}"), ("", "?")] {
+    for (content_type, body) in
+        [("application/json", "{ \"a\":1.10 ,"), ("image/png", "\u{0}\u{1}"), ("", "?")]
+    {
         let bench = Bench::new(route, move |_, line| match line {
             "GET /one" => reply(200, content_type, body),
             _ => status(200),

@@ -65,7 +65,10 @@ respond: {body: "${ steps.one.status + steps.two.status }"}
     let bench = Bench::new(route, |_, _| json("1"));
     bench.send(post("text/x", "[1,2")).await.unwrap();
     let seen = bench.services.seen.lock().unwrap();
-    assert!(seen.len() == 2 && seen.iter().all(|seen| seen.body == "[1,2" && seen.header("content-type") == "text/x"));
+    assert!(
+        seen.len() == 2
+            && seen.iter().all(|seen| seen.body == "[1,2" && seen.header("content-type") == "text/x")
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,7 +63,8 @@ respond: {body: {t: "${ steps.t.error.?code }"}}
 
 #[tokio::test(start_paused = true)]
 async fn expect_replaces_the_rule_of_2xx() {
-    let route = "steps: {s: {http: {service: a, path: /s}, expect: [304]}}\nrespond: {body: \"${ steps.s.status }\"}";
+    let route =
+        "steps: {s: {http: {service: a, path: /s}, expect: [304]}}\nrespond: {body: \"${ steps.s.status }\"}";
     assert_eq!(Bench::new(route, |_, _| status(304)).get("/r/1").await.unwrap().body, "304");
     let error = Bench::new(route, |_, _| status(200)).get("/r/1").await.unwrap_err();
     assert_eq!(error.kind(), Kind::UpstreamStatus);
