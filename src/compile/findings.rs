@@ -46,6 +46,11 @@ impl Findings {
         }
     }
 
+    /// Whether no other error of this document would be kept, so that none need be looked for.
+    pub(super) const fn is_full(&self) -> bool {
+        self.document[0] >= PER_DOCUMENT || self.tree[0] >= PER_TREE
+    }
+
     /// A finding without help.
     pub(super) fn error(&mut self, code: Code, place: &Place, message: impl Into<String>) {
         self.push(Diagnostic::new(code, place.clone(), message));

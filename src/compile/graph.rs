@@ -243,7 +243,7 @@ fn plain_reads(steps: &[StepTemplate], reads: &Reads<'_>, findings: &mut Finding
         let Some(step) = steps.get(usize::from(index)) else { continue };
         let tolerated = (step.optional || step.when.is_some()) && step.fallback.is_none();
         let always = matches!(field, StepField::Outcome | StepField::Items | StepField::ByKey);
-        if tolerated && !always {
+        if tolerated && !always && !findings.is_full() {
             let why = if step.optional { "is `optional`" } else { "has `when`" };
             findings.advise(
                 Code::PlainReadOfTolerated,
@@ -258,6 +258,9 @@ fn plain_reads(steps: &[StepTemplate], reads: &Reads<'_>, findings: &mut Finding
 /// A proxy streams the request's body: nothing may read it.
 fn streamed_body(reads: &Reads<'_>, findings: &mut Findings) {
     for read in reads.all().filter(|read| read.slot == Slot::RequestBody) {
+        if findings.is_full() {
+            break;
+        }
         findings.advise(
             Code::BodyNotReadable,
             &read.place(),

@@ -9,6 +9,9 @@ use crate::{
     expr::{self, Part, Piece, Program, Scope, Slot, StepField, Text, Type},
 };
 
+/// Literals and expressions of one scalar. The place of each fault is sought from the scalar's start.
+const MAX_PIECES: usize = 512;
+
 /// Names looked for in a broken expression.
 const MAX_GUESSES: usize = 1000;
 
@@ -128,6 +131,11 @@ impl<'t, 'f> Expressions<'t, 'f> {
     /// Splits a scalar; an unclosed `${` is a finding.
     pub(super) fn pieces(&mut self, node: &'t Node, text: &str) -> Option<Vec<Piece>> {
         match expr::split(text) {
+            Ok(pieces) if pieces.len() > MAX_PIECES => {
+                let message = format!("more than {} expressions in one scalar", MAX_PIECES / 2);
+                self.findings.error(Code::ExpressionTooLarge, &node.place, message);
+                None
+            }
             Ok(pieces) => Some(pieces),
             Err(error) => {
                 let help = if cut_by_comment(node) {
@@ -171,6 +179,9 @@ impl<'t, 'f> Expressions<'t, 'f> {
             }
             Err(faults) => {
                 for fault in faults {
+                    if self.findings.is_full() {
+                        break;
+                    }
                     let end = (fault.offset + fault.len).min(source.len());
                     let width = source.get(fault.offset..end).map_or(1, |text| text.chars().count().max(1));
                     let place = node.place_at(offset + fault.offset, width);

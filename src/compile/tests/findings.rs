@@ -249,3 +249,12 @@ fn a_broken_document_hides_no_other() {
     let codes: Vec<_> = findings.items().iter().map(|finding| finding.code.as_str()).collect();
     assert_eq!(codes, ["invalid_path", "unknown_service"]);
 }
+
+#[test]
+fn a_scalar_of_a_thousand_expressions_is_refused_at_once() {
+    let scalar = "${ steps.nope.body } ".repeat(1000);
+    assert_eq!(
+        found(&format!("match: {{path: /}}\nsteps: {{}}\nrespond: {{body: '{scalar}'}}")),
+        ["3:17 expression_too_large"]
+    );
+}
