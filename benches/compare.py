@@ -190,8 +190,8 @@ def load(peer, target, connections, seconds, cores):
         errors += int(bad.group(1))
     return Sample(
         float(find(r"Requests/sec:\s+([\d.]+)").group(1)),
-        microseconds(find(r"50%\s+(\S+)").group(1)),
-        microseconds(find(r"99%\s+(\S+)").group(1)),
+        microseconds(find(r"\n +50% +(\S+)").group(1)),
+        microseconds(find(r"\n +99% +(\S+)").group(1)),
         spent / requests * 1e6,
         resident_mib(peer.process.pid),
         errors,

@@ -71,9 +71,6 @@ pub enum Ended {
     /// A worker's thread ended while it should serve.
     #[error("worker {0} ended unexpectedly")]
     Worker(usize),
-    /// Requests were still under way when `drain.timeout` passed.
-    #[error("requests were cut: `drain.timeout` passed before they ended")]
-    DrainTimeout,
     /// The control thread broke.
     #[error("the control plane ended unexpectedly")]
     Control,
@@ -234,7 +231,12 @@ impl Control {
             (gateway.plan.gateway.drain_delay, gateway.plan.gateway.drain_timeout)
         };
         tracing::info!(?delay, ?timeout, "draining");
-        if self.workers.drain(delay, timeout).await { Ok(()) } else { Err(Ended::DrainTimeout) }
+        if self.workers.drain(delay, timeout).await {
+            tracing::info!("drained");
+        } else {
+            tracing::warn!("requests were cut: `drain.timeout` passed before they ended");
+        }
+        Ok(())
     }
 
     async fn reload(&self) -> Outcome {

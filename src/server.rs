@@ -19,6 +19,9 @@ pub use worker::Phase;
 
 use worker::{Listen, Worker};
 
+/// A worker's stack. The deepest expression that compiles needs less than half of it.
+const STACK: usize = 4 * 1024 * 1024;
+
 /// The running workers.
 #[derive(Debug)]
 pub struct Workers {
@@ -42,7 +45,8 @@ impl Workers {
             let (sender, receiver) = mpsc::unbounded_channel();
             let worker = Worker::new(Arc::clone(shared), watching.clone());
             let end = End(index, ends.clone());
-            thread::Builder::new().name(format!("segue-worker-{index}")).spawn(move || {
+            let builder = thread::Builder::new().name(format!("segue-worker-{index}")).stack_size(STACK);
+            builder.spawn(move || {
                 let _end = end;
                 match tokio::runtime::Builder::new_current_thread().enable_all().build() {
                     Ok(runtime) => {

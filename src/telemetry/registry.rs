@@ -60,18 +60,23 @@ impl ShardedCounter {
     }
 }
 
-#[derive(Debug, Default)]
-struct PlainGauge(AtomicU64);
+/// A gauge is either set, by one thread, or moved up and down, by any: the parts add up.
+#[derive(Debug)]
+struct ShardedGauge(Box<[Padded]>);
 
-impl PlainGauge {
+impl ShardedGauge {
     fn update(&self, change: impl Fn(f64) -> f64) {
-        let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
+        let _ = own(&self.0).0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |bits| {
             Some(change(f64::from_bits(bits)).to_bits())
         });
     }
+
+    fn total(&self) -> f64 {
+        self.0.iter().map(|shard| f64::from_bits(shard.0.load(Ordering::Relaxed))).sum()
+    }
 }
 
-impl GaugeFn for PlainGauge {
+impl GaugeFn for ShardedGauge {
     fn increment(&self, value: f64) {
         self.update(|now| now + value);
     }
@@ -79,7 +84,7 @@ impl GaugeFn for PlainGauge {
         self.update(|now| now - value);
     }
     fn set(&self, value: f64) {
-        self.0.store(value.to_bits(), Ordering::Relaxed);
+        self.0[0].0.store(value.to_bits(), Ordering::Relaxed);
     }
 }
 
@@ -114,7 +119,7 @@ struct Family {
 #[derive(Debug)]
 enum Series {
     Counters(BTreeMap<Labels, Arc<ShardedCounter>>),
-    Gauges(BTreeMap<Labels, Arc<PlainGauge>>),
+    Gauges(BTreeMap<Labels, Arc<ShardedGauge>>),
     Histograms(BTreeMap<Labels, Arc<SecondsHistogram>>),
 }
 
@@ -147,7 +152,10 @@ impl Registry {
     /// A gauge; the same name and labels give the same series.
     pub fn gauge(&self, name: &'static str, help: &'static str, labels: Labels) -> Gauge {
         self.series(name, help, Series::Gauges(BTreeMap::new()), |series| match series {
-            Series::Gauges(map) => Some(Gauge::from_arc(Arc::clone(map.entry(labels).or_default()))),
+            Series::Gauges(map) => {
+                let fresh = || Arc::new(ShardedGauge(fill(self.shards)));
+                Some(Gauge::from_arc(Arc::clone(map.entry(labels).or_insert_with(fresh))))
+            }
             Series::Counters(_) | Series::Histograms(_) => None,
         })
         .unwrap_or_else(Gauge::noop)
@@ -207,7 +215,7 @@ impl Registry {
                 }
                 Series::Gauges(map) => {
                     for (labels, gauge) in map {
-                        let value = f64::from_bits(gauge.0.load(Ordering::Relaxed));
+                        let value = gauge.total();
                         let _ = writeln!(out, "{name}{} {value}", Braced(labels, None));
                     }
                 }

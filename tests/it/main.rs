@@ -4,6 +4,7 @@
 mod admin;
 mod composed;
 mod edge;
+mod hostile;
 mod layering;
 mod process;
 mod proxied;
