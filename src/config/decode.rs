@@ -107,7 +107,8 @@ impl Decoder<'_> {
             self.check_key(object, name);
         }
         for key in object.keys.iter().filter(|key| key.need == Need::Required) {
-            if !entries.iter().any(|(name, _)| name.value == key.name || is_misspelt(object, name, key.name)) {
+            if !entries.iter().any(|(name, _)| name.value == key.name || is_misspelt(object, name, key.name))
+            {
                 self.missing(object, key, at);
             }
         }

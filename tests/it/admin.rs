@@ -66,7 +66,10 @@ async fn a_token_guards_all_but_health() {
         assert_eq!(refused.header("www-authenticate"), Some("Bearer"));
     }
     let with = |token: String| {
-        Request::get("/status").header("authorization", format!("Bearer {token}")).body(Full::default()).unwrap()
+        Request::get("/status")
+            .header("authorization", format!("Bearer {token}"))
+            .body(Full::default())
+            .unwrap()
     };
     assert_eq!(send(gateway.admin, with("wrong".to_owned())).await.status, 401);
     assert_eq!(send(gateway.admin, with(std::env::var("PATH").unwrap())).await.status, 200);

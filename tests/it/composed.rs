@@ -240,7 +240,8 @@ steps:
       body: {id: "${ request.path.id }"}
 respond: {body: {ok: "${ steps.one.status }"}}
 "#;
-    let gateway = Gateway::start(&[service("shop", origin.address, "headers: {x-team: rail}"), route("a", body)]);
+    let gateway =
+        Gateway::start(&[service("shop", origin.address, "headers: {x-team: rail}"), route("a", body)]);
     let request = Request::post("/a/b%20c?q=1%262")
         .header("authorization", "Bearer secret")
         .header("x-forwarded-for", "9.9.9.9")

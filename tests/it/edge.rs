@@ -14,7 +14,10 @@ async fn gateway() -> (Gateway, Origin) {
     let gateway = Gateway::start(&[
         service("back", origin.address, ""),
         route("pass", "match: {path: '/p/{rest...}'}\nproxy: {service: back}"),
-        route("get", "match: {methods: [GET], path: '/only/{id}'}\nstatic: {status: 200, headers: {x-a: b}, body: {fixed: true}}"),
+        route(
+            "get",
+            "match: {methods: [GET], path: '/only/{id}'}\nstatic: {status: 200, headers: {x-a: b}, body: {fixed: true}}",
+        ),
         route("literal", "match: {path: /only/me}\nstatic: {body: literal}"),
         route("host", "match: {hosts: ['*.example.com'], path: /only/me}\nstatic: {body: host}"),
         route("beta", "match: {path: /only/me, query: {beta: 'true'}}\nstatic: {body: beta}"),
@@ -31,7 +34,8 @@ async fn matching_prefers_the_more_specific() {
     let other = get(gateway.address, "/only/you").await;
     assert_eq!(other.text(), r#"{"fixed":true}"#);
     assert_eq!(other.header("x-a"), Some("b"));
-    let request = Request::get("/only/me").header("host", "API.example.com:80").body(Full::default()).unwrap();
+    let request =
+        Request::get("/only/me").header("host", "API.example.com:80").body(Full::default()).unwrap();
     assert_eq!(send(gateway.address, request).await.text(), r#""host""#);
     assert_eq!(get(gateway.address, "/only/").await.status, 404);
     assert_eq!(get(gateway.address, "/only/me/").await.status, 404);
@@ -70,7 +74,9 @@ async fn requests_that_servers_read_differently_do_not_pass() {
         format!("GET /p/a HTTP/1.1\r\nhost: a/b@c\r\nconnection: close\r\n\r\n"),
         format!("GET http://b/p/a HTTP/1.1\r\n{host}\r\n"),
         format!("POST /p/a HTTP/1.1\r\n{host}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
-        format!("POST /p/a HTTP/1.1\r\n{host}transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        format!(
+            "POST /p/a HTTP/1.1\r\n{host}transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n"
+        ),
         format!("POST /p/a HTTP/1.1\r\n{host}content-length: 1\r\ncontent-length: 2\r\n\r\nab"),
         format!("GET /p/%2fa HTTP/1.1\r\n{host}\r\n"),
         format!("GET /p/%00 HTTP/1.1\r\n{host}\r\n"),

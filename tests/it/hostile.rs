@@ -35,14 +35,18 @@ async fn bytes(answer: Vec<u8>) -> SocketAddr {
 fn answers() -> impl Strategy<Value = Vec<u8>> {
     let noise = proptest::collection::vec(any::<u8>(), 0..200);
     let json = proptest::collection::vec(any::<u8>(), 0..200).prop_map(|body| {
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", body.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            body.len()
+        );
         [head.as_bytes(), &body].concat()
     });
     let chunked = proptest::collection::vec(any::<u8>(), 0..200).prop_map(|body| {
         let head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ntransfer-encoding: chunked\r\n\r\n";
         [&head[..], &body].concat()
     });
-    let head = "[ -~\r\n]{0,120}".prop_map(|text| format!("HTTP/1.1 200 OK\r\n{text}\r\n\r\n{{}}").into_bytes());
+    let head =
+        "[ -~\r\n]{0,120}".prop_map(|text| format!("HTTP/1.1 200 OK\r\n{text}\r\n\r\n{{}}").into_bytes());
     prop_oneof![noise, json, chunked, head]
 }
 

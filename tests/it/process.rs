@@ -242,7 +242,11 @@ async fn a_second_gateway_on_the_port_fails_loudly() {
 fn a_broken_tree_is_reported_and_not_served() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "policies/gateway.yaml", crate::support::gateway::GATEWAY);
-    write(folder.path(), "routes/a/r.yaml", "apiVersion: segue/v1\nkind: Rout\nmetadata: {name: r, owner: t}\n");
+    write(
+        folder.path(),
+        "routes/a/r.yaml",
+        "apiVersion: segue/v1\nkind: Rout\nmetadata: {name: r, owner: t}\n",
+    );
     let output = segue(folder.path(), &["serve"]);
     assert_eq!(output.status.code(), Some(1));
     let text = String::from_utf8(output.stdout).unwrap();

@@ -77,7 +77,8 @@ proxy:
   preserveHost: true
 "#;
     let gateway = Gateway::start(&[service("back", origin.address, ""), route("pass", body)]);
-    let request = Request::get("/v1/a/b%20c/?l=de&z=1").header("cookie", "a=b").body(Full::default()).unwrap();
+    let request =
+        Request::get("/v1/a/b%20c/?l=de&z=1").header("cookie", "a=b").body(Full::default()).unwrap();
     assert_eq!(send(gateway.address, request).await.status, 200);
     let seen = &origin.seen()[0];
     assert_eq!(seen.target, "/v2/a/b%20c/?lang=de");
@@ -200,7 +201,8 @@ async fn grpc_passes_with_its_trailers_and_failures_are_trailers_only() {
         trailers.insert("grpc-status", "0".parse().unwrap());
         let frames: Vec<Result<_, std::io::Error>> =
             vec![Ok(Frame::data(Bytes::from_static(b"\0\0\0\0\x01a"))), Ok(Frame::trailers(trailers))];
-        let mut answer: Answer = Response::new(BodyExt::boxed(StreamBody::new(futures_util::stream::iter(frames))));
+        let mut answer: Answer =
+            Response::new(BodyExt::boxed(StreamBody::new(futures_util::stream::iter(frames))));
         answer.headers_mut().insert("content-type", "application/grpc".parse().unwrap());
         answer
     })

@@ -49,7 +49,8 @@ async fn a_broken_tree_keeps_the_last_good_plan_and_says_why() {
     assert_eq!(status["hash"], before["hash"]);
     let unit = &status["units"]["shop"];
     assert_eq!(unit["state"], "rejected");
-    let finding = unit["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "unknown_key");
+    let finding =
+        unit["findings"].as_array().unwrap().iter().find(|finding| finding["code"] == "unknown_key");
     let finding = finding.unwrap_or_else(|| panic!("{status:#}"));
     assert_eq!(finding["file"], "routes/shop/all.yaml");
     assert_eq!((&finding["line"], &finding["column"]), (&5.into(), &1.into()));

@@ -43,7 +43,9 @@ pub fn service(name: &str, origin: SocketAddr, more: &str) -> String {
 
 /// A Route document; `body` is everything after `metadata`.
 pub fn route(name: &str, body: &str) -> String {
-    format!("apiVersion: segue/v1\nkind: Route\nmetadata: {{name: {name}, owner: team, version: 1.0.0}}\n{body}\n")
+    format!(
+        "apiVersion: segue/v1\nkind: Route\nmetadata: {{name: {name}, owner: team, version: 1.0.0}}\n{body}\n"
+    )
 }
 
 impl Gateway {
