@@ -126,24 +126,33 @@ pub fn sanitize_request(headers: &mut HeaderMap, trusted: bool) {
 
 fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     let mut gone: Vec<HeaderName> = Vec::new();
-    for connection in headers.get_all(header::CONNECTION) {
-        let names = connection.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
-        let names = names.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.is_empty());
-        gone.extend(
-            names.filter_map(|name| HeaderName::from_bytes(name).ok()).filter(|name| !is_protected(name)),
-        );
+    let mut te = false;
+    let mut connection = false;
+    for name in headers.keys() {
+        match *name {
+            header::CONNECTION => connection = true,
+            header::TE => te = true,
+            _ if unwanted(name) => gone.push(name.clone()),
+            _ => {}
+        }
     }
-    gone.extend(headers.keys().filter(|name| unwanted(name)).cloned());
+    if connection {
+        for line in headers.get_all(header::CONNECTION) {
+            let names = line.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
+            let names = names.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.is_empty());
+            let names = names.filter_map(|name| HeaderName::from_bytes(name).ok());
+            gone.extend(names.filter(|name| !is_protected(name)));
+        }
+        headers.remove(header::CONNECTION);
+    }
     for name in gone {
         headers.remove(name);
     }
     // `te` says what this hop understands; all that may pass on is that trailers are welcome.
-    if let Some(te) = headers.get(header::TE) {
-        let trailers = te
-            .as_bytes()
-            .split(|b| *b == b',')
-            .any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers"));
-        if trailers {
+    if te {
+        let mut codings =
+            headers.get_all(header::TE).iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
+        if codings.any(|coding| coding.trim_ascii().eq_ignore_ascii_case(b"trailers")) {
             headers.insert(header::TE, HeaderValue::from_static("trailers"));
         } else {
             headers.remove(header::TE);

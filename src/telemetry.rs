@@ -101,6 +101,11 @@ impl Finish {
         Self { exchange, instruments, complete: false }
     }
 
+    /// The answer's head is known.
+    pub fn answered(&self, status: StatusCode) {
+        self.exchange.record().status = Some(status);
+    }
+
     /// Some of the answer's body passed.
     pub fn sent(&self, bytes: u64) {
         self.exchange.record().sent += bytes;

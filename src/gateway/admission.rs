@@ -75,17 +75,25 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
         return Err(Kind::UriTooLong.into());
     }
     let mut bytes = 0u64;
+    // What most requests do not have is looked up only in those that do.
+    let (mut framed, mut upgrades) = (false, false);
     for (name, value) in request.headers() {
         bytes += (name.as_str().len() + value.len() + 4) as u64;
+        framed |= matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING);
+        upgrades |= *name == header::UPGRADE;
     }
     if bytes > limits.header_bytes || request.headers().len() > limits.headers as usize {
         return Err(Kind::HeaderTooLarge.into());
     }
-    framing(request)?;
+    if framed {
+        framing(request)?;
+    }
     let host = host(request)?;
     canonical_target(request)?;
-    if let Some(upgrade) = Wanted::of(request) {
-        request.extensions_mut().insert(upgrade);
+    if upgrades {
+        if let Some(upgrade) = Wanted::of(request) {
+            request.extensions_mut().insert(upgrade);
+        }
     }
     let trusted = is_trusted(exchange.peer.address.ip(), &settings.trusted_proxies);
     headers::sanitize_request(request.headers_mut(), trusted);

@@ -33,10 +33,10 @@ impl Target {
     }
 
     /// Runs the steps and shapes the answer.
-    pub(super) async fn compose(self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let (exchange, request) = exchange_of(request)?;
+    pub(super) async fn compose(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+        let exchange = exchange_of(&mut request)?;
         let call = self.call(exchange, request)?;
-        compose::run(self.runner, call).await
+        compose::run(self.runner.clone(), call).await
     }
 
     /// What an execution needs of a request.
@@ -68,10 +68,9 @@ impl Target {
 }
 
 /// The record of a request, which its way into the stack gave it.
-pub(super) fn exchange_of(mut request: Request<Body>) -> Result<(Arc<Exchange>, Request<Body>), Error> {
+pub(super) fn exchange_of(request: &mut Request<Body>) -> Result<Arc<Exchange>, Error> {
     let exchange = request.extensions_mut().remove::<Arc<Exchange>>();
-    let exchange = exchange.ok_or_else(|| Error::new(Kind::Internal).cause("a request without a record"))?;
-    Ok((exchange, request))
+    exchange.ok_or_else(|| Error::new(Kind::Internal).cause("a request without a record"))
 }
 
 /// The answer of a static route.

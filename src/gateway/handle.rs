@@ -8,7 +8,7 @@ use hyper::body::Incoming;
 use super::{
     Gateway, admission, composed,
     router::{Captures, Found, Target},
-    stack::{self, Stack},
+    stack::{self, Answer, Stack},
     upgrade::Tunnels,
 };
 use crate::{
@@ -58,26 +58,30 @@ impl Handle {
         &self.gateway
     }
 
-    /// Answers a request. The second value writes its signals when it is dropped.
-    pub async fn answer(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> (Response<Body>, Finish) {
+    /// Takes a request in: admits it, finds its route, and starts the answer. Nothing here waits, so that
+    /// the request moves straight into its route's future and no outer future carries it.
+    #[must_use]
+    pub fn begin(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Begun {
         let settings = &self.gateway.plan.gateway;
+        let mut request = request.map(Body::from);
         let exchange = Arc::new(admission::exchange(&request, peer, settings));
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
-        let mut request = request.map(Body::from);
-        let response = match self.route(&mut request, &exchange) {
+        let answer = match self.route(&mut request, &exchange) {
             Ok(Routed::Stack(stack)) => {
-                request.extensions_mut().insert(Arc::clone(&exchange));
-                stack.call(request).await
+                request.extensions_mut().insert(exchange);
+                stack.call(request)
             }
             Ok(Routed::Nothing) => {
                 let mut response = Response::new(Body::empty());
                 *response.status_mut() = StatusCode::NO_CONTENT;
-                response
+                stack::ready(response)
             }
-            Err(error) => respond::answer(&error, Some(&exchange), respond::is_grpc(request.headers())),
+            Err(error) => {
+                let grpc = respond::is_grpc(request.headers());
+                stack::ready(respond::answer(&error, Some(&exchange), grpc))
+            }
         };
-        exchange.record().status = Some(response.status());
-        (response, finish)
+        Begun { answer, finish }
     }
 
     fn target(&self, id: RouteId) -> composed::Target {
@@ -116,6 +120,27 @@ impl Handle {
             }
             Found::Nothing => Err(Kind::NotFound.into()),
         }
+    }
+}
+
+/// A request whose answer is under way.
+#[derive(Debug)]
+pub struct Begun {
+    answer: Answer,
+    finish: Finish,
+}
+
+// === impl Begun ===
+
+impl Begun {
+    /// The answer. The second value writes the request's signals when it is dropped.
+    pub async fn answer(self) -> (Response<Body>, Finish) {
+        let response = match self.answer.await {
+            Ok(response) => response,
+            Err(never) => match never {},
+        };
+        self.finish.answered(response.status());
+        (response, self.finish)
     }
 }
 

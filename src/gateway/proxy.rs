@@ -33,21 +33,24 @@ pub(super) struct Proxy {
 
 impl Proxy {
     /// Forwards a request as it is.
-    pub(super) async fn forward(self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let (exchange, request) = exchange_of(request)?;
-        self.send(&exchange, request, self.target.route().timeout).await
+    pub(super) async fn forward(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+        let exchange = exchange_of(&mut request)?;
+        let left = self.target.route().timeout;
+        let upgrade = self.prepare(&exchange, &mut request, left)?;
+        self.send(request, left, upgrade).await
     }
 
     /// Runs the route's steps, renders what its template computes, and forwards.
-    pub(super) async fn run(self, request: Request<Body>) -> Result<Response<Body>, Error> {
-        let (exchange, request) = exchange_of(request)?;
+    pub(super) async fn run(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+        let exchange = exchange_of(&mut request)?;
         let call = self.target.call(Arc::clone(&exchange), request)?;
         let deadline = call.deadline;
         let mut prepared = compose::prepare(self.target.runner.clone(), call).await?;
         let outcome = async {
-            let request = self.render(&mut prepared)?;
+            let mut request = self.render(&mut prepared)?;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            self.send(&exchange, request, left).await
+            let upgrade = self.prepare(&exchange, &mut request, left)?;
+            self.send(request, left, upgrade).await
         };
         let mut response = match outcome.await {
             Ok(response) => response,
@@ -91,18 +94,24 @@ impl Proxy {
         Ok(request)
     }
 
-    async fn send(
+    /// Turns the client's request into ours. Gives the upgrade it asks for.
+    fn prepare(
         &self,
         exchange: &Exchange,
-        mut request: Request<Body>,
+        request: &mut Request<Body>,
         left: Duration,
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<Option<Wanted>, Error> {
         let proxy = self.proxy()?;
         let upstream = &self.target.gateway.upstreams[proxy.service.index()];
-        let upgrade = request.extensions_mut().remove::<Wanted>();
-        let set = request.extensions_mut().remove::<Set>();
+        // Most requests have no extension left, and then there is nothing to look for.
+        let mut upgrade = None;
+        let mut set = None;
+        if !request.extensions().is_empty() {
+            upgrade = request.extensions_mut().remove::<Wanted>();
+            set = request.extensions_mut().remove::<Set>();
+        }
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        forward::request(&mut request, exchange, upstream.asset, proxy.preserve_host, left_ms)?;
+        forward::request(request, exchange, upstream.asset, proxy.preserve_host, left_ms)?;
         for name in &proxy.remove {
             request.headers_mut().remove(name);
         }
@@ -112,6 +121,16 @@ impl Proxy {
         if let Some(upgrade) = &upgrade {
             upgrade.ask(request.headers_mut());
         }
+        Ok(upgrade)
+    }
+
+    async fn send(
+        &self,
+        request: Request<Body>,
+        left: Duration,
+        upgrade: Option<Wanted>,
+    ) -> Result<Response<Body>, Error> {
+        let upstream = &self.target.gateway.upstreams[self.proxy()?.service.index()];
         let idempotent = is_idempotent(request.method());
         let is_late = left <= upstream.timeout;
         let timeout = left.min(upstream.timeout);
@@ -124,11 +143,13 @@ impl Proxy {
             }
             Err(error) => return Err(error),
         };
-        let protocol = response.headers().get(http::header::UPGRADE).cloned();
+        let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
+        let protocol =
+            if switching { response.headers().get(http::header::UPGRADE).cloned() } else { None };
         forward::response(&mut response);
         match upgrade {
             Some(upgrade) => upgrade.conclude(&mut response, protocol, &self.tunnels),
-            None if response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+            None if switching => {
                 return Err(Error::new(Kind::UpstreamInvalid).cause("a 101 that nobody asked for"));
             }
             None => {}

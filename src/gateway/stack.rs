@@ -1,6 +1,13 @@
 //! The one function that orders the layers of a route.
 
-use std::{fmt, future::Future, pin::Pin, sync::Arc};
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, Waker},
+};
 
 use http::{Request, Response};
 use tower::{Service, ServiceBuilder, service_fn};
@@ -24,21 +31,24 @@ pub(super) struct Stack(Box<dyn Erased>);
 /// Builds a route's stack for one worker.
 pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
     match &target.route().endpoint {
-        plan::Endpoint::Compose { .. } => layered(service_fn(move |request| target.clone().compose(request))),
+        plan::Endpoint::Compose { .. } => {
+            let target = Arc::new(target);
+            layered(service_fn(move |request| Arc::clone(&target).compose(request)))
+        }
         plan::Endpoint::Proxy { composition, proxy, errors } => {
             let computed = composition.is_some()
                 || proxy.path.is_some()
                 || proxy.query.is_some()
                 || !proxy.set.is_empty()
                 || !errors.is_empty();
-            let proxy = Proxy { target, tunnels: Arc::clone(tunnels) };
+            let proxy = Arc::new(Proxy { target, tunnels: Arc::clone(tunnels) });
             if computed {
-                layered(service_fn(move |request| proxy.clone().run(request)))
+                layered(service_fn(move |request| Arc::clone(&proxy).run(request)))
             } else {
-                layered(service_fn(move |request| proxy.clone().forward(request)))
+                layered(service_fn(move |request| Arc::clone(&proxy).forward(request)))
             }
         }
-        plan::Endpoint::Static(_) => layered(service_fn(move |_| {
+        plan::Endpoint::Static(_) => layered(service_fn(move |_: Request<Body>| {
             let answer = match &target.route().endpoint {
                 plan::Endpoint::Static(answer) => Ok(composed::fixed(answer)),
                 plan::Endpoint::Compose { .. } | plan::Endpoint::Proxy { .. } => Err(Kind::Internal.into()),
@@ -63,11 +73,16 @@ where
     Stack(Box::new(service))
 }
 
-/// What a call of a stack gives.
-pub(super) type Answer = Pin<Box<dyn Future<Output = Response<Body>> + Send>>;
+/// The answer under way: the one allocation of a call.
+pub(super) struct Answer(Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>);
 
 trait Erased: Send + Sync {
     fn answer(&self, request: Request<Body>) -> Answer;
+}
+
+/// An answer that is there already.
+pub(super) fn ready(response: Response<Body>) -> Answer {
+    Answer(Box::pin(std::future::ready(Ok(response))))
 }
 
 // === impl Stack ===
@@ -84,29 +99,30 @@ impl fmt::Debug for Stack {
     }
 }
 
+impl fmt::Debug for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Answer")
+    }
+}
+
+impl Future for Answer {
+    type Output = Result<Response<Body>, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
 impl<S> Erased for S
 where
-    S: Service<Request<Body>, Response = Response<Body>, Error = std::convert::Infallible>
-        + Clone
-        + Send
-        + Sync
-        + 'static,
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
     fn answer(&self, request: Request<Body>) -> Answer {
-        // Layers hold their state behind one `Arc`, so this is a few counters of this core.
+        // Layers hold their state behind one `Arc`, so this is a counter of this core.
         let mut service = self.clone();
-        Box::pin(async move {
-            // No layer waits in `poll_ready`: capacity is decided in `call`.
-            let ready = std::future::poll_fn(|cx| service.poll_ready(cx)).await;
-            match ready {
-                Ok(()) => {}
-                Err(never) => match never {},
-            }
-            match service.call(request).await {
-                Ok(response) => response,
-                Err(never) => match never {},
-            }
-        })
+        // Capacity is decided in `call`: no layer waits here, so there is nothing to be woken for.
+        let _ = service.poll_ready(&mut Context::from_waker(Waker::noop()));
+        Answer(Box::pin(service.call(request)))
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worke
     let peer = Arc::new(Peer::new(peer));
     let seen = Arc::clone(&activity);
     let service = service_fn(move |request| {
-        let answer = Arc::clone(&worker).answer(request, Arc::clone(&peer), Ended::of(&seen));
+        let answer = worker.answer(request, &peer, Ended::of(&seen));
         async move { Ok::<_, Infallible>(answer.await) }
     });
     if http2 {
@@ -85,20 +85,26 @@ async fn watch_over<C>(
     C: Future<Output = hyper::Result<()>>,
 {
     let mut timer: Pin<&mut Sleep> = pin!(tokio::time::sleep(limits.header_timeout.min(limits.idle_timeout)));
+    let mut follower = phase.clone();
     let mut closing = false;
     loop {
         let event = {
-            let mut changed = pin!(phase.changed());
+            let mut changed = pin!(follower.changed());
+            // Timer and phase wake this task once they have been polled; after that a look at what they
+            // hold is enough, which is cheaper than polling them with every packet.
+            let mut waiting = false;
             std::future::poll_fn(|cx| {
                 if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
                     return Poll::Ready(Event::Ended(outcome));
                 }
-                if timer.as_mut().poll(cx).is_ready() {
+                if (!waiting || timer.is_elapsed()) && timer.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Timer);
                 }
-                if !closing && changed.as_mut().poll(cx).is_ready() {
+                let news = !waiting || phase.has_changed().unwrap_or(true);
+                if !closing && news && changed.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Phase);
                 }
+                waiting = true;
                 Poll::Pending
             })
             .await
@@ -115,7 +121,9 @@ async fn watch_over<C>(
                 None => return,
             },
             Event::Phase => {
-                closing = *phase.borrow() == Phase::Closing;
+                // Without a sender the gateway is gone.
+                let gone = phase.has_changed().is_err();
+                closing = gone || *phase.borrow_and_update() == Phase::Closing;
                 if closing {
                     shut_down(connection.as_mut());
                 }

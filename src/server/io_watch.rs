@@ -73,9 +73,6 @@ impl Activity {
         (!left.is_zero()).then(|| left.min(head))
     }
 
-    pub(super) fn is_idle(&self) -> bool {
-        self.in_flight.load(Ordering::Relaxed) == 0
-    }
 }
 
 /// See the module.

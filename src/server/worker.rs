@@ -150,18 +150,23 @@ impl Worker {
     }
 
     /// Answers one request.
-    pub(super) async fn answer(
-        self: Arc<Self>,
+    pub(super) fn answer(
+        self: &Arc<Self>,
         request: Request<Incoming>,
-        peer: Arc<Peer>,
+        peer: &Arc<Peer>,
         ended: Ended,
-    ) -> Response<Outbound> {
+    ) -> impl Future<Output = Response<Outbound>> + Send + use<> {
         let http1 = request.version() < http::Version::HTTP_2;
-        let (mut response, finish) = self.handle().answer(request, &peer).await;
-        if http1 && *self.phase.borrow() != Phase::Serving {
-            response.headers_mut().insert(http::header::CONNECTION, http::HeaderValue::from_static("close"));
+        let begun = self.handle().begin(request, peer);
+        let worker = Arc::clone(self);
+        async move {
+            let (mut response, finish) = begun.answer().await;
+            if http1 && *worker.phase.borrow() != Phase::Serving {
+                let close = http::HeaderValue::from_static("close");
+                response.headers_mut().insert(http::header::CONNECTION, close);
+            }
+            response.map(|body| Outbound::new(body, finish, ended))
         }
-        response.map(|body| Outbound::new(body, finish, ended))
     }
 
     /// The current generation. A reload is seen by the first request after it.

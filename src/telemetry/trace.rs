@@ -1,6 +1,9 @@
 //! W3C Trace Context (<https://www.w3.org/TR/trace-context/>): what is continued, what is sent on.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// The trace a request belongs to. The parent id sent upstream is always made here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,7 +23,7 @@ impl Trace {
     /// is dropped alone.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap) -> Self {
-        let mut parents = headers.get_all("traceparent").iter();
+        let mut parents = headers.get_all(TRACEPARENT).iter();
         let parent = match (parents.next(), parents.next()) {
             (Some(only), None) => parse_parent(only.as_bytes()),
             _ => None,
@@ -93,7 +96,7 @@ fn parse_hex(digits: &[u8]) -> Option<u128> {
 
 /// Joins the `tracestate` fields if they are a list of at most 32 `key=value` members.
 fn state(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut fields = headers.get_all("tracestate").iter();
+    let mut fields = headers.get_all(TRACESTATE).iter();
     let first = fields.next()?;
     let joined = match fields.next() {
         None => first.clone(),
