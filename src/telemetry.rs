@@ -3,7 +3,7 @@
 use std::{
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use http::StatusCode;
@@ -33,6 +33,8 @@ pub struct Exchange {
     pub client: IpAddr,
     /// `http` or `https`, or what a trusted proxy said.
     pub scheme: &'static str,
+    /// What a trusted proxy has left of its own deadline.
+    pub given: Option<Duration>,
     /// What is learnt on the way.
     record: Mutex<Record>,
 }
@@ -75,7 +77,8 @@ impl Exchange {
     /// A request whose head has just been read.
     #[must_use]
     pub fn new(id: Arc<str>, trace: Trace, peer: Arc<Peer>, client: IpAddr, scheme: &'static str) -> Self {
-        Self { id, trace, started: Instant::now(), peer, client, scheme, record: Mutex::default() }
+        let started = Instant::now();
+        Self { id, trace, started, peer, client, scheme, given: None, record: Mutex::default() }
     }
 
     /// What is learnt on the way. Never held across an await.

@@ -3,7 +3,7 @@
 //! The canonical path is computed here, once, and put into the request: matching, policies and
 //! forwarding all see the same. Framing fields are taken out; whoever sends on frames anew.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
 
@@ -40,7 +40,12 @@ pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) 
         });
     }
     let id = id.map_or_else(telemetry::request_id, Arc::from);
-    Exchange::new(id, trace, Arc::clone(peer), client, scheme)
+    let mut exchange = Exchange::new(id, trace, Arc::clone(peer), client, scheme);
+    if trusted {
+        let left = request.headers().get("x-segue-deadline-ms").and_then(|left| left.to_str().ok());
+        exchange.given = left.and_then(|left| left.parse().ok()).map(Duration::from_millis);
+    }
+    exchange
 }
 
 /// Whether an address is one of the proxies whose forwarding headers are believed.

@@ -1,6 +1,6 @@
 //! Endpoints that need no upstream of their own: composed answers and fixed ones.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use http::{Request, Response};
 use tokio::time::Instant;
@@ -32,8 +32,17 @@ impl Target {
         &self.gateway.plan.routes[self.id.index()]
     }
 
+    /// How long the route has: its own timeout, or less where a trusted proxy says so.
+    pub(super) fn timeout(&self, exchange: &Exchange) -> Duration {
+        let own = self.route().timeout;
+        exchange.given.map_or(own, |given| given.min(own))
+    }
+
     /// Runs the steps and shapes the answer.
-    pub(super) async fn compose(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
+    pub(super) async fn compose(
+        self: Arc<Self>,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, Error> {
         let exchange = exchange_of(&mut request)?;
         let call = self.call(exchange, request)?;
         compose::run(self.runner.clone(), call).await
@@ -52,7 +61,7 @@ impl Target {
                     .ok_or_else(|| Error::new(Kind::BadRequest).detail("the path is not UTF-8"))?
             }
         };
-        let timeout = self.route().timeout;
+        let timeout = self.timeout(&exchange);
         Ok(Call {
             plan: Arc::clone(&self.gateway.plan),
             route: self.id,

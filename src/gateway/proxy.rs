@@ -3,9 +3,16 @@
 //! Back-pressure is the bodies' own: neither side is read faster than the other takes. The route's
 //! `timeout` ends with the response head.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
 
 use http::{Method, Request, Response, Uri, uri::PathAndQuery};
+use pin_project_lite::pin_project;
 
 use super::{
     composed::{Target, exchange_of},
@@ -19,7 +26,7 @@ use crate::{
     plan,
     problem::Kind,
     telemetry::Exchange,
-    upstream::{Caller, Outgoing},
+    upstream::Outgoing,
 };
 
 /// See the module.
@@ -29,15 +36,69 @@ pub(super) struct Proxy {
     pub(super) tunnels: Arc<Tunnels>,
 }
 
+pin_project! {
+    /// A call under way, written out so that what it holds is held once.
+    pub(super) struct Sent<F> {
+        #[pin]
+        call: F,
+        upgrade: Option<Wanted>,
+        late: bool,
+        proxy: Arc<Proxy>,
+    }
+}
+
+pin_project! {
+    /// The answer to a request that is forwarded as it is.
+    #[project = ForwardProjection]
+    pub(super) enum Forward<F> {
+        Sent { #[pin] sent: Sent<F> },
+        Refused { error: Option<Error> },
+    }
+}
+
+// === impl Sent ===
+
+impl<F: Future<Output = Result<Response<Body>, Error>>> Future for Sent<F> {
+    type Output = Result<Response<Body>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = ready!(this.call.poll(cx));
+        Poll::Ready(this.proxy.receive(answer, this.upgrade.take(), *this.late))
+    }
+}
+
+// === impl Forward ===
+
+impl<F: Future<Output = Result<Response<Body>, Error>>> Future for Forward<F> {
+    type Output = Result<Response<Body>, Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            ForwardProjection::Sent { sent } => sent.poll(cx),
+            ForwardProjection::Refused { error } => {
+                Poll::Ready(Err(error.take().unwrap_or_else(|| Kind::Internal.into())))
+            }
+        }
+    }
+}
+
 // === impl Proxy ===
 
 impl Proxy {
     /// Forwards a request as it is.
-    pub(super) async fn forward(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
-        let exchange = exchange_of(&mut request)?;
-        let left = self.target.route().timeout;
-        let upgrade = self.prepare(&exchange, &mut request, left)?;
-        self.send(request, left, upgrade).await
+    pub(super) fn forward(
+        self: Arc<Self>,
+        mut request: Request<Body>,
+    ) -> Forward<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>> {
+        let prepared = exchange_of(&mut request).and_then(|exchange| {
+            let left = self.target.timeout(&exchange);
+            Ok((left, self.prepare(&exchange, &mut request, left)?))
+        });
+        match prepared.and_then(|(left, upgrade)| self.send(request, left, upgrade)) {
+            Ok(sent) => Forward::Sent { sent },
+            Err(error) => Forward::Refused { error: Some(error) },
+        }
     }
 
     /// Runs the route's steps, renders what its template computes, and forwards.
@@ -50,7 +111,7 @@ impl Proxy {
             let mut request = self.render(&mut prepared)?;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let upgrade = self.prepare(&exchange, &mut request, left)?;
-            self.send(request, left, upgrade).await
+            self.send(request, left, upgrade)?.await
         };
         let mut response = match outcome.await {
             Ok(response) => response,
@@ -124,28 +185,38 @@ impl Proxy {
         Ok(upgrade)
     }
 
-    async fn send(
-        &self,
+    /// Sends what was prepared.
+    fn send(
+        self: &Arc<Self>,
         request: Request<Body>,
         left: Duration,
         upgrade: Option<Wanted>,
-    ) -> Result<Response<Body>, Error> {
+    ) -> Result<Sent<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>>, Error> {
         let upstream = &self.target.gateway.upstreams[self.proxy()?.service.index()];
         let idempotent = is_idempotent(request.method());
-        let is_late = left <= upstream.timeout;
+        let late = left <= upstream.timeout;
         let timeout = left.min(upstream.timeout);
-        let outgoing = Outgoing { request, idempotent, timeout };
-        let mut response = match self.target.runner.caller.send(upstream, outgoing).await {
+        let call = self.target.runner.caller.call(upstream, Outgoing { request, idempotent, timeout });
+        Ok(Sent { call, upgrade, late, proxy: Arc::clone(self) })
+    }
+
+    /// Makes the upstream's answer ours.
+    fn receive(
+        &self,
+        answer: Result<Response<Body>, Error>,
+        upgrade: Option<Wanted>,
+        late: bool,
+    ) -> Result<Response<Body>, Error> {
+        let mut response = match answer {
             Ok(response) => response,
             // What ran out was the route's time, not the attempt's.
-            Err(error) if is_late && error.kind() == Kind::UpstreamTimeout => {
+            Err(error) if late && error.kind() == Kind::UpstreamTimeout => {
                 return Err(Kind::DeadlineExceeded.into());
             }
             Err(error) => return Err(error),
         };
         let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
-        let protocol =
-            if switching { response.headers().get(http::header::UPGRADE).cloned() } else { None };
+        let protocol = if switching { response.headers().get(http::header::UPGRADE).cloned() } else { None };
         forward::response(&mut response);
         match upgrade {
             Some(upgrade) => upgrade.conclude(&mut response, protocol, &self.tunnels),
@@ -177,4 +248,21 @@ fn is_idempotent(method: &Method) -> bool {
         *method,
         Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::QUERY
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn size<A, B, R>(_: impl FnOnce(A, B) -> R) -> usize {
+        size_of::<R>()
+    }
+
+    #[test]
+    fn an_answers_future_is_small_enough_to_be_moved() {
+        // Each is moved into its box as a whole, whatever its first state holds.
+        let (forwarded, composed) = (size(Proxy::forward), size(Target::compose));
+        assert!(forwarded <= 2048, "{forwarded} bytes");
+        assert!(composed <= 2048, "{composed} bytes");
+    }
 }

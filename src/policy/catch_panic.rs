@@ -32,6 +32,7 @@ pin_project! {
     /// The answer, or the error that stands for a panic.
     #[project = ResponseFutureProj]
     #[derive(Debug)]
+    #[allow(missing_docs, reason = "the macro takes no documentation on the fields of a variant")]
     pub enum ResponseFuture<F> {
         /// The inner service took the call.
         Called { #[pin] future: F },

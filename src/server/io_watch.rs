@@ -72,7 +72,6 @@ impl Activity {
         // A head may begin while the connection waits as idle.
         (!left.is_zero()).then(|| left.min(head))
     }
-
 }
 
 /// See the module.

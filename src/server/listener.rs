@@ -12,7 +12,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 const BACKLOG: i32 = 4096;
 
 /// Binds one socket per worker. Port 0 takes a free port, the same for all.
-pub(super) fn bind(address: SocketAddr, workers: usize) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
+pub(super) fn bind(
+    address: SocketAddr,
+    workers: usize,
+) -> io::Result<(SocketAddr, Vec<std::net::TcpListener>)> {
     if address.port() != 0 {
         let probe = socket(address)?;
         probe.set_reuse_address(true)?;

@@ -84,19 +84,19 @@ impl Connection {
         self.sender.ready().await
     }
 
-    /// Sends a request and waits for the answer's head. With `again`, a copy of the request is kept and
+    /// Sends a request, which is taken, and waits for the answer's head. With `again`, a copy of the request is kept and
     /// comes back if the connection broke.
     pub(super) async fn exchange(
         &mut self,
-        mut request: Request<Body>,
+        request: &mut Request<Body>,
         deadline: Instant,
         again: bool,
     ) -> Result<Response<Incoming>, Broken> {
-        let copy = again.then(|| Copy::of(&request, &mut self.copy)).flatten();
-        self.hold = expect::hold(&mut request);
+        let copy = again.then(|| Copy::of(request, &mut self.copy)).flatten();
+        self.hold = expect::hold(request);
         self.used = true;
         self.timer.as_mut().reset(deadline);
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut answer = pin!(self.sender.try_send_request(std::mem::take(request)));
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Some(outcome));

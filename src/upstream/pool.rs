@@ -161,13 +161,24 @@ impl Upstreams {
     }
 }
 
+impl Upstreams {
+    /// As [`Caller::send`], but the future borrows nothing.
+    pub fn call(
+        &self,
+        to: &Arc<Upstream>,
+        call: Outgoing,
+    ) -> impl Future<Output = Result<Response<Body>, Error>> + Send + use<> {
+        send::send(self.local(to), call)
+    }
+}
+
 impl Caller for Upstreams {
     fn send(
         &self,
         to: &Arc<Upstream>,
         call: Outgoing,
     ) -> impl Future<Output = Result<Response<Body>, Error>> + Send {
-        send::send(self.local(to), call)
+        self.call(to, call)
     }
 }
 

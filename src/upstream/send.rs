@@ -34,28 +34,29 @@ pub(super) enum Broken {
     Failed { error: hyper::Error, request: Option<Box<Request<Body>>> },
 }
 
-pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<Body>, Error> {
+pub(super) async fn send(local: Arc<Local>, mut call: Outgoing) -> Result<Response<Body>, Error> {
     local.counters.call();
-    let answer = attempt(&local, call).await;
+    // By reference from here on: a future that owns what it was given keeps room for it twice.
+    let answer = attempt(&local, &mut call).await;
     if answer.is_err() {
         local.counters.failure();
     }
     answer
 }
 
-async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, Error> {
-    let Outgoing { mut request, idempotent, timeout } = call;
-    let deadline = Instant::now() + timeout;
+async fn attempt(local: &Arc<Local>, call: &mut Outgoing) -> Result<Response<Body>, Error> {
+    let Outgoing { request, idempotent, timeout } = call;
+    let deadline = Instant::now() + *timeout;
     let upstream = &*local.upstream;
     for (name, value) in &local.headers {
         request.headers_mut().insert(name.clone(), value.clone());
     }
-    let mut target = Target::of(&request);
+    let mut target = Target::of(request);
     let upgrades = request.headers().contains_key(UPGRADE);
     let mut want = Want {
         http1: upgrades && upstream.protocol == Protocol::Auto,
         // Its body waits for one particular connection and could not go to another.
-        fresh: expect::applies(&request),
+        fresh: expect::applies(request),
     };
     let mut tried = Tried::default();
     let mut unconnected = None;
@@ -92,8 +93,8 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
         if used {
             local.counters.reuse();
         }
-        target.set(&mut request, upstream, endpoint, lease.slot(), channel.is_http2());
-        let again = used && idempotent && !want.fresh;
+        target.set(request, upstream, endpoint, lease.slot(), channel.is_http2());
+        let again = used && *idempotent && !want.fresh;
         let exchange = channel.exchange(request, deadline, again, upgrades, lease);
         match exchange.await {
             Ok(answer) => return Ok(answer),
@@ -103,7 +104,7 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
                 if used && !want.fresh && failure::is_reset(&error) =>
             {
                 local.counters.resend();
-                request = *back;
+                *request = *back;
                 want.fresh = true;
             }
             Err(Broken::Failed { error, .. }) => return Err(failure::broken(&error)),
@@ -125,7 +126,7 @@ impl Channel {
 
     async fn exchange(
         self,
-        request: Request<Body>,
+        request: &mut Request<Body>,
         deadline: Instant,
         again: bool,
         upgrades: bool,

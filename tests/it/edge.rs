@@ -69,9 +69,9 @@ async fn requests_that_servers_read_differently_do_not_pass() {
     let (gateway, origin) = gateway().await;
     let host = "host: a\r\nconnection: close\r\n";
     for head in [
-        format!("GET /p/a HTTP/1.1\r\nconnection: close\r\n\r\n"),
+        "GET /p/a HTTP/1.1\r\nconnection: close\r\n\r\n".to_owned(),
         format!("GET /p/a HTTP/1.1\r\nhost: a\r\n{host}\r\n"),
-        format!("GET /p/a HTTP/1.1\r\nhost: a/b@c\r\nconnection: close\r\n\r\n"),
+        "GET /p/a HTTP/1.1\r\nhost: a/b@c\r\nconnection: close\r\n\r\n".to_owned(),
         format!("GET http://b/p/a HTTP/1.1\r\n{host}\r\n"),
         format!("POST /p/a HTTP/1.1\r\n{host}transfer-encoding: gzip, chunked\r\n\r\n0\r\n\r\n"),
         format!(
@@ -83,7 +83,7 @@ async fn requests_that_servers_read_differently_do_not_pass() {
         format!("GET /p/a\\b HTTP/1.1\r\n{host}\r\n"),
         format!("GET /p/%zz HTTP/1.1\r\n{host}\r\n"),
         format!("GET /p/a HTTP/1.1\r\n{host}x: a\0b\r\n\r\n"),
-        format!("\0\0\0\0\r\n\r\n"),
+        "\0\0\0\0\r\n\r\n".to_owned(),
     ] {
         let answer = raw(gateway.address, head.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400"), "{head:?} gave {answer:?}");
@@ -100,4 +100,47 @@ async fn requests_that_servers_read_differently_do_not_pass() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{:?} gave {answer:?}", &head[..20]);
     }
     assert_eq!(origin.calls(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_a_trusted_proxy_speaks_for_its_clients() {
+    let origin = Origin::json("{}").await;
+    let documents = [
+        service("back", origin.address, ""),
+        route("pass", "match: {path: /p}\nproxy: {service: back}"),
+        route(
+            "who",
+            "match: {path: /who}\nrespond: {body: {ip: '${ request.clientIp }', scheme: '${ request.scheme }', id: '${ request.id }'}}",
+        ),
+    ];
+    let gateway = crate::support::gateway::GATEWAY;
+    let trusting = gateway.replace("workers: 2", "workers: 1\ntrustedProxies: [127.0.0.0/8, 10.0.0.0/8]");
+    let ask = |path: &str| {
+        Request::get(path)
+            .header("x-forwarded-for", "6.6.6.6, 7.7.7.7, 10.1.1.1")
+            .header("x-forwarded-proto", "https")
+            .header("x-request-id", "given-1")
+            .header("x-segue-deadline-ms", "5000")
+            .body(Full::default())
+            .unwrap()
+    };
+
+    let strict = Gateway::start_with(gateway, &documents);
+    let who = send(strict.address, ask("/who")).await.json();
+    assert_eq!((&who["ip"], &who["scheme"]), (&"127.0.0.1".into(), &"http".into()));
+    assert_ne!(who["id"], "given-1");
+    send(strict.address, ask("/p")).await;
+
+    let open = Gateway::start_with(&trusting, &documents);
+    let who = send(open.address, ask("/who")).await.json();
+    assert_eq!(who, serde_json::json!({"ip": "7.7.7.7", "scheme": "https", "id": "given-1"}));
+    send(open.address, ask("/p")).await;
+
+    let seen = origin.seen();
+    assert_eq!(seen[0].headers["x-forwarded-for"], "127.0.0.1");
+    assert_eq!(seen[0].headers["x-segue-deadline-ms"], "30000");
+    assert_eq!(seen[1].headers["x-forwarded-for"], "6.6.6.6, 7.7.7.7, 10.1.1.1, 127.0.0.1");
+    assert_eq!(seen[1].headers["x-forwarded-proto"], "https");
+    assert_eq!(seen[1].headers["x-request-id"], "given-1");
+    assert_eq!(seen[1].headers["x-segue-deadline-ms"], "5000");
 }

@@ -1,5 +1,5 @@
 //! What the tests share.
 
-pub mod client;
-pub mod gateway;
-pub mod origin;
+pub(crate) mod client;
+pub(crate) mod gateway;
+pub(crate) mod origin;

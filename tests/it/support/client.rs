@@ -13,33 +13,33 @@ use tokio::{
 
 /// An answer read whole.
 #[derive(Debug)]
-pub struct Got {
-    pub status: StatusCode,
-    pub headers: http::HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Got {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Got {
-    pub fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub fn json(&self) -> serde_json::Value {
+    pub(crate) fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {}", self.text()))
     }
 
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).map(|value| value.to_str().unwrap())
     }
 }
 
 /// GETs a path on a connection of its own.
-pub async fn get(address: SocketAddr, path: &str) -> Got {
+pub(crate) async fn get(address: SocketAddr, path: &str) -> Got {
     send(address, Request::get(path).body(Full::default()).unwrap()).await
 }
 
 /// Sends a request on an HTTP/1.1 connection of its own; `host` is set unless present.
-pub async fn send(address: SocketAddr, mut request: Request<Full<Bytes>>) -> Got {
+pub(crate) async fn send(address: SocketAddr, mut request: Request<Full<Bytes>>) -> Got {
     if !request.headers().contains_key("host") {
         let host = http::HeaderValue::from_str(&address.to_string()).unwrap();
         request.headers_mut().insert("host", host);
@@ -51,7 +51,7 @@ pub async fn send(address: SocketAddr, mut request: Request<Full<Bytes>>) -> Got
 }
 
 /// Sends a request over HTTP/2 with prior knowledge.
-pub async fn send_http2(address: SocketAddr, request: Request<Full<Bytes>>) -> Got {
+pub(crate) async fn send_http2(address: SocketAddr, request: Request<Full<Bytes>>) -> Got {
     let stream = TcpStream::connect(address).await.unwrap();
     let (mut sender, connection) =
         hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
@@ -65,7 +65,7 @@ async fn whole(response: Response<hyper::body::Incoming>) -> Got {
 }
 
 /// Sends bytes and reads all that comes back until the gateway closes, so they should ask it to.
-pub async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
+pub(crate) async fn raw(address: SocketAddr, bytes: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).await.unwrap();
     // A gateway that refuses early may close before everything is written.
     let _ = stream.write_all(bytes).await;

@@ -9,15 +9,15 @@ use segue::{
 use tempfile::TempDir;
 
 /// See the module.
-pub struct Gateway {
-    pub folder: TempDir,
-    pub address: SocketAddr,
-    pub admin: SocketAddr,
+pub(crate) struct Gateway {
+    pub(crate) folder: TempDir,
+    pub(crate) address: SocketAddr,
+    pub(crate) admin: SocketAddr,
     running: Option<Running>,
 }
 
 /// A Gateway document on free ports.
-pub const GATEWAY: &str = "\
+pub(crate) const GATEWAY: &str = "\
 apiVersion: segue/v1
 kind: Gateway
 metadata: {name: edge, owner: platform}
@@ -28,21 +28,21 @@ workers: 2
 ";
 
 /// Writes a file below a folder, folders on the way included.
-pub fn write(root: &Path, path: &str, text: &str) {
+pub(crate) fn write(root: &Path, path: &str, text: &str) {
     let path = root.join(path);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(path, text).unwrap();
 }
 
 /// A Service document for an origin on loopback.
-pub fn service(name: &str, origin: SocketAddr, more: &str) -> String {
+pub(crate) fn service(name: &str, origin: SocketAddr, more: &str) -> String {
     format!(
         "apiVersion: segue/v1\nkind: Service\nmetadata: {{name: {name}, owner: team}}\nendpoints: [{{url: \"http://{origin}\"}}]\n{more}\n"
     )
 }
 
 /// A Route document; `body` is everything after `metadata`.
-pub fn route(name: &str, body: &str) -> String {
+pub(crate) fn route(name: &str, body: &str) -> String {
     format!(
         "apiVersion: segue/v1\nkind: Route\nmetadata: {{name: {name}, owner: team, version: 1.0.0}}\n{body}\n"
     )
@@ -50,12 +50,12 @@ pub fn route(name: &str, body: &str) -> String {
 
 impl Gateway {
     /// A gateway with these documents of unit `shop` beside [`GATEWAY`].
-    pub fn start(documents: &[String]) -> Self {
+    pub(crate) fn start(documents: &[String]) -> Self {
         Self::start_with(GATEWAY, documents)
     }
 
     /// The same with another Gateway document.
-    pub fn start_with(gateway: &str, documents: &[String]) -> Self {
+    pub(crate) fn start_with(gateway: &str, documents: &[String]) -> Self {
         match Self::try_start(gateway, documents) {
             Ok(gateway) => gateway,
             Err(StartError::Findings(findings, _)) => panic!("{:#?}", findings.items()),
@@ -64,7 +64,7 @@ impl Gateway {
     }
 
     /// The same, for trees that are wrong.
-    pub fn try_start(gateway: &str, documents: &[String]) -> Result<Self, StartError> {
+    pub(crate) fn try_start(gateway: &str, documents: &[String]) -> Result<Self, StartError> {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), "policies/gateway.yaml", gateway);
         write(folder.path(), "routes/shop/all.yaml", &documents.join("---\n"));
@@ -80,22 +80,15 @@ impl Gateway {
     }
 
     /// Replaces the documents of unit `shop`; the watcher or `running().reload()` finds them.
-    pub fn replace(&self, documents: &[String]) {
+    pub(crate) fn replace(&self, documents: &[String]) {
         // Written beside and renamed, as a careful author's tools do.
         write(self.folder.path(), "routes/.all.yaml.new", &documents.join("---\n"));
         let new = self.folder.path().join("routes/.all.yaml.new");
         std::fs::rename(new, self.folder.path().join("routes/shop/all.yaml")).unwrap();
     }
 
-    pub fn running(&self) -> &Running {
+    pub(crate) fn running(&self) -> &Running {
         self.running.as_ref().unwrap()
-    }
-
-    /// Takes the handle, to wait for the end of a drain.
-    pub fn into_running(mut self) -> (Running, TempDir) {
-        let running = self.running.take().unwrap();
-        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
-        (running, folder)
     }
 }
 

@@ -17,27 +17,27 @@ use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpListener;
 
-pub type Answer = Response<BoxBody<Bytes, std::io::Error>>;
+pub(crate) type Answer = Response<BoxBody<Bytes, std::io::Error>>;
 type Handler = Arc<dyn Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
 
 /// A request as it reached the origin.
 #[derive(Clone, Debug)]
-pub struct Seen {
-    pub method: Method,
-    pub target: String,
-    pub headers: HeaderMap,
+pub(crate) struct Seen {
+    pub(crate) method: Method,
+    pub(crate) target: String,
+    pub(crate) headers: HeaderMap,
 }
 
 /// See the module.
-pub struct Origin {
-    pub address: SocketAddr,
+pub(crate) struct Origin {
+    pub(crate) address: SocketAddr,
     seen: Arc<Mutex<Vec<Seen>>>,
     connections: Arc<AtomicUsize>,
 }
 
 impl Origin {
     /// HTTP/1.1, on a free port.
-    pub async fn start<F, R>(handler: F) -> Self
+    pub(crate) async fn start<F, R>(handler: F) -> Self
     where
         F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
         R: Future<Output = Answer> + Send + 'static,
@@ -46,7 +46,7 @@ impl Origin {
     }
 
     /// HTTP/2 with prior knowledge, on a free port.
-    pub async fn start_http2<F, R>(handler: F) -> Self
+    pub(crate) async fn start_http2<F, R>(handler: F) -> Self
     where
         F: Fn(Request<Incoming>) -> R + Send + Sync + 'static,
         R: Future<Output = Answer> + Send + 'static,
@@ -55,7 +55,7 @@ impl Origin {
     }
 
     /// Answers every path with the same JSON.
-    pub async fn json(body: &'static str) -> Self {
+    pub(crate) async fn json(body: &'static str) -> Self {
         Self::start(move |_| async move { json(body) }).await
     }
 
@@ -100,12 +100,12 @@ impl Origin {
     }
 
     /// Every request that reached it, in order.
-    pub fn seen(&self) -> Vec<Seen> {
+    pub(crate) fn seen(&self) -> Vec<Seen> {
         self.seen.lock().unwrap().clone()
     }
 
     /// `METHOD target` of every request, sorted.
-    pub fn calls(&self) -> Vec<String> {
+    pub(crate) fn calls(&self) -> Vec<String> {
         let mut calls: Vec<String> =
             self.seen().iter().map(|seen| format!("{} {}", seen.method, seen.target)).collect();
         calls.sort();
@@ -113,26 +113,26 @@ impl Origin {
     }
 
     /// How many connections were made to it.
-    pub fn connections(&self) -> usize {
+    pub(crate) fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
 }
 
 /// A JSON answer.
-pub fn json(body: impl Into<Bytes>) -> Answer {
+pub(crate) fn json(body: impl Into<Bytes>) -> Answer {
     let mut response = Response::new(full(body));
     response.headers_mut().insert("content-type", http::HeaderValue::from_static("application/json"));
     response
 }
 
 /// An answer with a status and nothing else.
-pub fn status(status: u16) -> Answer {
+pub(crate) fn status(status: u16) -> Answer {
     let mut response = Response::new(full(""));
     *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
     response
 }
 
 /// A body in memory.
-pub fn full(body: impl Into<Bytes>) -> BoxBody<Bytes, std::io::Error> {
+pub(crate) fn full(body: impl Into<Bytes>) -> BoxBody<Bytes, std::io::Error> {
     Full::new(body.into()).map_err(|never| match never {}).boxed()
 }
