@@ -187,6 +187,10 @@ fn log(error: &Error, exchange: &Exchange) {
     let id = &*exchange.id;
     match error.kind().fault() {
         Fault::Client => tracing::debug!(id, code = error.kind().code(), cause, "request refused"),
+        // A `passStatus` that hands a 4xx on is an answer like any other.
+        Fault::Upstream if error.response_status().is_client_error() => {
+            tracing::debug!(id, code = error.kind().code(), step, cause, "upstream refused");
+        }
         Fault::Upstream => tracing::warn!(id, code = error.kind().code(), step, cause, "upstream failed"),
         Fault::Gateway => tracing::error!(id, code = error.kind().code(), step, cause, "request failed"),
     }

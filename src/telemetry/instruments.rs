@@ -19,8 +19,6 @@ pub struct Instruments {
     pub connections: Gauge,
     /// The generation that serves.
     pub generation: Gauge,
-    /// Executions that outlived their client for the sake of an unsafe call.
-    pub custody: Gauge,
     reloads_applied: Counter,
     reloads_rejected: Counter,
     unrouted: RouteInstruments,
@@ -79,11 +77,6 @@ impl Instruments {
             in_flight: registry.gauge("segue_requests_in_flight", "Requests being answered.", Vec::new()),
             connections: registry.gauge("segue_connections", "Open connections of clients.", Vec::new()),
             generation: registry.gauge("segue_generation", "The generation that serves.", Vec::new()),
-            custody: registry.gauge(
-                "segue_custody",
-                "Executions that outlived their client because an unsafe call was under way.",
-                Vec::new(),
-            ),
             reloads_applied: reloads("applied"),
             reloads_rejected: reloads("rejected"),
             unrouted: RouteInstruments::new(&registry, "", "", &[]),

@@ -69,8 +69,9 @@ proptest! {
             } else {
                 prop_assert!([500, 502, 503, 504].contains(&made.status.as_u16()), "{}", made.text());
                 let problem = made.json();
-                prop_assert_eq!(problem["step"].as_str(), Some("one"));
-                prop_assert!(problem["code"].is_string());
+                // A good answer of bytes fails only where `respond` wants to write them into JSON.
+                let unusable = problem["code"] == "expression_error";
+                prop_assert!(unusable || problem["step"] == "one", "{}", made.text());
             }
             Ok(())
         })?;
