@@ -2,6 +2,7 @@
 
 use http::Request;
 use http_body_util::Full;
+use tokio::io::AsyncReadExt;
 
 use crate::support::{
     client::{get, raw, send, send_http2},
@@ -100,4 +101,20 @@ async fn requests_that_servers_read_differently_do_not_pass() {
         assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{:?} gave {answer:?}", &head[..20]);
     }
     assert_eq!(origin.calls(), Vec::<String>::new());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_asked_nothing_does_not_hold_up_the_drain() {
+    let gateway = Gateway::start(&[route("here", "match: {path: /here}\nstatic: {status: 204}")]);
+    let mut silent = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    while !get(gateway.admin, "/metrics").await.text().contains("segue_connections 1") {
+        tokio::task::yield_now().await;
+    }
+    // `drain.timeout` is 10 s.
+    let began = std::time::Instant::now();
+    let (running, _folder) = gateway.into_running();
+    running.drain();
+    tokio::task::spawn_blocking(move || running.wait()).await.unwrap().unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
 }
