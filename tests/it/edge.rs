@@ -6,7 +6,7 @@ use tokio::io::AsyncReadExt;
 
 use crate::support::{
     client::{get, raw, send, send_http2},
-    gateway::{Gateway, route, service},
+    gateway::{GATEWAY, Gateway, route, service},
     origin::Origin,
 };
 
@@ -117,4 +117,14 @@ async fn a_connection_that_asked_nothing_does_not_hold_up_the_drain() {
     tokio::task::spawn_blocking(move || running.wait()).await.unwrap().unwrap();
     assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
     assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_stops_after_its_first_bytes_has_the_time_of_a_head() {
+    let document = GATEWAY.to_owned() + "limits: {headerTimeout: 200ms, idleTimeout: 60s}\n";
+    let gateway =
+        Gateway::start_with(&document, &[route("here", "match: {path: /here}\nstatic: {status: 204}")]);
+    let head = raw(gateway.address, b"GET /here HTTP/1.1\r\nho");
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), head).await.unwrap();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
 }
