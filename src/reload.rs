@@ -4,7 +4,9 @@
 //! comes before it. The same bytes make no new generation.
 
 use std::{
-    path::PathBuf,
+    collections::HashSet,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
@@ -12,7 +14,7 @@ use std::{
 use crate::{
     compile::compile,
     config::Tree,
-    diagnostic::{Diagnostics, render},
+    diagnostic::{Code, Diagnostic, Diagnostics, render},
     gateway::{Gateway, Surroundings},
     server::Shared,
 };
@@ -36,8 +38,12 @@ pub struct State {
     pub hash: String,
     /// When it began to serve.
     pub since: SystemTime,
+    /// Files of the tree that serves in which templates stand.
+    templates: HashSet<Arc<str>>,
     /// Hash of the tree that was read last; differs from `hash` when that was refused.
     seen: String,
+    /// The other files of that tree.
+    stamps: Vec<Option<(u64, u64, i64, i64)>>,
     /// Findings of the tree that was read last.
     pub findings: Diagnostics,
     /// That tree, for rendering its findings.
@@ -71,8 +77,10 @@ impl Reloader {
                 let state = State {
                     generation: 1,
                     seen: hash.clone(),
+                    stamps: stamps(&root, &tree),
                     hash,
                     since: SystemTime::now(),
+                    templates: templates(&tree, &findings),
                     findings,
                     tree: Arc::new(tree),
                 };
@@ -94,11 +102,14 @@ impl Reloader {
     pub fn reload(&self, shared: &Shared) -> Outcome {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let (tree, mut findings, plan) = read(&self.root);
+        half_written(&state.templates, &mut findings);
+        let plan = plan.filter(|_| !findings.has_errors());
         let hash = hash(&tree);
-        if hash == state.seen && !findings.has_errors() && state.hash == hash {
+        let stamps = stamps(&self.root, &tree);
+        let repeated = hash == state.seen && stamps == state.stamps;
+        if repeated && !findings.has_errors() && state.hash == hash {
             return Outcome::Unchanged;
         }
-        let repeated = hash == state.seen;
         let previous = shared.gateway.load_full();
         let built = match plan {
             Some(plan) => Gateway::build(plan, state.generation + 1, Some(&previous), &self.around)
@@ -107,14 +118,16 @@ impl Reloader {
             None => None,
         };
         state.seen.clone_from(&hash);
+        state.stamps = stamps;
         let outcome = match built {
             Some(gateway) => {
-                let names: std::collections::HashSet<Arc<str>> =
+                let names: HashSet<Arc<str>> =
                     gateway.plan.routes.iter().map(|route| Arc::clone(&route.name)).collect();
                 shared.swap(gateway);
                 self.around.instruments.retain_routes(|name| names.contains(name));
                 state.generation += 1;
                 state.hash = hash;
+                state.templates = templates(&tree, &findings);
                 state.since = SystemTime::now();
                 tracing::info!(generation = state.generation, "reloaded");
                 Outcome::Applied
@@ -136,7 +149,7 @@ impl Reloader {
     }
 }
 
-fn read(root: &std::path::Path) -> (Tree, Diagnostics, Option<crate::plan::Plan>) {
+fn read(root: &Path) -> (Tree, Diagnostics, Option<crate::plan::Plan>) {
     let mut findings = Diagnostics::default();
     let tree = Tree::read(root, &mut findings);
     let (plan, more) = compile(&tree);
@@ -144,6 +157,39 @@ fn read(root: &std::path::Path) -> (Tree, Diagnostics, Option<crate::plan::Plan>
     findings.finish();
     let plan = plan.filter(|_| !findings.has_errors());
     (tree, findings, plan)
+}
+
+/// The files in which templates stand: those that are read and not reported as idle.
+fn templates(tree: &Tree, findings: &Diagnostics) -> HashSet<Arc<str>> {
+    let idle = findings.items().iter().filter(|finding| finding.code == Code::UnnamedFile);
+    let idle: HashSet<&str> = idle.map(|finding| &*finding.place.file).collect();
+    let files = tree.files.iter().map(|file| &file.path);
+    files.filter(|path| !idle.contains(&***path)).cloned().collect()
+}
+
+/// A file that was a template and is none now was caught while it was being written.
+fn half_written(before: &HashSet<Arc<str>>, findings: &mut Diagnostics) {
+    for finding in std::mem::take(findings).items() {
+        let torn = finding.code == Code::UnnamedFile && before.contains(&*finding.place.file);
+        findings.push(if torn {
+            let message = "the file was a template and is none now";
+            Diagnostic::new(Code::HalfWritten, finding.place.clone(), message)
+                .help("write the whole file beside it and rename it, or remove it")
+        } else {
+            finding.clone()
+        });
+    }
+    findings.finish();
+}
+
+/// Changes when a file that is no template may have changed: a secret, a certificate. What is in them
+/// stays out of it.
+fn stamps(root: &Path, tree: &Tree) -> Vec<Option<(u64, u64, i64, i64)>> {
+    let stamp = |path: &str| {
+        let data = std::fs::metadata(root.join(path)).ok()?;
+        Some((data.ino(), data.len(), data.mtime(), data.mtime_nsec()))
+    };
+    tree.others.iter().map(|other| stamp(&other.path)).collect()
 }
 
 /// SHA-256 over every path and text.

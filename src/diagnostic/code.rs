@@ -58,6 +58,10 @@ codes! {
         "A file in the tree is neither a template nor named by one. It has no effect, which is rarely what its author thinks. A \
          template is a `.yaml` or `.yml` file whose first document has `apiVersion: segue/v1`. Add that line, name the file in a template, or \
          move it out of the tree; names that start with `.` are skipped.";
+    HalfWritten = "half_written", Error,
+        "The file was a template in the version that serves and is none now. Most often a reload came between emptying the \
+         file and writing it, so what served before serves on until the file is whole. Write beside it and rename, as careful tools do; to \
+         take a template away, remove the file.";
     ApiVersion = "api_version", Error,
         "The document is written for another version of the format. This program reads `apiVersion: segue/v1`, and every document \
          says so itself, because a later version may give a key another meaning. Write `apiVersion: segue/v1`.";

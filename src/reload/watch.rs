@@ -4,7 +4,10 @@
 //! beside and rename, and systems report all that differently. A slow look now and then catches what
 //! no event told, on file systems that tell nothing.
 
-use std::{path::Path, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use notify::{RecursiveMode, Watcher};
 use tokio::{sync::mpsc, time::Instant};
@@ -22,10 +25,13 @@ const RESCAN: Duration = Duration::from_secs(30);
 pub fn start(root: &Path) -> mpsc::Receiver<()> {
     // One message waits at most: two mean no more than one.
     let (sender, receiver) = mpsc::channel(1);
+    // The tree was read before anything watched it: whatever came in between is looked for once.
+    let _ = sender.try_send(());
     let mut watch = Watch::new(root);
     tokio::spawn(async move {
         loop {
             watch.changed().await;
+            watch.renew();
             if sender.send(()).await.is_err() {
                 return;
             }
@@ -36,41 +42,34 @@ pub fn start(root: &Path) -> mpsc::Receiver<()> {
 
 #[derive(Debug)]
 struct Watch {
+    root: PathBuf,
+    sender: mpsc::UnboundedSender<()>,
     events: mpsc::UnboundedReceiver<()>,
     /// Absent when the system has no way to watch; then looking now and then is all there is.
-    _watcher: Option<notify::RecommendedWatcher>,
+    watcher: Option<notify::RecommendedWatcher>,
 }
 
 impl Watch {
     fn new(root: &Path) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-            // Reading the files makes events too.
-            if event.is_ok_and(|event| event.kind.is_access()) {
-                return;
-            }
-            let _ = sender.send(());
-        });
-        let watcher = watcher.and_then(|mut watcher| {
-            // The folder itself tells when one of the trees is replaced as a whole.
-            watcher.watch(root, RecursiveMode::NonRecursive)?;
-            for tree in ["policies", "routes"] {
-                watcher.watch(&root.join(tree), RecursiveMode::Recursive)?;
-            }
-            Ok(watcher)
-        });
-        if let Err(error) = &watcher {
-            tracing::warn!(%error, "files cannot be watched; they are read again every 30 s and on SIGHUP");
+        let watcher = watcher(root, &sender)
+            .inspect_err(|error| {
+                tracing::warn!(%error, "files cannot be watched; they are read again every 30 s and on SIGHUP");
+            })
+            .ok();
+        Self { root: root.to_owned(), sender, events, watcher }
+    }
+
+    /// Watches what stands there now: a folder that was put in another's place, or that was filled
+    /// before it was watched, would tell nothing. What cannot be watched now keeps its last watcher.
+    fn renew(&mut self) {
+        if let Ok(watcher) = watcher(&self.root, &self.sender) {
+            self.watcher = Some(watcher);
         }
-        Self { events, _watcher: watcher.ok() }
     }
 
     async fn changed(&mut self) {
         if !matches!(tokio::time::timeout(RESCAN, self.events.recv()).await, Ok(Some(()))) {
-            // Without a watcher the channel is closed at once; the pause keeps this from spinning.
-            if self.events.is_closed() {
-                tokio::time::sleep(RESCAN).await;
-            }
             return;
         }
         let last = Instant::now() + LONGEST;
@@ -82,4 +81,24 @@ impl Watch {
             }
         }
     }
+}
+
+fn watcher(root: &Path, sender: &mpsc::UnboundedSender<()>) -> notify::Result<notify::RecommendedWatcher> {
+    let sender = sender.clone();
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
+        // Reading the files makes events too.
+        if event.is_ok_and(|event| event.kind.is_access()) {
+            return;
+        }
+        let _ = sender.send(());
+    })?;
+    // The folder itself tells when one of the trees is replaced as a whole.
+    watcher.watch(root, RecursiveMode::NonRecursive)?;
+    for tree in ["policies", "routes"] {
+        let tree = root.join(tree);
+        if tree.is_dir() {
+            watcher.watch(&tree, RecursiveMode::Recursive)?;
+        }
+    }
+    Ok(watcher)
 }

@@ -33,10 +33,15 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
     let _ = stream.set_nodelay(true);
     let limits = worker.limits();
-    let first = match tokio::time::timeout(limits.header_timeout, first_bytes(&stream)).await {
-        Ok(Ok(first)) if !first.is_empty() => first,
-        // Nothing was asked, so there is nobody to answer.
-        _ => return,
+    let mut closing = worker.phase();
+    let first = tokio::select! {
+        first = tokio::time::timeout(limits.header_timeout, first_bytes(&stream)) => match first {
+            Ok(Ok(first)) if !first.is_empty() => first,
+            // Nothing was asked, so there is nobody to answer.
+            _ => return,
+        },
+        // A connection that has asked nothing yet does not hold up the drain.
+        _ = closing.wait_for(|phase| *phase == Phase::Closing) => return,
     };
     let http2 = first == PREFACE;
     let activity = Arc::new(Activity::new());

@@ -83,7 +83,11 @@ pub(super) struct ClientIo {
 }
 
 impl ClientIo {
+    /// `first` are bytes that were read already: with them a head has begun.
     pub(super) fn new(stream: TcpStream, first: Vec<u8>, activity: Arc<Activity>) -> Self {
+        if !first.is_empty() {
+            activity.bytes_came();
+        }
         Self { stream: TokioIo::new(stream), first, activity }
     }
 }

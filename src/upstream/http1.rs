@@ -10,7 +10,7 @@ use std::{
     task::Poll,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use tokio::{
@@ -105,8 +105,10 @@ impl Connection {
         })
         .await;
         match outcome {
-            Some(Ok(response)) => {
+            Some(Ok(mut response)) => {
                 self.copy.clear();
+                // The version belongs to this hop: whoever passes the answer on speaks its own.
+                *response.version_mut() = Version::HTTP_11;
                 Ok(response)
             }
             Some(Err(mut error)) => {
@@ -145,7 +147,7 @@ impl Watch for Connection {
 pub(super) struct Copy {
     method: http::Method,
     uri: http::Uri,
-    version: http::Version,
+    version: Version,
     body: Body,
 }
 

@@ -2,10 +2,11 @@
 
 use http::Request;
 use http_body_util::Full;
+use tokio::io::AsyncReadExt;
 
 use crate::support::{
     client::{get, raw, send, send_http2},
-    gateway::{Gateway, route, service},
+    gateway::{GATEWAY, Gateway, route, service},
     origin::Origin,
 };
 
@@ -143,4 +144,30 @@ async fn only_a_trusted_proxy_speaks_for_its_clients() {
     assert_eq!(seen[1].headers["x-forwarded-proto"], "https");
     assert_eq!(seen[1].headers["x-request-id"], "given-1");
     assert_eq!(seen[1].headers["x-segue-deadline-ms"], "5000");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_connection_that_asked_nothing_does_not_hold_up_the_drain() {
+    let gateway = Gateway::start(&[route("here", "match: {path: /here}\nstatic: {status: 204}")]);
+    let mut silent = tokio::net::TcpStream::connect(gateway.address).await.unwrap();
+    while !get(gateway.admin, "/metrics").await.text().contains("segue_connections 1") {
+        tokio::task::yield_now().await;
+    }
+    // `drain.timeout` is 10 s.
+    let began = std::time::Instant::now();
+    let (running, _folder) = gateway.into_running();
+    running.drain();
+    tokio::task::spawn_blocking(move || running.wait()).await.unwrap().unwrap();
+    assert!(began.elapsed() < std::time::Duration::from_secs(5), "{:?}", began.elapsed());
+    assert_eq!(silent.read(&mut [0; 1]).await.unwrap_or(0), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_head_that_stops_after_its_first_bytes_has_the_time_of_a_head() {
+    let document = GATEWAY.to_owned() + "limits: {headerTimeout: 200ms, idleTimeout: 60s}\n";
+    let gateway =
+        Gateway::start_with(&document, &[route("here", "match: {path: /here}\nstatic: {status: 204}")]);
+    let head = raw(gateway.address, b"GET /here HTTP/1.1\r\nho");
+    let answer = tokio::time::timeout(std::time::Duration::from_secs(20), head).await.unwrap();
+    assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 408"), "{answer}");
 }

@@ -10,7 +10,7 @@ use tokio::{
 };
 
 use crate::support::{
-    client::get,
+    client::{get, raw},
     gateway::{Gateway, route, service},
 };
 
@@ -76,4 +76,16 @@ proptest! {
             Ok(())
         })?;
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_old_upstream_does_not_make_the_answer_an_old_one() {
+    let origin = bytes(b"HTTP/1.0 200 OK\r\n\r\nold".to_vec()).await;
+    let gateway = Gateway::start(&[
+        service("old", origin, ""),
+        route("pass", "match: {path: /pass}\nproxy: {service: old}"),
+    ]);
+    let answer = raw(gateway.address, b"GET /pass HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+    assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+    assert!(answer.ends_with("3\r\nold\r\n0\r\n\r\n"), "{answer}");
 }

@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 
 use crate::support::{
     client::{get, send},
-    gateway::{Gateway, route, service},
+    gateway::{Gateway, route, service, write},
     origin::Origin,
 };
 
@@ -130,4 +130,60 @@ async fn post_reload_answers_once_it_is_applied() {
     assert_eq!(got.status, 200);
     assert_eq!(got.json()["generation"], 2);
     assert_eq!(get(gateway.address, "/version").await.text(), r#"{"version":2}"#);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_watcher_follows_a_tree_that_is_put_in_the_place_of_another() {
+    let gateway = Gateway::start(&[fixed(1)]);
+    let root = gateway.folder.path();
+    for version in 2..=4 {
+        write(root, ".next/shop/all.yaml", &fixed(version));
+        std::fs::rename(root.join("routes"), root.join(".last")).unwrap();
+        std::fs::rename(root.join(".next"), root.join("routes")).unwrap();
+        std::fs::remove_dir_all(root.join(".last")).unwrap();
+        let wanted = format!("{{\"version\":{version}}}");
+        while get(gateway.address, "/version").await.text() != wanted {
+            tokio::task::yield_now().await;
+        }
+    }
+    gateway.replace(&[fixed(5)]);
+    // Without an event it would be found by the look every 30 s.
+    let seen = async {
+        while get(gateway.address, "/version").await.text() != r#"{"version":5}"# {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(15), seen).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_template_that_is_half_written_is_refused() {
+    let gateway = Gateway::start(&[fixed(1)]);
+    write(gateway.folder.path(), "routes/shop/all.yaml", "");
+    assert_eq!(gateway.running().reload(), Some(Outcome::Rejected));
+    assert_eq!(get(gateway.address, "/version").await.text(), r#"{"version":1}"#);
+    let status = get(gateway.admin, "/status").await.json();
+    let findings = status["units"]["shop"]["findings"].as_array().unwrap();
+    assert_eq!(findings.iter().map(|finding| &finding["code"]).collect::<Vec<_>>(), ["half_written"]);
+    // Removed, it was meant.
+    std::fs::remove_file(gateway.folder.path().join("routes/shop/all.yaml")).unwrap();
+    assert_ne!(gateway.running().reload(), Some(Outcome::Rejected));
+    assert_eq!(get(gateway.address, "/version").await.status, 404);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_file_is_read_again_when_it_changes() {
+    let origin = Origin::json("{}").await;
+    let back = service("back", origin.address, "headers: {x-key: {file: key.txt}}");
+    let documents = [back, route("pass", "match: {path: /pass}\nproxy: {service: back}")];
+    let gateway = Gateway::start(&[fixed(1)]);
+    write(gateway.folder.path(), "routes/shop/key.txt", "one\n");
+    gateway.replace(&documents);
+    assert_ne!(gateway.running().reload(), Some(Outcome::Rejected));
+    get(gateway.address, "/pass").await;
+    write(gateway.folder.path(), "routes/shop/key.txt", "another\n");
+    let _ = gateway.running().reload();
+    get(gateway.address, "/pass").await;
+    let sent: Vec<_> = origin.seen().iter().map(|call| call.headers["x-key"].clone()).collect();
+    assert_eq!(sent, ["one", "another"]);
 }
