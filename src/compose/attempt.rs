@@ -3,10 +3,11 @@
 use std::sync::Mutex;
 
 use http::{HeaderMap, StatusCode, header};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     Env,
+    bound::within,
     content::Content,
     failure,
     fields::Fields,
@@ -26,16 +27,17 @@ use crate::{
     upstream::{Caller, Outgoing},
 };
 
-/// Calls a step, or one item of it.
+/// Calls a step, or one item of it. What is rare in it is boxed, because a future is moved when its step
+/// starts and takes up cache while it waits, and every call has one.
 pub(super) async fn attempt<C: Caller>(
     env: &Env<C>,
     index: usize,
     step: &Step,
     item: Option<(&Document, usize)>,
+    now: Instant,
 ) -> Result<Box<Received>, Failure> {
     let state = &*env.state;
     let call = &step.call;
-    let now = Instant::now();
     let tolerated = !matches!(step.tolerance, Tolerance::Required);
     let own = now + step.timeout.unwrap_or_else(|| state.service(step).timeout);
     // The route's deadline ends the execution, not the call: a safe one is dropped with it, an unsafe one
@@ -51,7 +53,7 @@ pub(super) async fn attempt<C: Caller>(
 
     let request = {
         let local = locals(item);
-        outgoing::build(state, step, local.as_slice()).map_err(|error| error.step(&step.name))?
+        outgoing::build(state, step, local.as_slice(), now).map_err(|error| error.step(&step.name))?
     };
     if !call.safe {
         state.note_unsafe_call();
@@ -69,7 +71,7 @@ pub(super) async fn attempt<C: Caller>(
 
     let (head, body) = answer.into_parts();
     if !is_ok(step, head.status) {
-        return Err(refuse(state, step, head, body, end).await);
+        return Err(Box::pin(refuse(state, step, head, body, end)).await);
     }
     if streams(state, index, step) {
         let content = Content::read(bytes::Bytes::new(), &head.headers, BodyUse::Forwarded);
@@ -78,10 +80,13 @@ pub(super) async fn attempt<C: Caller>(
         let headers = Fields(head.headers);
         return Ok(Box::new(Received { status: head.status, headers, content, stream }));
     }
-    let content = match timeout_at(end, read(state, step, &head.headers, body)).await {
-        Ok(content) => content,
-        Err(_) => Err(Error::new(late(Kind::UpstreamTimeout))),
+    let content = if step.body == BodyUse::Unread {
+        Box::pin(within(end, receive::drain(body))).await.map(|()| Ok(Content::default()))
+    } else {
+        let bytes = within(end, receive::answer(body, &state.received)).await;
+        bytes.map(|bytes| read(step, &head.headers, bytes?))
     };
+    let content = content.unwrap_or_else(|| Err(Error::new(late(Kind::UpstreamTimeout))));
     let headers = Fields(head.headers);
     let content = match content {
         Ok(content) => content,
@@ -131,7 +136,7 @@ async fn refuse(
     let mut answer = UpstreamAnswer { status, body: bytes::Bytes::new(), content_type: None };
     if failure::reads_upstream(state.errors()) {
         // Judged by its status already: a body that does not come only leaves a rule without it.
-        if let Ok(Ok(body)) = timeout_at(end, receive::answer(body, &state.received)).await {
+        if let Some(Ok(body)) = within(end, receive::answer(body, &state.received)).await {
             answer.body = body;
             answer.content_type = head.headers.get(header::CONTENT_TYPE).cloned();
         }
@@ -157,12 +162,7 @@ fn retry_after(error: Error, status: StatusCode, headers: &HeaderMap) -> Error {
     if is_date { error.header(header::RETRY_AFTER, value.clone()) } else { error }
 }
 
-async fn read(state: &State, step: &Step, headers: &HeaderMap, body: Body) -> Result<Content, Error> {
-    if step.body == BodyUse::Unread {
-        receive::drain(body).await;
-        return Ok(Content::default());
-    }
-    let bytes = receive::answer(body, &state.received).await?;
+fn read(step: &Step, headers: &HeaderMap, bytes: bytes::Bytes) -> Result<Content, Error> {
     Content::read(bytes, headers, step.body).map_err(|error| {
         Error::new(Kind::BadPayload).detail(error.reason).cause(format_args!("at byte {}", error.offset))
     })

@@ -29,8 +29,10 @@ pub(super) struct Connection {
     sender: http1::SendRequest<Body>,
     /// Stays registered from call to call: moving a timer to later costs next to nothing.
     timer: Pin<Box<Sleep>>,
-    /// Fields of the request under way if it may have to be sent again; kept for its room.
-    copy: Vec<(HeaderName, HeaderValue)>,
+    /// The request under way if it may have to be sent again, its fields apart.
+    copy: Option<Copy>,
+    /// Those fields; kept for its room.
+    fields: Vec<(HeaderName, HeaderValue)>,
     /// The tick after which it takes no call.
     retires: u32,
     pub(super) idle_since: u32,
@@ -52,7 +54,8 @@ where
     Ok(Box::new(Connection {
         sender,
         timer: Box::pin(tokio::time::sleep_until(Instant::now())),
-        copy: Vec::new(),
+        copy: None,
+        fields: Vec::new(),
         retires: local.now().saturating_add(local.upstream.max_age),
         idle_since: local.now(),
         used: false,
@@ -88,15 +91,15 @@ impl Connection {
     /// comes back if the connection broke.
     pub(super) async fn exchange(
         &mut self,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
         deadline: Instant,
         again: bool,
     ) -> Result<Response<Incoming>, Broken> {
-        let copy = again.then(|| Copy::of(&request, &mut self.copy)).flatten();
+        self.copy = again.then(|| Copy::of(&request, &mut self.fields)).flatten();
         self.hold = expect::hold(&mut request);
         self.used = true;
         self.timer.as_mut().reset(deadline);
-        let mut answer = pin!(self.sender.try_send_request(request));
+        let mut answer = pin!(self.sender.try_send_request(*request));
         let outcome = poll_fn(|cx| {
             if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Some(outcome));
@@ -106,11 +109,13 @@ impl Connection {
         .await;
         match outcome {
             Some(Ok(response)) => {
-                self.copy.clear();
+                self.copy = None;
+                self.fields.clear();
                 Ok(response)
             }
             Some(Err(mut error)) => {
-                let request = error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut self.copy)));
+                let copy = self.copy.take();
+                let request = error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut self.fields)));
                 Err(Broken::Failed { error: error.into_error(), request: request.map(Box::new) })
             }
             None => Err(Broken::Late),

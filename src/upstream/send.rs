@@ -34,19 +34,15 @@ pub(super) enum Broken {
     Failed { error: hyper::Error, request: Option<Box<Request<Body>>> },
 }
 
+/// One future without another of its size in it, and the request behind a pointer: what a call's future
+/// holds is moved and is cold memory to all that wait.
 pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<Body>, Error> {
-    local.counters.call();
-    let answer = attempt(&local, call).await;
-    if answer.is_err() {
-        local.counters.failure();
-    }
-    answer
-}
-
-async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, Error> {
-    let Outgoing { mut request, idempotent, timeout } = call;
+    let Outgoing { request, idempotent, timeout } = call;
+    let mut request = Box::new(request);
     let deadline = Instant::now() + timeout;
+    let local = &local;
     let upstream = &*local.upstream;
+    local.counters.call();
     for (name, value) in &local.headers {
         request.headers_mut().insert(name.clone(), value.clone());
     }
@@ -59,15 +55,15 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
     };
     let mut tried = Tried::default();
     let mut unconnected = None;
-    loop {
+    let failed = loop {
         let Some(index) = balance::choose(upstream, &tried) else {
-            return Err(match &unconnected {
+            break match &unconnected {
                 Some(error) => failure::unconnected(error),
                 None => Error::new(Kind::UpstreamUnavailable).cause("no endpoint has a weight"),
-            });
+            };
         };
         let Some(lease) = Lease::take(local, index) else {
-            return Err(failure::full(upstream));
+            break failure::full(upstream);
         };
         let endpoint = &upstream.endpoints[index];
         let channel = match lease.slot().ready(local, want) {
@@ -84,7 +80,7 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
                 }
                 Err(_) => {
                     balance::avoid(endpoint);
-                    return Err(failure::late());
+                    break failure::late();
                 }
             },
         };
@@ -97,18 +93,20 @@ async fn attempt(local: &Arc<Local>, call: Outgoing) -> Result<Response<Body>, E
         let exchange = channel.exchange(request, deadline, again, upgrades, lease);
         match exchange.await {
             Ok(answer) => return Ok(answer),
-            Err(Broken::Late) => return Err(failure::late()),
-            Err(Broken::Misleading) => return Err(failure::misleading()),
+            Err(Broken::Late) => break failure::late(),
+            Err(Broken::Misleading) => break failure::misleading(),
             Err(Broken::Failed { error, request: Some(back) })
                 if used && !want.fresh && failure::is_reset(&error) =>
             {
                 local.counters.resend();
-                request = *back;
+                request = back;
                 want.fresh = true;
             }
-            Err(Broken::Failed { error, .. }) => return Err(failure::broken(&error)),
+            Err(Broken::Failed { error, .. }) => break failure::broken(&error),
         }
-    }
+    };
+    local.counters.failure();
+    Err(failed)
 }
 
 impl Channel {
@@ -125,7 +123,7 @@ impl Channel {
 
     async fn exchange(
         self,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
         deadline: Instant,
         again: bool,
         upgrades: bool,
@@ -143,7 +141,7 @@ impl Channel {
                 Ok(connection.deliver(response, lease))
             }
             Self::Http2(mut stream) => {
-                let response = Box::pin(stream.exchange(request, deadline, again)).await?;
+                let response = Box::pin(stream.exchange(*request, deadline, again)).await?;
                 Ok(stream.deliver(response, lease))
             }
         }
