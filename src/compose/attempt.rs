@@ -61,40 +61,45 @@ pub(super) async fn attempt<C: Caller>(
     let outgoing =
         Outgoing { request, idempotent: call.safe || call.method.is_idempotent(), timeout: end - now };
     let upstream = &state.upstreams[call.service.index()];
-    let answer = env.caller.send(upstream, outgoing).await.map_err(|error| {
-        match error.kind() {
-            Kind::UpstreamTimeout => Error::new(late(Kind::UpstreamTimeout)),
-            _ => error,
+    let (head, body) = match env.caller.send(upstream, outgoing).await {
+        Ok(answer) => answer.into_parts(),
+        Err(error) if error.kind() == Kind::UpstreamTimeout => {
+            return Err(Error::new(late(Kind::UpstreamTimeout)).step(&step.name).into());
         }
-        .step(&step.name)
-    })?;
-
-    let (head, body) = answer.into_parts();
-    if !is_ok(step, head.status) {
+        Err(error) => return Err(error.step(&step.name).into()),
+    };
+    let status = head.status;
+    if !is_ok(step, status) {
         return Err(Box::pin(refuse(state, step, head, body, end)).await);
     }
+    let headers = Fields(head.headers);
     if streams(state, index, step) {
-        let content = Content::read(bytes::Bytes::new(), &head.headers, BodyUse::Forwarded);
+        let content = Content::read(bytes::Bytes::new(), &headers.0, BodyUse::Forwarded);
         let content = content.unwrap_or_default();
         let stream = Some(Mutex::new(Some(body)));
-        let headers = Fields(head.headers);
-        return Ok(Box::new(Received { status: head.status, headers, content, stream }));
+        return Ok(Box::new(Received { status, headers, content, stream }));
     }
-    let content = if step.body == BodyUse::Unread {
-        Box::pin(within(end, receive::drain(body))).await.map(|()| Ok(Content::default()))
+    let bytes = if step.body == BodyUse::Unread {
+        Box::pin(within(end, receive::drain(body))).await.map(|()| Ok(bytes::Bytes::new()))
     } else {
-        let bytes = within(end, receive::answer(body, &state.received)).await;
-        bytes.map(|bytes| read(step, &head.headers, bytes?))
+        within(end, receive::answer(body, &state.received)).await
     };
-    let content = content.unwrap_or_else(|| Err(Error::new(late(Kind::UpstreamTimeout))));
-    let headers = Fields(head.headers);
-    let content = match content {
+    let failed = |error, headers| Err(judged(step, error, status, headers, Content::default()));
+    let bytes = match bytes {
+        Some(Ok(bytes)) => bytes,
+        Some(Err(error)) => return failed(error, headers),
+        None => return failed(Error::new(late(Kind::UpstreamTimeout)), headers),
+    };
+    let content = match Content::read(bytes, &headers.0, step.body) {
         Ok(content) => content,
-        Err(error) => return Err(judged(step, error, head.status, headers, Content::default())),
+        Err(error) => {
+            let bad = Error::new(Kind::BadPayload).detail(error.reason);
+            return failed(bad.cause(format_args!("at byte {}", error.offset)), headers);
+        }
     };
-    let received = Received { status: head.status, headers, content, stream: None };
+    let received = Box::new(Received { status, headers, content, stream: None });
     match ensure(state, step, &received, item) {
-        Ok(()) => Ok(Box::new(received)),
+        Ok(()) => Ok(received),
         Err(error) => Err(judged(step, error, received.status, received.headers, received.content)),
     }
 }
@@ -160,12 +165,6 @@ fn retry_after(error: Error, status: StatusCode, headers: &HeaderMap) -> Error {
     }
     let is_date = text.len() == 29 && text.ends_with(" GMT");
     if is_date { error.header(header::RETRY_AFTER, value.clone()) } else { error }
-}
-
-fn read(step: &Step, headers: &HeaderMap, bytes: bytes::Bytes) -> Result<Content, Error> {
-    Content::read(bytes, headers, step.body).map_err(|error| {
-        Error::new(Kind::BadPayload).detail(error.reason).cause(format_args!("at byte {}", error.offset))
-    })
 }
 
 fn ensure(

@@ -11,7 +11,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     expect::{self, Hold},
     pool::{Lease, Local},
-    send::Broken,
+    send::{Broken, is_ambiguous},
 };
 use crate::body::{Body, BodyError, Watch};
 
@@ -90,46 +90,49 @@ impl Connection {
     /// Sends a request and waits for the answer's head. With `again`, a copy of the request is kept and
     /// comes back if the connection broke.
     pub(super) async fn exchange(
-        &mut self,
+        mut self: Box<Self>,
         mut request: Box<Request<Body>>,
         deadline: Instant,
         again: bool,
-    ) -> Result<Response<Incoming>, Broken> {
+        upgrades: bool,
+        lease: Lease,
+    ) -> Result<Response<Body>, Broken> {
         self.copy = again.then(|| Copy::of(&request, &mut self.fields)).flatten();
         self.hold = expect::hold(&mut request);
         self.used = true;
         self.timer.as_mut().reset(deadline);
         let mut answer = pin!(self.sender.try_send_request(*request));
-        let outcome = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Some(outcome));
-            }
-            self.timer.as_mut().poll(cx).map(|()| None)
+        let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Some(Box::new(error)))),
+            Poll::Pending => self.timer.as_mut().poll(cx).map(|()| Err(None)),
         })
         .await;
         match outcome {
-            Some(Ok(response)) => {
+            Ok(response) => {
+                let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if is_ambiguous(response.headers()) || (switched && !upgrades) {
+                    return Err(Broken::Misleading);
+                }
                 self.copy = None;
                 self.fields.clear();
-                Ok(response)
+                let (head, body) = response.into_parts();
+                let mut body = Body::from(body);
+                // After an upgrade the connection belongs to whoever takes that.
+                if !switched {
+                    self.lease = Some(lease);
+                    body = body.watched(self);
+                }
+                Ok(Response::from_parts(head, body))
             }
-            Some(Err(mut error)) => {
+            Err(Some(mut error)) => {
                 let copy = self.copy.take();
-                let request = error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut self.fields)));
+                let request =
+                    error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut self.fields)));
                 Err(Broken::Failed { error: error.into_error(), request: request.map(Box::new) })
             }
-            None => Err(Broken::Late),
+            Err(None) => Err(Broken::Late),
         }
-    }
-
-    /// Hands the answer over; its body brings the connection back.
-    pub(super) fn deliver(mut self: Box<Self>, response: Response<Incoming>, lease: Lease) -> Response<Body> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // The connection belongs to whoever takes the upgrade.
-            return response.map(Body::from);
-        }
-        self.lease = Some(lease);
-        response.map(|body| Body::from(body).watched(self))
     }
 }
 

@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, Request, Response, StatusCode, Uri, Version,
+    HeaderMap, Request, Response, Uri, Version,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -130,16 +130,7 @@ impl Channel {
         lease: Lease,
     ) -> Result<Response<Body>, Broken> {
         match self {
-            Self::Http1(mut connection) => {
-                let response = connection.exchange(request, deadline, again).await?;
-                let status = response.status();
-                if is_ambiguous(response.headers())
-                    || (status == StatusCode::SWITCHING_PROTOCOLS && !upgrades)
-                {
-                    return Err(Broken::Misleading);
-                }
-                Ok(connection.deliver(response, lease))
-            }
+            Self::Http1(connection) => connection.exchange(request, deadline, again, upgrades, lease).await,
             Self::Http2(mut stream) => {
                 let response = Box::pin(stream.exchange(*request, deadline, again)).await?;
                 Ok(stream.deliver(response, lease))
@@ -150,7 +141,7 @@ impl Channel {
 
 /// Whether two readers could disagree on where the answer ends. The codec reads these; what stands
 /// behind us might read them otherwise.
-fn is_ambiguous(headers: &HeaderMap) -> bool {
+pub(super) fn is_ambiguous(headers: &HeaderMap) -> bool {
     let Some(coding) = headers.get(TRANSFER_ENCODING) else {
         return false;
     };
