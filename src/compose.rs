@@ -11,6 +11,7 @@
 //! a failure (that is the respond layer's), no metric named.
 
 mod attempt;
+mod bound;
 mod content;
 mod custody;
 mod drive;
@@ -98,13 +99,13 @@ struct Env<C> {
 /// Runs a composed route and gives its answer.
 pub async fn run<C: Caller + 'static>(runner: Runner<C>, call: Call) -> Result<Response<Body>, Error> {
     let (state, body, _) = State::new(call);
-    execute(runner, Arc::new(state), Some(body), true, respond::answer).await
+    execute(runner, state, Some(body), true, respond::answer).await
 }
 
 /// Runs the steps of a proxy route, if it has any. What they left is there for the proxied call.
 pub async fn prepare<C: Caller + 'static>(runner: Runner<C>, call: Call) -> Result<Prepared, Error> {
     let (state, body, extensions) = State::new(call);
-    let state = execute(runner, Arc::new(state), None, false, |state| Ok(Arc::clone(state))).await?;
+    let state = execute(runner, state, None, false, |state| Ok(Arc::clone(state))).await?;
     Ok(Prepared { state, body, extensions })
 }
 

@@ -128,11 +128,10 @@ impl<'a> Ref<'a> {
         }
         let (document, tape) = (self.document, &self.document.tape);
         let bytes: &[u8] = &document.bytes;
-        let end = tape.next(self.node);
         let mut node = self.node + 2;
-        while node < end {
-            let (start, close) = tape.span(node);
-            let equal = if tape.tag(node) == Tag::Plain {
+        for _ in 0..tape.count(self.node) {
+            let (tag, start, close) = tape.entry(node);
+            let equal = if tag == Tag::Plain {
                 close - start == key.len() + 2 && bytes.get(start + 1..close - 1) == Some(key.as_bytes())
             } else {
                 Ref { document, node }.as_str().as_deref() == Some(key)

@@ -3,10 +3,11 @@
 use std::sync::Mutex;
 
 use http::{HeaderMap, StatusCode, header};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     Env,
+    bound::within,
     content::Content,
     failure,
     fields::Fields,
@@ -26,16 +27,17 @@ use crate::{
     upstream::{Caller, Outgoing},
 };
 
-/// Calls a step, or one item of it.
+/// Calls a step, or one item of it. What is rare in it is boxed, because a future is moved when its step
+/// starts and takes up cache while it waits, and every call has one.
 pub(super) async fn attempt<C: Caller>(
     env: &Env<C>,
     index: usize,
     step: &Step,
     item: Option<(&Document, usize)>,
+    now: Instant,
 ) -> Result<Box<Received>, Failure> {
     let state = &*env.state;
     let call = &step.call;
-    let now = Instant::now();
     let tolerated = !matches!(step.tolerance, Tolerance::Required);
     let own = now + step.timeout.unwrap_or_else(|| state.service(step).timeout);
     // The route's deadline ends the execution, not the call: a safe one is dropped with it, an unsafe one
@@ -51,7 +53,7 @@ pub(super) async fn attempt<C: Caller>(
 
     let request = {
         let local = locals(item);
-        outgoing::build(state, step, local.as_slice()).map_err(|error| error.step(&step.name))?
+        outgoing::build(state, step, local.as_slice(), now).map_err(|error| error.step(&step.name))?
     };
     if !call.safe {
         state.note_unsafe_call();
@@ -59,37 +61,45 @@ pub(super) async fn attempt<C: Caller>(
     let outgoing =
         Outgoing { request, idempotent: call.safe || call.method.is_idempotent(), timeout: end - now };
     let upstream = &state.upstreams[call.service.index()];
-    let answer = env.caller.send(upstream, outgoing).await.map_err(|error| {
-        match error.kind() {
-            Kind::UpstreamTimeout => Error::new(late(Kind::UpstreamTimeout)),
-            _ => error,
+    let (head, body) = match env.caller.send(upstream, outgoing).await {
+        Ok(answer) => answer.into_parts(),
+        Err(error) if error.kind() == Kind::UpstreamTimeout => {
+            return Err(Error::new(late(Kind::UpstreamTimeout)).step(&step.name).into());
         }
-        .step(&step.name)
-    })?;
-
-    let (head, body) = answer.into_parts();
-    if !is_ok(step, head.status) {
-        return Err(refuse(state, step, head, body, end).await);
+        Err(error) => return Err(error.step(&step.name).into()),
+    };
+    let status = head.status;
+    if !is_ok(step, status) {
+        return Err(Box::pin(refuse(state, step, head, body, end)).await);
     }
+    let headers = Fields(head.headers);
     if streams(state, index, step) {
-        let content = Content::read(bytes::Bytes::new(), &head.headers, BodyUse::Forwarded);
+        let content = Content::read(bytes::Bytes::new(), &headers.0, BodyUse::Forwarded);
         let content = content.unwrap_or_default();
         let stream = Some(Mutex::new(Some(body)));
-        let headers = Fields(head.headers);
-        return Ok(Box::new(Received { status: head.status, headers, content, stream }));
+        return Ok(Box::new(Received { status, headers, content, stream }));
     }
-    let content = match timeout_at(end, read(state, step, &head.headers, body)).await {
-        Ok(content) => content,
-        Err(_) => Err(Error::new(late(Kind::UpstreamTimeout))),
+    let bytes = if step.body == BodyUse::Unread {
+        Box::pin(within(end, receive::drain(body))).await.map(|()| Ok(bytes::Bytes::new()))
+    } else {
+        within(end, receive::answer(body, &state.received)).await
     };
-    let headers = Fields(head.headers);
-    let content = match content {
-        Ok(content) => content,
-        Err(error) => return Err(judged(step, error, head.status, headers, Content::default())),
+    let failed = |error, headers| Err(judged(step, error, status, headers, Content::default()));
+    let bytes = match bytes {
+        Some(Ok(bytes)) => bytes,
+        Some(Err(error)) => return failed(error, headers),
+        None => return failed(Error::new(late(Kind::UpstreamTimeout)), headers),
     };
-    let received = Received { status: head.status, headers, content, stream: None };
+    let content = match Content::read(bytes, &headers.0, step.body) {
+        Ok(content) => content,
+        Err(error) => {
+            let bad = Error::new(Kind::BadPayload).detail(error.reason);
+            return failed(bad.cause(format_args!("at byte {}", error.offset)), headers);
+        }
+    };
+    let received = Box::new(Received { status, headers, content, stream: None });
     match ensure(state, step, &received, item) {
-        Ok(()) => Ok(Box::new(received)),
+        Ok(()) => Ok(received),
         Err(error) => Err(judged(step, error, received.status, received.headers, received.content)),
     }
 }
@@ -131,7 +141,7 @@ async fn refuse(
     let mut answer = UpstreamAnswer { status, body: bytes::Bytes::new(), content_type: None };
     if failure::reads_upstream(state.errors()) {
         // Judged by its status already: a body that does not come only leaves a rule without it.
-        if let Ok(Ok(body)) = timeout_at(end, receive::answer(body, &state.received)).await {
+        if let Some(Ok(body)) = within(end, receive::answer(body, &state.received)).await {
             answer.body = body;
             answer.content_type = head.headers.get(header::CONTENT_TYPE).cloned();
         }
@@ -155,17 +165,6 @@ fn retry_after(error: Error, status: StatusCode, headers: &HeaderMap) -> Error {
     }
     let is_date = text.len() == 29 && text.ends_with(" GMT");
     if is_date { error.header(header::RETRY_AFTER, value.clone()) } else { error }
-}
-
-async fn read(state: &State, step: &Step, headers: &HeaderMap, body: Body) -> Result<Content, Error> {
-    if step.body == BodyUse::Unread {
-        receive::drain(body).await;
-        return Ok(Content::default());
-    }
-    let bytes = receive::answer(body, &state.received).await?;
-    Content::read(bytes, headers, step.body).map_err(|error| {
-        Error::new(Kind::BadPayload).detail(error.reason).cause(format_args!("at byte {}", error.offset))
-    })
 }
 
 fn ensure(

@@ -112,7 +112,7 @@ async fn item<C: Caller>(
         Ok(key) => key,
         Err(error) => return (position, None, Err(failed(step, failure::fault(error)))),
     };
-    (position, key, attempt(env, index, step, Some((list, position))).await)
+    (position, key, attempt(env, index, step, Some((list, position)), Instant::now()).await)
 }
 
 /// The list as a document of its own, so that items can refer to it while they are in flight and after.

@@ -10,6 +10,8 @@ use http::{
     uri::PathAndQuery,
 };
 
+use tokio::time::Instant;
+
 use super::{
     encode, failure,
     render::{self, Refusal},
@@ -38,6 +40,8 @@ const RATHER_JSON: HeaderValue = HeaderValue::from_static("application/json, */*
 /// Fields that are the same on every call of an execution: made once, cloned by reference count.
 #[derive(Debug)]
 pub(super) struct Common {
+    /// All that a call to a service of ours has which sets none itself; those of one call are placeholders.
+    whole: HeaderMap,
     request_id: Option<HeaderValue>,
     tracestate: Option<HeaderValue>,
     forwarded_for: Option<HeaderValue>,
@@ -54,13 +58,36 @@ impl Common {
             None => Some(state.exchange.peer.forwarded_for.clone()),
         };
         let host = fields.get(FORWARDED_HOST).cloned();
-        Self {
+        let mut common = Self {
+            whole: HeaderMap::new(),
             request_id: HeaderValue::from_str(&state.exchange.id).ok(),
             tracestate: state.exchange.trace.state.clone(),
             forwarded_for,
             forwarded_proto: HeaderValue::from_static(state.exchange.scheme),
             forwarded_host: host
                 .or_else(|| HeaderValue::from_str(state.request.authority().unwrap_or_default()).ok()),
+        };
+        let mut whole = HeaderMap::with_capacity(12);
+        whole.insert(header::ACCEPT, ANYTHING);
+        whole.insert(TRACEPARENT, ANYTHING);
+        whole.insert(DEADLINE, ANYTHING);
+        common.add(&mut whole, false);
+        common.whole = whole;
+        common
+    }
+
+    /// Adds what the template has not set.
+    fn add(&self, headers: &mut HeaderMap, external: bool) {
+        headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+        // A trace is the gateway's to say, whatever a template says.
+        if let Some(tracestate) = &self.tracestate {
+            headers.insert(TRACESTATE, tracestate.clone());
+        }
+        add(headers, REQUEST_ID, self.request_id.as_ref());
+        if !external {
+            add(headers, FORWARDED_FOR, self.forwarded_for.as_ref());
+            add(headers, FORWARDED_PROTO, Some(&self.forwarded_proto));
+            add(headers, FORWARDED_HOST, self.forwarded_host.as_ref());
         }
     }
 }
@@ -70,6 +97,7 @@ pub(super) fn build<'a>(
     state: &'a State,
     step: &'a Step,
     locals: &[Value<'a>],
+    now: Instant,
 ) -> Result<Request<Body>, Error> {
     let frame = state.frame(locals);
     let call = &step.call;
@@ -81,7 +109,7 @@ pub(super) fn build<'a>(
     let target = PathAndQuery::from_maybe_shared(Bytes::from(target))
         .map_err(|error| Error::new(Kind::ExpressionError).detail("the path is not usable").cause(error))?;
 
-    let mut headers = HeaderMap::with_capacity(12);
+    let mut headers = HeaderMap::new();
     render::headers(&call.headers, &frame, &mut headers).map_err(refused)?;
     let mut body = Body::empty();
     if let Some(shape) = &call.body
@@ -91,7 +119,7 @@ pub(super) fn build<'a>(
         body = encoded.body;
         describe(&mut headers, encoded.content_type, encoded.content_encoding);
     }
-    add_common(state, step, &mut headers);
+    add_common(state, step, &mut headers, now);
 
     let mut request = Request::new(body);
     *request.method_mut() = call.method.clone();
@@ -116,23 +144,23 @@ pub(super) fn describe(
     }
 }
 
-fn add_common(state: &State, step: &Step, headers: &mut HeaderMap) {
+fn add_common(state: &State, step: &Step, headers: &mut HeaderMap, now: Instant) {
     let common = state.common.get_or_init(|| Common::new(state));
+    let external = state.service(step).asset == AssetType::External;
     let accept = if step.body == BodyUse::Parsed { RATHER_JSON } else { ANYTHING };
-    headers.entry(header::ACCEPT).or_insert(accept);
-    headers.entry(header::USER_AGENT).or_insert(USER_AGENT);
+    if headers.is_empty() && !external {
+        // A copy of a map needs no hashing. One place more, for the upstream's `host`.
+        headers.clone_from(&common.whole);
+        headers.reserve(1);
+        headers.insert(header::ACCEPT, accept);
+    } else {
+        headers.reserve(10);
+        headers.entry(header::ACCEPT).or_insert(accept);
+        common.add(headers, external);
+    }
     // Trace and deadline are the gateway's to say, whatever a template says.
     headers.insert(TRACEPARENT, state.exchange.trace.to_header(fastrand::u64(1..)));
-    if let Some(tracestate) = &common.tracestate {
-        headers.insert(TRACESTATE, tracestate.clone());
-    }
-    headers.insert(DEADLINE, HeaderValue::from(remaining_ms(state.deadline)));
-    add(headers, REQUEST_ID, common.request_id.as_ref());
-    if state.service(step).asset != AssetType::External {
-        add(headers, FORWARDED_FOR, common.forwarded_for.as_ref());
-        add(headers, FORWARDED_PROTO, Some(&common.forwarded_proto));
-        add(headers, FORWARDED_HOST, common.forwarded_host.as_ref());
-    }
+    headers.insert(DEADLINE, HeaderValue::from(remaining_ms(state.deadline, now)));
 }
 
 /// Adds a field unless the template has set it.

@@ -61,13 +61,14 @@ pub(super) struct State {
 }
 
 impl State {
-    pub(super) fn new(call: Call) -> (Self, Body, http::Extensions) {
+    pub(super) fn new(call: Call) -> (Arc<Self>, Body, http::Extensions) {
         let Call { plan, route, upstreams, exchange, head, captures, body, deadline, .. } = call;
         let (steps, vars) = match composition(&plan.routes[route.index()]) {
             Some(composition) => (composition.steps.len(), composition.vars.len()),
             None => (0, 0),
         };
-        let state = Self {
+        exchange.record().steps.reserve_exact(steps);
+        let state = Arc::new(Self {
             plan,
             route,
             upstreams,
@@ -86,7 +87,7 @@ impl State {
             decided: AtomicBool::new(false),
             unsafe_sent: AtomicBool::new(false),
             common: OnceLock::new(),
-        };
+        });
         (state, body, head.extensions)
     }
 
@@ -240,14 +241,14 @@ impl Data for State {
                 let names = self.degraded().map(|(name, _)| Value::Str(Cow::Borrowed(&**name)));
                 Some(Value::List(names.collect()))
             }
-            Slot::DeadlineMs => Some(Value::Int(remaining_ms(self.deadline))),
+            Slot::DeadlineMs => Some(Value::Int(remaining_ms(self.deadline, Instant::now()))),
         })
     }
 }
 
 /// What is left until then, in milliseconds.
-pub(super) fn remaining_ms(deadline: Instant) -> i64 {
-    let left = deadline.saturating_duration_since(Instant::now());
+pub(super) fn remaining_ms(deadline: Instant, now: Instant) -> i64 {
+    let left = deadline.saturating_duration_since(now);
     i64::try_from(left.as_millis()).unwrap_or(i64::MAX)
 }
 

@@ -1,12 +1,11 @@
 //! A step from its start until it has settled, and for an unsafe call until that has ended.
 
-use std::pin::pin;
-
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 use super::{
     Env,
     attempt::{attempt, locals},
+    bound::within,
     failure, fan_out,
     output::{Ended, Failure, Output, Received, Single},
     state::State,
@@ -32,16 +31,17 @@ pub(super) async fn run<C: Caller>(env: &Env<C>, index: usize, step: &Step) {
         Some(Err(error)) => return settle(Ended::Failed(failed(step, failure::fault(error)))),
     }
     if let Some(each) = &step.for_each {
-        return fan_out::run(env, index, step, each, started).await;
+        // Boxed, and what follows too: larger than an ordinary call's future, and rarer.
+        return Box::pin(fan_out::run(env, index, step, each, started)).await;
     }
     if step.call.safe || matches!(step.tolerance, Tolerance::Required) {
-        return settle(ended(attempt(env, index, step, None).await));
+        return settle(ended(attempt(env, index, step, None, started).await));
     }
     // The call of a tolerated unsafe step runs on when its time for the answer is over.
-    let mut call = pin!(attempt(env, index, step, None));
-    match timeout_at(state.cut, &mut call).await {
-        Ok(result) => settle(ended(result)),
-        Err(_) => {
+    let mut call = Box::pin(attempt(env, index, step, None, started));
+    match within(state.cut, &mut call).await {
+        Some(result) => settle(ended(result)),
+        None => {
             settle(Ended::Failed(failed(step, Kind::DeadlineExceeded.into())));
             report_late(step, call.await.err());
         }

@@ -120,7 +120,15 @@ impl<'a> Value<'a> {
 
     /// What is inside an optional, and any other value as it is; `None` for what is omitted.
     #[must_use]
+    #[inline]
     pub fn present(self) -> Option<Self> {
+        match self {
+            Self::Omit | Self::Optional(_) => self.inner(),
+            value => Some(value),
+        }
+    }
+
+    fn inner(self) -> Option<Self> {
         let mut value = self;
         loop {
             value = match value {

@@ -145,7 +145,7 @@ impl Parser<'_> {
                 let bytes = self.bytes;
                 let (start, end) = self.tape.span(key);
                 let text = &bytes[start + 1..end - 1];
-                let bit = 1 << (hash(text) % 31);
+                let bit = 1 << hash(text);
                 if note & bit != 0 && self.has_key(map, key, text) {
                     self.at = start;
                     return self.fail("a key stands twice in one map");
@@ -303,7 +303,8 @@ impl Parser<'_> {
     }
 }
 
-/// Spreads the keys of a small map over a few bits; equal keys fall on the same.
+/// Spreads the keys of a small map over 32 bits; equal keys fall on the same. (A map of few keys does not
+/// set all, which would be `LATER`.)
 #[inline]
 fn hash(text: &[u8]) -> u32 {
     let ends = match text {
@@ -312,5 +313,5 @@ fn hash(text: &[u8]) -> u32 {
         [] => 0,
     };
     let middle = text.get(text.len() / 2).copied().map_or(0, u32::from);
-    (ends ^ (text.len() as u32) << 16 ^ middle << 20).wrapping_mul(0x9e37_79b1) >> 16
+    (ends ^ (text.len() as u32) << 16 ^ middle << 20).wrapping_mul(0x9e37_79b1) >> 27
 }

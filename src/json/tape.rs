@@ -90,6 +90,13 @@ impl Tape {
         ((head & START_MASK) as usize, end as usize)
     }
 
+    /// What an entry is, where it starts and where it ends, by one look.
+    #[inline]
+    pub(super) fn entry(&self, node: u32) -> (Tag, usize, usize) {
+        let Entry(head, end) = self.0[node as usize];
+        (TAGS[(head >> START_BITS) as usize], (head & START_MASK) as usize, end as usize)
+    }
+
     /// The entry after this value and all below it.
     pub(super) fn next(&self, node: u32) -> u32 {
         if matches!(self.tag(node), Tag::List | Tag::Map) { self.0[node as usize + 1].0 } else { node + 1 }

@@ -46,8 +46,8 @@ impl Trace {
     #[must_use]
     pub fn to_header(&self, span: u64) -> HeaderValue {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        hex(self.id, &mut text[3..35]);
-        hex(u128::from(span), &mut text[36..52]);
+        text[3..35].as_chunks_mut::<2>().0.iter_mut().zip(self.id.to_be_bytes()).for_each(digits);
+        text[36..52].as_chunks_mut::<2>().0.iter_mut().zip(span.to_be_bytes()).for_each(digits);
         text[54] += u8::from(self.sampled);
         HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
     }
@@ -57,6 +57,11 @@ impl Default for Trace {
     fn default() -> Self {
         Self::new()
     }
+}
+
+fn digits((digits, byte): (&mut [u8; 2], u8)) {
+    const HEX: &[u8; 16] = b"0123456789abcdef";
+    *digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
 }
 
 /// Writes a number as lower-case hex digits, filling `out`.

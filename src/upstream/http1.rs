@@ -11,7 +11,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
-use hyper::{body::Incoming, client::conn::http1};
+use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -21,7 +21,7 @@ use tokio::{
 use super::{
     expect::{self, Hold},
     pool::{Lease, Local},
-    send::Broken,
+    send::{Broken, is_ambiguous},
 };
 use crate::body::{Body, BodyError, Watch};
 
@@ -29,8 +29,10 @@ pub(super) struct Connection {
     sender: http1::SendRequest<Body>,
     /// Stays registered from call to call: moving a timer to later costs next to nothing.
     timer: Pin<Box<Sleep>>,
-    /// Fields of the request under way if it may have to be sent again; kept for its room.
-    copy: Vec<(HeaderName, HeaderValue)>,
+    /// The request under way if it may have to be sent again, its fields apart.
+    copy: Option<Copy>,
+    /// Those fields; kept for its room.
+    fields: Vec<(HeaderName, HeaderValue)>,
     /// The tick after which it takes no call.
     retires: u32,
     pub(super) idle_since: u32,
@@ -52,7 +54,8 @@ where
     Ok(Box::new(Connection {
         sender,
         timer: Box::pin(tokio::time::sleep_until(Instant::now())),
-        copy: Vec::new(),
+        copy: None,
+        fields: Vec::new(),
         retires: local.now().saturating_add(local.upstream.max_age),
         idle_since: local.now(),
         used: false,
@@ -84,49 +87,54 @@ impl Connection {
         self.sender.ready().await
     }
 
-    /// Sends a request, which is taken, and waits for the answer's head. With `again`, a copy of the request is kept and
+    /// Sends a request and waits for the answer's head. With `again`, a copy of the request is kept and
     /// comes back if the connection broke.
     pub(super) async fn exchange(
-        &mut self,
-        request: &mut Request<Body>,
+        mut self: Box<Self>,
+        mut request: Box<Request<Body>>,
         deadline: Instant,
         again: bool,
-    ) -> Result<Response<Incoming>, Broken> {
-        let copy = again.then(|| Copy::of(request, &mut self.copy)).flatten();
-        self.hold = expect::hold(request);
+        upgrades: bool,
+        lease: Lease,
+    ) -> Result<Response<Body>, Broken> {
+        self.copy = again.then(|| Copy::of(&request, &mut self.fields)).flatten();
+        self.hold = expect::hold(&mut request);
         self.used = true;
         self.timer.as_mut().reset(deadline);
-        let mut answer = pin!(self.sender.try_send_request(std::mem::take(request)));
-        let outcome = poll_fn(|cx| {
-            if let Poll::Ready(outcome) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Some(outcome));
-            }
-            self.timer.as_mut().poll(cx).map(|()| None)
+        let mut answer = pin!(self.sender.try_send_request(*request));
+        let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(Some(Box::new(error)))),
+            Poll::Pending => self.timer.as_mut().poll(cx).map(|()| Err(None)),
         })
         .await;
         match outcome {
-            Some(Ok(mut response)) => {
-                self.copy.clear();
+            Ok(response) => {
+                let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+                if is_ambiguous(response.headers()) || (switched && !upgrades) {
+                    return Err(Broken::Misleading);
+                }
+                self.copy = None;
+                self.fields.clear();
+                let (mut head, body) = response.into_parts();
                 // The version belongs to this hop: whoever passes the answer on speaks its own.
-                *response.version_mut() = Version::HTTP_11;
-                Ok(response)
+                head.version = Version::HTTP_11;
+                let mut body = Body::from(body);
+                // After an upgrade the connection belongs to whoever takes that.
+                if !switched {
+                    self.lease = Some(lease);
+                    body = body.watched(self);
+                }
+                Ok(Response::from_parts(head, body))
             }
-            Some(Err(mut error)) => {
-                let request = error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut self.copy)));
+            Err(Some(mut error)) => {
+                let copy = self.copy.take();
+                let request =
+                    error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut self.fields)));
                 Err(Broken::Failed { error: error.into_error(), request: request.map(Box::new) })
             }
-            None => Err(Broken::Late),
+            Err(None) => Err(Broken::Late),
         }
-    }
-
-    /// Hands the answer over; its body brings the connection back.
-    pub(super) fn deliver(mut self: Box<Self>, response: Response<Incoming>, lease: Lease) -> Response<Body> {
-        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-            // The connection belongs to whoever takes the upgrade.
-            return response.map(Body::from);
-        }
-        self.lease = Some(lease);
-        response.map(|body| Body::from(body).watched(self))
     }
 }
 

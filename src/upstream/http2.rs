@@ -129,14 +129,14 @@ impl Stream {
     /// comes back if the connection broke.
     pub(super) async fn exchange(
         &mut self,
-        request: &mut Request<Body>,
+        request: Request<Body>,
         deadline: Instant,
         again: bool,
     ) -> Result<Response<Incoming>, Broken> {
         let mut fields = Vec::new();
-        let copy = again.then(|| Copy::of(request, &mut fields)).flatten();
+        let copy = again.then(|| Copy::of(&request, &mut fields)).flatten();
         let mut sender = self.connection.sender.clone();
-        match timeout_at(deadline, sender.try_send_request(std::mem::take(request))).await {
+        match timeout_at(deadline, sender.try_send_request(request)).await {
             Ok(Ok(response)) => {
                 if !self.connection.answered.swap(true, Relaxed) {
                     self.connection.most.driver.wake();

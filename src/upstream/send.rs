@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, Request, Response, StatusCode, Uri, Version,
+    HeaderMap, Request, Response, Uri, Version,
     header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -34,41 +34,36 @@ pub(super) enum Broken {
     Failed { error: hyper::Error, request: Option<Box<Request<Body>>> },
 }
 
-pub(super) async fn send(local: Arc<Local>, mut call: Outgoing) -> Result<Response<Body>, Error> {
-    local.counters.call();
-    // By reference from here on: a future that owns what it was given keeps room for it twice.
-    let answer = attempt(&local, &mut call).await;
-    if answer.is_err() {
-        local.counters.failure();
-    }
-    answer
-}
-
-async fn attempt(local: &Arc<Local>, call: &mut Outgoing) -> Result<Response<Body>, Error> {
+/// One future without another of its size in it, and the request behind a pointer: what a call's future
+/// holds is moved and is cold memory to all that wait.
+pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<Body>, Error> {
     let Outgoing { request, idempotent, timeout } = call;
-    let deadline = Instant::now() + *timeout;
+    let mut request = Box::new(request);
+    let deadline = Instant::now() + timeout;
+    let local = &local;
     let upstream = &*local.upstream;
+    local.counters.call();
     for (name, value) in &local.headers {
         request.headers_mut().insert(name.clone(), value.clone());
     }
-    let mut target = Target::of(request);
+    let mut target = Target::of(&request);
     let upgrades = request.headers().contains_key(UPGRADE);
     let mut want = Want {
         http1: upgrades && upstream.protocol == Protocol::Auto,
         // Its body waits for one particular connection and could not go to another.
-        fresh: expect::applies(request),
+        fresh: expect::applies(&request),
     };
     let mut tried = Tried::default();
     let mut unconnected = None;
-    loop {
+    let failed = loop {
         let Some(index) = balance::choose(upstream, &tried) else {
-            return Err(match &unconnected {
+            break match &unconnected {
                 Some(error) => failure::unconnected(error),
                 None => Error::new(Kind::UpstreamUnavailable).cause("no endpoint has a weight"),
-            });
+            };
         };
         let Some(lease) = Lease::take(local, index) else {
-            return Err(failure::full(upstream));
+            break failure::full(upstream);
         };
         let endpoint = &upstream.endpoints[index];
         let channel = match lease.slot().ready(local, want) {
@@ -85,7 +80,7 @@ async fn attempt(local: &Arc<Local>, call: &mut Outgoing) -> Result<Response<Bod
                 }
                 Err(_) => {
                     balance::avoid(endpoint);
-                    return Err(failure::late());
+                    break failure::late();
                 }
             },
         };
@@ -93,23 +88,25 @@ async fn attempt(local: &Arc<Local>, call: &mut Outgoing) -> Result<Response<Bod
         if used {
             local.counters.reuse();
         }
-        target.set(request, upstream, endpoint, lease.slot(), channel.is_http2());
-        let again = used && *idempotent && !want.fresh;
+        target.set(&mut request, upstream, endpoint, lease.slot(), channel.is_http2());
+        let again = used && idempotent && !want.fresh;
         let exchange = channel.exchange(request, deadline, again, upgrades, lease);
         match exchange.await {
             Ok(answer) => return Ok(answer),
-            Err(Broken::Late) => return Err(failure::late()),
-            Err(Broken::Misleading) => return Err(failure::misleading()),
+            Err(Broken::Late) => break failure::late(),
+            Err(Broken::Misleading) => break failure::misleading(),
             Err(Broken::Failed { error, request: Some(back) })
                 if used && !want.fresh && failure::is_reset(&error) =>
             {
                 local.counters.resend();
-                *request = *back;
+                request = back;
                 want.fresh = true;
             }
-            Err(Broken::Failed { error, .. }) => return Err(failure::broken(&error)),
+            Err(Broken::Failed { error, .. }) => break failure::broken(&error),
         }
-    }
+    };
+    local.counters.failure();
+    Err(failed)
 }
 
 impl Channel {
@@ -126,25 +123,16 @@ impl Channel {
 
     async fn exchange(
         self,
-        request: &mut Request<Body>,
+        request: Box<Request<Body>>,
         deadline: Instant,
         again: bool,
         upgrades: bool,
         lease: Lease,
     ) -> Result<Response<Body>, Broken> {
         match self {
-            Self::Http1(mut connection) => {
-                let response = connection.exchange(request, deadline, again).await?;
-                let status = response.status();
-                if is_ambiguous(response.headers())
-                    || (status == StatusCode::SWITCHING_PROTOCOLS && !upgrades)
-                {
-                    return Err(Broken::Misleading);
-                }
-                Ok(connection.deliver(response, lease))
-            }
+            Self::Http1(connection) => connection.exchange(request, deadline, again, upgrades, lease).await,
             Self::Http2(mut stream) => {
-                let response = Box::pin(stream.exchange(request, deadline, again)).await?;
+                let response = Box::pin(stream.exchange(*request, deadline, again)).await?;
                 Ok(stream.deliver(response, lease))
             }
         }
@@ -153,7 +141,7 @@ impl Channel {
 
 /// Whether two readers could disagree on where the answer ends. The codec reads these; what stands
 /// behind us might read them otherwise.
-fn is_ambiguous(headers: &HeaderMap) -> bool {
+pub(super) fn is_ambiguous(headers: &HeaderMap) -> bool {
     let Some(coding) = headers.get(TRANSFER_ENCODING) else {
         return false;
     };

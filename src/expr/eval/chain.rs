@@ -9,7 +9,7 @@ use crate::{
         arithmetic::Num,
         op::{Base, Chain, Key, Link, OpId},
     },
-    json::Kind,
+    json::{Kind, Ref},
 };
 
 /// What a path leads to.
@@ -30,14 +30,33 @@ impl<'a> Found<'a> {
 
 impl<'a> Machine<'a, '_> {
     pub(super) fn chain(&mut self, chain: &'a Chain) -> Result<Found<'a>, EvalError> {
-        let Some(value) = self.base(chain)? else {
-            return if chain.tolerant {
-                Ok(Found::Optional(None))
-            } else {
-                Err(self.absent(chain, chain.end))
-            };
-        };
-        self.select_all(chain, value, &chain.links)
+        // The element of a list that is walked is the most read of all, and not worth a copy.
+        if let Base::Local(index) = chain.base
+            && let Some(Value::Json(json)) = self.locals.get(usize::from(index))
+        {
+            return self.walk(chain, *json);
+        }
+        match self.base(chain)? {
+            Some(Value::Json(json)) => self.walk(chain, json),
+            Some(value) => self.select_all(chain, value, &chain.links),
+            None if chain.tolerant => Ok(Found::Optional(None)),
+            None => Err(self.absent(chain, chain.end)),
+        }
+    }
+
+    /// Selects members of a document as far as that is all there is to it, with no value in between.
+    fn walk(&mut self, chain: &'a Chain, mut json: Ref<'a>) -> Result<Found<'a>, EvalError> {
+        for (position, link) in chain.links.iter().enumerate() {
+            match &link.key {
+                Key::Name(name) if !link.optional && !chain.optional && json.kind() == Kind::Map => {
+                    self.work(json.len() * 16)?;
+                    json = json.get(name).ok_or_else(|| self.absent(chain, link.end))?;
+                }
+                _ => return self.select_all(chain, Value::Json(json), &chain.links[position..]),
+            }
+        }
+        let value = Value::Json(json);
+        Ok(if chain.optional { Found::Optional(Some(value)) } else { Found::Plain(value) })
     }
 
     fn base(&mut self, chain: &'a Chain) -> Result<Option<Value<'a>>, EvalError> {
