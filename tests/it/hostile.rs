@@ -69,7 +69,9 @@ proptest! {
             } else {
                 prop_assert!([500, 502, 503, 504].contains(&made.status.as_u16()), "{}", made.text());
                 let problem = made.json();
-                prop_assert_eq!(problem["step"].as_str(), Some("one"));
+                // An answer without a content type is bytes, which fail where they are written: in `respond`.
+                let written = problem["code"] == "expression_error";
+                prop_assert!(written || problem["step"] == "one", "{}", problem);
                 prop_assert!(problem["code"].is_string());
             }
             Ok(())
