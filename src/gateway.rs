@@ -38,8 +38,8 @@ pub struct Gateway {
     pub upstreams: Arc<[Arc<Upstream>]>,
     /// Listener names and addresses.
     pub listeners: Vec<(String, SocketAddr, Place)>,
-    /// The admin listener and its token.
-    pub admin: Option<(SocketAddr, Option<Box<[u8]>>, Place)>,
+    /// The admin listener.
+    pub admin: Option<AdminListener>,
     router: Router,
     routes: Box<[Arc<RouteInstruments>]>,
     instruments: Arc<Instruments>,
@@ -54,6 +54,24 @@ pub struct Surroundings {
     pub network: Arc<upstream::Network>,
     /// Metrics.
     pub instruments: Arc<Instruments>,
+}
+
+/// Where the admin pages are, and what opens them.
+#[derive(Clone)]
+pub struct AdminListener {
+    /// Its address.
+    pub address: SocketAddr,
+    /// Required, except for health, when present.
+    pub token: Option<Box<[u8]>>,
+    /// Where the template names it.
+    pub place: Place,
+}
+
+impl std::fmt::Debug for AdminListener {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // The token is a secret.
+        f.debug_struct("AdminListener").field("address", &self.address).finish_non_exhaustive()
+    }
 }
 
 // === impl Gateway ===
@@ -90,7 +108,7 @@ impl Gateway {
                         .help("add `token: {env: SEGUE_ADMIN_TOKEN}`"),
                     );
                 }
-                admin = Some((address, token.flatten(), place.clone()));
+                admin = Some(AdminListener { address, token: token.flatten(), place: place.clone() });
             }
         }
         let mut upstreams = Vec::with_capacity(plan.services.len());

@@ -62,7 +62,7 @@ pub enum Outcome {
 }
 
 /// A first gateway, or the findings that prevent one.
-pub type Loaded = Result<(Gateway, Reloader), (Diagnostics, Tree)>;
+pub type Loaded = Result<(Gateway, Reloader), Box<(Diagnostics, Tree)>>;
 
 // === impl Reloader ===
 
@@ -70,7 +70,7 @@ impl Reloader {
     /// Loads a tree for the first time.
     pub fn load(root: PathBuf, around: Surroundings) -> Loaded {
         let (tree, mut findings, plan) = read(&root);
-        let Some(plan) = plan else { return Err((findings, tree)) };
+        let Some(plan) = plan else { return Err(Box::new((findings, tree))) };
         let hash = hash(&tree);
         match Gateway::build(plan, 1, None, &around) {
             Ok(gateway) => {
@@ -88,9 +88,14 @@ impl Reloader {
             }
             Err(more) => {
                 findings.extend(more);
-                Err((findings, tree))
+                Err(Box::new((findings, tree)))
             }
         }
+    }
+
+    /// Adds a finding of what became of the tree that serves.
+    pub fn note(&self, finding: Diagnostic) {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).findings.push(finding);
     }
 
     /// What serves now.

@@ -19,8 +19,8 @@ use tokio::{
 use crate::{
     admin::Admin,
     config::Tree,
-    diagnostic::Diagnostics,
-    gateway::Surroundings,
+    diagnostic::{Code, Diagnostic, Diagnostics},
+    gateway::{AdminListener, Surroundings},
     reload::{Outcome, Reloader, watch},
     server::{Shared, Workers},
     telemetry::{Instruments, registry::Registry},
@@ -88,7 +88,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         instruments: Arc::clone(&instruments),
     };
     let (gateway, reloader) = Reloader::load(options.root.clone(), around)
-        .map_err(|(findings, tree)| StartError::Findings(findings, Box::new(tree)))?;
+        .map_err(|refused| StartError::Findings(refused.0, Box::new(refused.1)))?;
     let settings = gateway.plan.gateway.clone();
     let wanted = gateway.listeners.clone();
     let admin_at = gateway.admin.clone();
@@ -104,7 +104,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let mut admin = None;
     let mut admin_socket = None;
     let mut token = None;
-    if let Some((address, secret, _)) = admin_at {
+    if let Some(AdminListener { address, token: secret, .. }) = admin_at {
         let socket = std::net::TcpListener::bind(address)
             .and_then(|socket| socket.set_nonblocking(true).map(|()| socket))
             .map_err(|error| StartError::Bind(address, error))?;
@@ -271,8 +271,18 @@ impl Control {
                     tracing::info!(name, address = %bound, "listening");
                     self.listeners.push((name.clone(), bound));
                 }
-                Err(error) => tracing::error!(name, %address, %place, %error, "cannot listen"),
+                Err(error) => {
+                    tracing::error!(name, %address, %place, %error, "cannot listen");
+                    let message = format!("cannot listen on {address}: {error}");
+                    self.admin.reloader.note(Diagnostic::new(Code::CannotListen, place.clone(), message));
+                }
             }
+        }
+        if let (Some(wanted), Some(own)) = (&gateway.admin, self.own_admin)
+            && wanted.address != own
+            && wanted.address.port() != 0
+        {
+            tracing::warn!(%own, wanted = %wanted.address, "the admin address changes at the next start");
         }
         let own = self.listeners.iter().map(|(_, address)| *address).chain(self.own_admin).collect();
         self.network.egress.set_own(own);

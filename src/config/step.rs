@@ -70,7 +70,7 @@ static FOR_EACH: Object = Object {
         required("in", Shape::Value, "The list."),
         required("as", Shape::Text, "The name of an item."),
         optional("key", Shape::Value, "The item's key in `byKey`."),
-        required("max", Shape::Count(1, 100_000), "More items fail the step."),
+        optional("max", Shape::Count(1, 100_000), "More items fail the step. (100)"),
         optional("concurrency", Shape::Count(1, 1_000), "Calls at a time (1)."),
     ],
     one_of: &[],
@@ -153,7 +153,7 @@ pub struct ForEachTemplate {
     pub name: Spanned<String>,
     /// `key`
     pub key: Option<Node>,
-    /// `max`: required.
+    /// `max` (100)
     pub max: u32,
     /// `concurrency` (1)
     pub concurrency: u32,
@@ -258,7 +258,7 @@ fn is_expression(node: &Node) -> bool {
 
 fn for_each(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<ForEachTemplate> {
     let fields = &decoder.object(fields, "forEach")?;
-    let max = decoder.count(fields, "max").unwrap_or(1);
+    let max = decoder.count(fields, "max").unwrap_or(100);
     let concurrency = decoder.count(fields, "concurrency").unwrap_or(1);
     let name = decoder.text(fields, "as")?;
     decoder.check_identifier("a loop variable", &name);

@@ -182,6 +182,10 @@ codes! {
         "A secret's environment variable or file is not there, so the gateway could not authenticate itself or its callers. Set the \
          variable in the environment of `segue serve`, or provide the file. The finding names which one; it never shows a value. `check` does \
          not need secrets.";
+    CannotListen = "cannot_listen", Error,
+        "A listener's address cannot be bound: another program has the port, or the address is not this machine's. At the start \
+         that ends `segue serve`; at a reload everything else applies and `/status` shows it. Free the port or change `address`, then \
+         reload.";
     OpenRoute = "open_route", Warning,
         "The route's effective policy has no `authenticate`, so anybody can call it. That may be meant: then say it with \
          `authenticate: {anonymous: true}` in a Policy that is bound to it. Otherwise bind a Policy that authenticates.";

@@ -95,10 +95,8 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
     }
     let host = host(request)?;
     canonical_target(request)?;
-    if upgrades {
-        if let Some(upgrade) = Wanted::of(request) {
-            request.extensions_mut().insert(upgrade);
-        }
+    if upgrades && let Some(upgrade) = Wanted::of(request) {
+        request.extensions_mut().insert(upgrade);
     }
     let trusted = is_trusted(exchange.peer.address.ip(), &settings.trusted_proxies);
     headers::sanitize_request(request.headers_mut(), trusted);

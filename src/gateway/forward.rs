@@ -113,10 +113,10 @@ fn via(headers: &HeaderMap, version: Version) -> Result<HeaderValue, Error> {
 /// HTTP/2 may split the cookie field; one is what HTTP/1 knows (RFC 9113 §8.2.3).
 fn join_cookies(headers: &mut HeaderMap) {
     let cookies: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if cookies.len() > 1 {
-        if let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..])) {
-            headers.insert(header::COOKIE, joined);
-        }
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
     }
 }
 

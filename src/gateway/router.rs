@@ -195,10 +195,10 @@ impl Search<'_> {
         let end = path[start..].find('/').map_or(path.len(), |offset| start + offset);
         let next = (end < path.len()).then_some(end + 1);
         let segment = &path[start..end];
-        if let Some(child) = node.literals.get(segment) {
-            if let Some(route) = self.walk(tree, *child as usize, next) {
-                return Some(route);
-            }
+        if let Some(child) = node.literals.get(segment)
+            && let Some(route) = self.walk(tree, *child as usize, next)
+        {
+            return Some(route);
         }
         if let Some(child) = node.capture.filter(|_| !segment.is_empty()) {
             self.captures.push((start as u32, end as u32));

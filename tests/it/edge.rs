@@ -114,7 +114,7 @@ async fn only_a_trusted_proxy_speaks_for_its_clients() {
             "match: {path: /who}\nrespond: {body: {ip: '${ request.clientIp }', scheme: '${ request.scheme }', id: '${ request.id }'}}",
         ),
     ];
-    let gateway = crate::support::gateway::GATEWAY;
+    let gateway = GATEWAY;
     let trusting = gateway.replace("workers: 2", "workers: 1\ntrustedProxies: [127.0.0.0/8, 10.0.0.0/8]");
     let ask = |path: &str| {
         Request::get(path)

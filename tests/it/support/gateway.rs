@@ -92,6 +92,15 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    /// Takes the handle, to wait for the end of a drain.
+    pub(crate) fn into_running(mut self) -> (Running, TempDir) {
+        let running = self.running.take().unwrap();
+        let folder = std::mem::replace(&mut self.folder, tempfile::tempdir().unwrap());
+        (running, folder)
+    }
+}
+
 impl Drop for Gateway {
     fn drop(&mut self) {
         if let Some(running) = &self.running {
