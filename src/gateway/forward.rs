@@ -48,7 +48,7 @@ pub(super) fn request(
     if let Some(state) = &exchange.trace.state {
         map.insert(TRACESTATE, state.clone());
     }
-    if let Ok(id) = HeaderValue::from_str(&exchange.id) {
+    if let Ok(id) = HeaderValue::from_bytes(exchange.id.as_bytes()) {
         map.insert(REQUEST_ID, id);
     }
     map.insert(DEADLINE, HeaderValue::from(deadline_ms));

@@ -4,7 +4,10 @@
 //! segment a literal before `{capture}` before `{rest...}`; then more predicates first. If the
 //! predicates or the method of one fail, the next candidate is tried. Compile has refused ties.
 
-use std::collections::HashMap;
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+};
 
 use http::{HeaderMap, Method};
 
@@ -32,7 +35,7 @@ struct Tree {
 
 #[derive(Debug, Default)]
 struct Node {
-    literals: HashMap<Box<str>, u32>,
+    literals: HashMap<Box<str>, u32, BuildHasherDefault<Fnv>>,
     capture: Option<u32>,
     /// Routes that end here, more predicates first.
     ends: Vec<Candidate>,
@@ -44,6 +47,29 @@ struct Node {
 struct Candidate {
     route: RouteId,
     matching: Match,
+}
+
+/// FNV-1a: segments are short, and the keys are the configuration's, so that a client can send what it
+/// likes and never makes two of them collide.
+#[derive(Debug)]
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
 }
 
 /// What a request brings to matching.
@@ -192,7 +218,8 @@ impl Search<'_> {
         let Some(start) = start else {
             return self.choose(&node.ends);
         };
-        let end = path[start..].find('/').map_or(path.len(), |offset| start + offset);
+        let slash = path.as_bytes()[start..].iter().position(|byte| *byte == b'/');
+        let end = slash.map_or(path.len(), |offset| start + offset);
         let next = (end < path.len()).then_some(end + 1);
         let segment = &path[start..end];
         if let Some(child) = node.literals.get(segment)

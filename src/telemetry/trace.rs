@@ -64,11 +64,25 @@ fn digits((digits, byte): (&mut [u8; 2], u8)) {
     *digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
 }
 
-/// Writes a number as lower-case hex digits, filling `out`.
-pub fn hex(mut number: u128, out: &mut [u8]) {
-    for digit in out.iter_mut().rev() {
-        *digit = b"0123456789abcdef"[(number & 15) as usize];
-        number >>= 4;
+/// Both digits of every byte: every request writes eighty of them.
+const PAIRS: [[u8; 2]; 256] = {
+    let digits = b"0123456789abcdef";
+    let mut pairs = [[0; 2]; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        pairs[byte] = [digits[byte >> 4], digits[byte & 15]];
+        byte += 1;
+    }
+    pairs
+};
+
+/// Writes the low bytes of a number as lower-case hex digits, filling `out`, whose length is even.
+pub fn hex(number: u128, out: &mut [u8]) {
+    let bytes = number.to_be_bytes();
+    let (pairs, _) = out.as_chunks_mut::<2>();
+    let skipped = bytes.len().saturating_sub(pairs.len());
+    for (pair, byte) in pairs.iter_mut().zip(&bytes[skipped..]) {
+        *pair = PAIRS[usize::from(*byte)];
     }
 }
 
