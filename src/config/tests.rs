@@ -332,7 +332,7 @@ fn a_step_calls_in_exactly_one_way() {
     let step = |text: &str| of_route(&format!("{OK}steps:\n  a: {text}\n"));
     assert_eq!(step("{}"), ["7:3 missing_key"]);
     assert_eq!(step("{http: {service: s, path: /}, with: {}}"), ["7:36 invalid_value"]);
-    assert_eq!(step("{call: a.b, forEach: {in: '${ x }'}}"), ["7:18 missing_key", "7:18 missing_key"]);
+    assert_eq!(step("{call: a.b, forEach: {in: '${ x }'}}"), ["7:18 missing_key"]);
     assert_eq!(
         step("{call: a.b, forEach: {in: 3, as: request, max: 0}}"),
         ["7:32 wrong_type", "7:39 invalid_name", "7:53 invalid_value"]
