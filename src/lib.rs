@@ -17,6 +17,7 @@ pub mod docs;
 pub mod id;
 pub mod body;
 pub mod headers;
+pub mod form;
 pub mod scalar;
 pub mod problem;
 pub mod error;

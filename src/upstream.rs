@@ -2,8 +2,8 @@
 //!
 //! [`Upstreams`] is one worker's: idle connections are its own, so that no call crosses a core. What
 //! bounds a service over all workers ([`Upstream`]: calls in flight, endpoint load) is atomics. A
-//! call's way: [`balance`] picks an endpoint, [`pool`] has a connection or [`connect`] makes one,
-//! [`http1`] or [`http2`] carries it, and the answer's body brings the connection back.
+//! call's way: `balance` picks an endpoint, `pool` has a connection or `connect` makes one,
+//! `http1` or `http2` carries it, and the answer's body brings the connection back.
 //!
 //! Absent on purpose: redirects, cookies, decompression, and any retry but the one of a call whose
 //! pooled connection was found closed.

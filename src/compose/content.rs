@@ -9,9 +9,9 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
-use super::request;
 use crate::{
     expr::Value,
+    form,
     json::{self, Document, JsonError},
     plan::BodyUse,
 };
@@ -110,7 +110,7 @@ fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
 fn form(bytes: &Bytes) -> Result<Document, JsonError> {
     let mut members: Vec<(Cow<'_, str>, Vec<Cow<'_, str>>)> = Vec::new();
     let mut index = std::collections::HashMap::new();
-    for (name, value) in request::pairs(utf8(bytes)?) {
+    for (name, value) in form::pairs(utf8(bytes)?) {
         let at = *index.entry(name.clone()).or_insert(members.len());
         match members.get_mut(at) {
             Some((_, values)) => values.push(value),

@@ -5,7 +5,10 @@ use std::{borrow::Cow, sync::OnceLock};
 use http::{HeaderMap, Method, Uri, header};
 
 use super::fields::Fields;
-use crate::expr::{EvalError, Object, Value};
+use crate::{
+    expr::{EvalError, Object, Value},
+    form,
+};
 
 /// What `request` reads, the body apart.
 #[derive(Debug)]
@@ -51,7 +54,7 @@ pub(super) struct Query(pub(super) Uri);
 
 impl Query {
     fn pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        pairs(self.0.query().unwrap_or_default())
+        form::pairs(self.0.query().unwrap_or_default())
     }
 }
 
@@ -110,20 +113,4 @@ impl Object for Cookies {
         }
         keys
     }
-}
-
-/// Name and value of every parameter of `application/x-www-form-urlencoded` text, decoded.
-pub(super) fn pairs(text: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-    text.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (decode(name), decode(value))
-    })
-}
-
-fn decode(text: &str) -> Cow<'_, str> {
-    if !text.bytes().any(|byte| matches!(byte, b'+' | b'%')) {
-        return Cow::Borrowed(text);
-    }
-    let spaced = text.replace('+', " ");
-    Cow::Owned(percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned())
 }

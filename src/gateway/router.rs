@@ -12,6 +12,7 @@ use std::{
 use http::{HeaderMap, Method};
 
 use crate::{
+    form,
     id::RouteId,
     plan::{Match, Route, Segment},
 };
@@ -267,7 +268,7 @@ impl Search<'_> {
             .iter()
             .all(|(name, value)| self.target.headers.get_all(name).iter().any(|sent| sent == value))
             && matching.query.iter().all(|(name, value)| {
-                query_pairs(self.target.query.unwrap_or_default())
+                form::pairs(self.target.query.unwrap_or_default())
                     .find(|(sent, _)| sent == name)
                     .is_some_and(|(_, sent)| sent == *value)
             })
@@ -278,26 +279,6 @@ fn allows(methods: &[Method], method: &Method) -> bool {
     methods.is_empty()
         || methods.contains(method)
         || (*method == Method::HEAD && methods.contains(&Method::GET))
-}
-
-/// The decoded parameters of a query, in order; `+` is a space, as browsers send it.
-pub fn query_pairs(
-    query: &str,
-) -> impl Iterator<Item = (std::borrow::Cow<'_, str>, std::borrow::Cow<'_, str>)> {
-    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
-        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-        (form_decode(name), form_decode(value))
-    })
-}
-
-fn form_decode(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.contains('+') {
-        let spaced = text.replace('+', " ");
-        return std::borrow::Cow::Owned(
-            percent_encoding::percent_decode_str(&spaced).decode_utf8_lossy().into_owned(),
-        );
-    }
-    percent_encoding::percent_decode_str(text).decode_utf8_lossy()
 }
 
 /// The decoded text of a capture.
