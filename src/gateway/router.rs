@@ -286,3 +286,88 @@ fn allows(methods: &[Method], method: &Method) -> bool {
 pub fn captured<'a>(path: &'a str, range: (u32, u32)) -> Option<std::borrow::Cow<'a, str>> {
     path::decode(path.get(range.0 as usize..range.1 as usize)?)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{compile::compile, config::Tree};
+
+    /// Routes named `r0`, `r1` … with these `match` maps, and what each request finds.
+    fn check(matches: &[&str], requests: &[(&str, &str, &str, Option<usize>)]) {
+        let gateway = "apiVersion: segue/v1\nkind: Gateway\nmetadata: {name: g, owner: t}\n\
+                       listeners: [{name: h, address: \"127.0.0.1:0\"}]\n";
+        let routes: Vec<String> = matches
+            .iter()
+            .enumerate()
+            .map(|(index, matching)| {
+                format!(
+                    "apiVersion: segue/v1\nkind: Route\nmetadata: {{name: r{index}, owner: t}}\n\
+                     match: {matching}\nstatic: {{status: 204}}\n"
+                )
+            })
+            .collect();
+        let routes = routes.join("---\n");
+        let tree = Tree::from_texts([("policies/g.yaml", gateway), ("routes/u/r.yaml", routes.as_str())]);
+        let (plan, findings) = compile(&tree);
+        let plan = plan.unwrap_or_else(|| panic!("{:#?}", findings.items()));
+        let router = Router::new(&plan.routes);
+        for (host, method, target, expected) in requests {
+            let (path, query) =
+                target.split_once('?').map_or((*target, None), |(path, query)| (path, Some(query)));
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let headers = HeaderMap::new();
+            let found = router.find(&Target { host, method: &method, path, query, headers: &headers });
+            let found = match found {
+                Found::Route(id, _) => Some(&*plan.routes[id.index()].name),
+                Found::MethodNotAllowed(_) | Found::Nothing => None,
+            };
+            let expected = expected.map(|index| format!("u/r{index}"));
+            assert_eq!(found, expected.as_deref(), "{host} {method} {target}");
+        }
+    }
+
+    #[test]
+    fn a_literal_beats_a_capture_beats_the_rest_and_a_dead_end_goes_back() {
+        check(
+            &[
+                "{path: /a/b}",
+                "{path: '/{x}/c'}",
+                "{path: '/a/{rest...}'}",
+                "{path: '/a/{y}/d'}",
+                "{path: /}",
+            ],
+            &[
+                ("", "GET", "/a/b", Some(0)),
+                ("", "GET", "/z/c", Some(1)),
+                // Under the literal `a` only the rest takes `c`, and that is tried before another branch.
+                ("", "GET", "/a/c", Some(2)),
+                ("", "GET", "/a/", Some(2)),
+                ("", "GET", "/a", None),
+                ("", "GET", "/a/q/d", Some(3)),
+                ("", "GET", "/a/q/e", Some(2)),
+                ("", "GET", "/z/d", None),
+                ("", "GET", "//c", None),
+                ("", "GET", "/", Some(4)),
+            ],
+        );
+    }
+
+    #[test]
+    fn hosts_methods_and_predicates_fall_through_to_the_next_candidate() {
+        check(
+            &[
+                "{hosts: [api.example.com], methods: [POST], path: /x}",
+                "{hosts: ['*.example.com'], path: /x, query: {beta: 'true'}}",
+                "{hosts: ['*.example.com'], path: /x}",
+                "{methods: [GET], path: /x}",
+            ],
+            &[
+                ("api.example.com", "POST", "/x", Some(0)),
+                ("api.example.com", "GET", "/x?beta=true", Some(1)),
+                ("api.example.com", "GET", "/x?beta=no", Some(2)),
+                ("example.com", "HEAD", "/x", Some(3)),
+                ("example.com", "POST", "/x", None),
+            ],
+        );
+    }
+}
