@@ -31,6 +31,7 @@ mod tests;
 use std::{borrow::Cow, fmt};
 
 pub use meter::Meter;
+pub use parse::is_keyword;
 pub use program::Program;
 pub use shape::Shape;
 pub use slot::{AnswerField, ErrorField, Reference, Scope, Slot, StepField, StepScope};

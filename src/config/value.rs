@@ -13,7 +13,10 @@ use super::{
     url,
     yaml::Value,
 };
-use crate::diagnostic::{Code, Place, nearest};
+use crate::{
+    diagnostic::{Code, Place, nearest},
+    expr,
+};
 
 /// `{env: NAME, default: …}`
 pub(super) static ENV_PLACE: Object = Object {
@@ -37,31 +40,6 @@ pub(super) static SECRET: Object = Object {
     one_of: &["env", "file"],
     open: false,
 };
-
-/// Words that CEL keeps for itself.
-const CEL_WORDS: &[&str] = &[
-    "true",
-    "false",
-    "null",
-    "in",
-    "as",
-    "break",
-    "const",
-    "continue",
-    "else",
-    "for",
-    "function",
-    "if",
-    "import",
-    "let",
-    "loop",
-    "package",
-    "namespace",
-    "return",
-    "var",
-    "void",
-    "while",
-];
 
 /// Fields that belong to one connection or to the framing of a message, never to a template.
 const FRAMING: &[&str] =
@@ -96,7 +74,7 @@ impl Decoder<'_> {
             let message = format!("`{}` cannot name {what}", name.value);
             let help = "such names start with a lower-case letter, then letters, digits and `_`";
             self.report(Code::InvalidName, &name.place, message, help);
-        } else if CEL_WORDS.contains(&name.value.as_str()) {
+        } else if expr::is_keyword(&name.value) {
             let message =
                 format!("`{}` cannot name {what}: it is a word of the expression language", name.value);
             self.report(Code::InvalidName, &name.place, message, "choose another name");

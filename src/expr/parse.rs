@@ -18,7 +18,7 @@ const MAX_NESTING: u16 = 32;
 const MAX_HEIGHT: u16 = 128;
 
 /// Names that CEL keeps for itself; they may be fields but not variables or functions.
-pub(super) const RESERVED: [&str; 16] = [
+const RESERVED: [&str; 17] = [
     "as",
     "break",
     "const",
@@ -34,8 +34,15 @@ pub(super) const RESERVED: [&str; 16] = [
     "namespace",
     "return",
     "var",
+    "void",
     "while",
 ];
+
+/// Whether CEL keeps a name for itself, so that no step, variable or loop variable can have it.
+#[must_use]
+pub fn is_keyword(name: &str) -> bool {
+    RESERVED.contains(&name) || matches!(name, "true" | "false" | "null" | "in")
+}
 
 pub(super) fn parse(source: &str) -> Result<Node, Fault> {
     if source.len() > MAX_SOURCE {
