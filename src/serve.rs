@@ -89,6 +89,13 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     };
     let (gateway, reloader) = Reloader::load(options.root.clone(), around)
         .map_err(|refused| StartError::Findings(refused.0, Box::new(refused.1)))?;
+    // The control plane's runtime, and on it the signals: whoever sees the port open may send one.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(StartError::System)?;
+    let signals = {
+        let _entered = runtime.enter();
+        Signals::new(options.signals).map_err(StartError::System)?
+    };
     let settings = gateway.plan.gateway.clone();
     let wanted = gateway.listeners.clone();
     let admin_at = gateway.admin.clone();
@@ -126,21 +133,15 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         listeners: listeners.clone(),
         own_admin: admin,
         commands: received,
-        signals: options.signals,
+        signals,
     };
     let (ready, started) = std::sync::mpsc::channel();
     let control = thread::Builder::new()
         .name("segue-control".to_owned())
         .spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-            match runtime {
-                Ok(runtime) => {
-                    let ended = runtime.block_on(control.run(ready));
-                    runtime.shutdown_timeout(Duration::ZERO);
-                    ended
-                }
-                Err(_) => Err(Ended::Control),
-            }
+            let ended = runtime.block_on(control.run(ready));
+            runtime.shutdown_timeout(Duration::ZERO);
+            ended
         })
         .map_err(StartError::System)?;
     match started.recv() {
@@ -181,20 +182,13 @@ struct Control {
     listeners: Vec<(String, SocketAddr)>,
     own_admin: Option<SocketAddr>,
     commands: mpsc::UnboundedReceiver<Command>,
-    signals: bool,
+    signals: Signals,
 }
 
 // === impl Control ===
 
 impl Control {
     async fn run(mut self, ready: std::sync::mpsc::Sender<io::Result<()>>) -> Result<(), Ended> {
-        let (mut terminate, mut interrupt, mut hangup) = match Signals::new(self.signals) {
-            Ok(signals) => (signals.terminate, signals.interrupt, signals.hangup),
-            Err(error) => {
-                let _ = ready.send(Err(error));
-                return Err(Ended::Control);
-            }
-        };
         if let Some(socket) = self.admin_socket.take() {
             match TcpListener::from_std(socket) {
                 Ok(listener) => drop(tokio::spawn(Arc::clone(&self.admin).serve(listener))),
@@ -217,9 +211,9 @@ impl Control {
                         let _ = answer.send(outcome);
                     }
                 },
-                () = received(&mut terminate) => break,
-                () = received(&mut interrupt) => break,
-                () = received(&mut hangup) => { self.reload().await; }
+                () = received(&mut self.signals.terminate) => break,
+                () = received(&mut self.signals.interrupt) => break,
+                () = received(&mut self.signals.hangup) => { self.reload().await; }
                 Some(()) = changes.recv() => { self.reload().await; }
                 // Whoever made it; the admin page may reload too.
                 Ok(()) = generations.changed() => self.follow_listeners(),
