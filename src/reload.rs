@@ -154,12 +154,15 @@ impl Reloader {
     }
 }
 
-fn read(root: &Path) -> (Tree, Diagnostics, Option<crate::plan::Plan>) {
+/// Reads and compiles the tree of a configuration directory: the one way in, for `check` as for `serve`.
+#[must_use]
+pub fn read(root: &Path) -> (Tree, Diagnostics, Option<crate::plan::Plan>) {
     let mut findings = Diagnostics::default();
     let tree = Tree::read(root, &mut findings);
     let (plan, more) = compile(&tree);
     findings.extend(more);
     findings.finish();
+    // A file that cannot be read is not part of what was compiled, so the plan would lack it.
     let plan = plan.filter(|_| !findings.has_errors());
     (tree, findings, plan)
 }

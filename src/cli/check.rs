@@ -9,10 +9,10 @@ use std::{
 
 use super::{Outcome, arguments::Format, output::count};
 use crate::{
-    compile::compile,
     config::Tree,
     diagnostic::{Diagnostics, Severity, render},
     plan::Plan,
+    reload,
 };
 
 /// A tree as read and what the compiler says of it.
@@ -24,15 +24,7 @@ pub(super) struct Loaded {
 
 /// Reads and compiles the tree of a configuration directory.
 pub(super) fn load(root: &Path) -> Loaded {
-    let mut findings = Diagnostics::default();
-    let tree = Tree::read(root, &mut findings);
-    let (plan, compiled) = compile(&tree);
-    for finding in compiled.items() {
-        findings.push(finding.clone());
-    }
-    findings.finish();
-    // A file that cannot be read is not part of what was compiled, so the plan would lack it.
-    let plan = plan.filter(|_| !findings.has_errors());
+    let (tree, findings, plan) = reload::read(root);
     Loaded { tree, plan, findings }
 }
 

@@ -138,7 +138,7 @@ impl<'t, 'f> Expressions<'t, 'f> {
             }
             Ok(pieces) => Some(pieces),
             Err(error) => {
-                let help = if cut_by_comment(node) {
+                let help = if node.cut_by_comment() {
                     "quote this expression: in an unquoted scalar ` #` starts a comment, which cuts it off"
                 } else {
                     "close it with `}` and quote this expression; a literal `${` is written `$${`"
@@ -318,14 +318,4 @@ impl<'t, 'f> Expressions<'t, 'f> {
 fn path_width(source: &str, offset: usize) -> usize {
     let rest = source.get(offset..).unwrap_or_default();
     rest.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '.')).count().max(1)
-}
-
-/// Whether a comment on the same line ended this plain scalar.
-fn cut_by_comment(node: &Node) -> bool {
-    let source = &node.source;
-    let quoted =
-        source.text.get(source.start as usize..).is_some_and(|text| text.starts_with(['"', '\'', '|', '>']));
-    let after = source.text.get(source.end as usize..).unwrap_or_default();
-    let line = after.split('\n').next().unwrap_or_default();
-    !quoted && line.trim_start().starts_with('#')
 }

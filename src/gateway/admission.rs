@@ -17,9 +17,6 @@ use crate::{
     telemetry::{self, Exchange, Trace},
 };
 
-/// The host a request is for: lower case, without port.
-pub type Host = String;
-
 /// Makes the record of a request, from what the peer may say of it.
 #[must_use]
 pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) -> Exchange {
@@ -69,8 +66,8 @@ fn forwarded_client(headers: &http::HeaderMap, peer: IpAddr, trusted: &[Network]
     client
 }
 
-/// Checks a request and makes its target canonical. Gives the host.
-pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settings) -> Result<Host, Error> {
+/// Checks a request and makes its target canonical. Gives the host: lower case, without port.
+pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settings) -> Result<String, Error> {
     let limits = &settings.limits;
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Kind::MethodNotAllowed.into());
@@ -124,7 +121,7 @@ fn framing(request: &mut Request<Body>) -> Result<(), Error> {
 }
 
 /// Exactly one valid host, which agrees with the target where that has one too.
-fn host(request: &mut Request<Body>) -> Result<Host, Error> {
+fn host(request: &mut Request<Body>) -> Result<String, Error> {
     let mut fields = request.headers().get_all(header::HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {

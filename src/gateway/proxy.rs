@@ -104,11 +104,14 @@ impl Proxy {
     /// Runs the route's steps, renders what its template computes, and forwards.
     pub(super) async fn run(self: Arc<Self>, mut request: Request<Body>) -> Result<Response<Body>, Error> {
         let exchange = exchange_of(&mut request)?;
+        let version = request.version();
         let call = self.target.call(Arc::clone(&exchange), request)?;
         let deadline = call.deadline;
         let mut prepared = compose::prepare(self.target.runner.clone(), call).await?;
         let outcome = async {
             let mut request = self.render(&mut prepared)?;
+            // What the client spoke decides `via` and whether its cookies must be joined.
+            *request.version_mut() = version;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let upgrade = self.prepare(&exchange, &mut request, left)?;
             self.send(request, left, upgrade)?.await

@@ -341,3 +341,24 @@ async fn connections_are_reused() {
     }
     assert_eq!(origin.connections(), 1);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn cookies_that_http2_splits_are_joined_on_every_kind_of_proxy_route() {
+    let origin = Origin::json("{}").await;
+    let computed = "match: {path: '/made/{id}'}\nproxy: {service: back, path: '/x/${ request.path.id }'}";
+    let gateway =
+        Gateway::start(&[service("back", origin.address, ""), route("pass", PASS), route("made", computed)]);
+    for path in ["/plain", "/made/1"] {
+        let request = Request::get(format!("http://example.com{path}"))
+            .header("cookie", "a=1")
+            .header("cookie", "b=2")
+            .body(Full::default())
+            .unwrap();
+        assert_eq!(send_http2(gateway.address, request).await.status, 200);
+    }
+    for seen in origin.seen() {
+        let cookies: Vec<_> = seen.headers.get_all("cookie").iter().collect();
+        assert_eq!(cookies, ["a=1; b=2"], "{}", seen.target);
+        assert_eq!(seen.headers["via"], "2 segue", "{}", seen.target);
+    }
+}
