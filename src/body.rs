@@ -3,12 +3,17 @@
 use std::{
     fmt,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
+
+pub mod pace;
+
+use pace::{Pace, Upload};
 
 /// A request's or an answer's body.
 pub struct Body {
@@ -20,6 +25,7 @@ enum Source {
     Empty,
     Full(Bytes),
     Incoming(Incoming),
+    Client(Incoming, Box<Pace>),
     Other(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>),
 }
 
@@ -66,6 +72,24 @@ impl Body {
         let bytes = bytes.into();
         let source = if bytes.is_empty() { Source::Empty } else { Source::Full(bytes) };
         Self { source, watch: None }
+    }
+
+    /// A client's, who must send it at `rate` bytes per second on average (0: at any rate); none where
+    /// both sides may be quiet, so that nobody is late.
+    #[must_use]
+    pub fn of_client(incoming: Incoming, rate: Option<u32>) -> Self {
+        let ended = incoming.is_end_stream();
+        let source = if ended { Source::Empty } else { Source::Client(incoming, Box::new(Pace::new(rate))) };
+        Self { source, watch: None }
+    }
+
+    /// What becomes of it, if it is a client's and not at its end.
+    #[must_use]
+    pub fn upload(&self) -> Option<Arc<Upload>> {
+        match &self.source {
+            Source::Client(_, pace) => Some(Arc::clone(&pace.upload)),
+            Source::Empty | Source::Full(_) | Source::Incoming(_) | Source::Other(_) => None,
+        }
     }
 
     /// Any other streaming body; one allocation.
@@ -163,6 +187,7 @@ impl HttpBody for Body {
             Source::Incoming(body) => {
                 ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::Hyper))
             }
+            Source::Client(body, pace) => ready!(poll_client(body, pace, cx)),
             Source::Other(body) => ready!(body.as_mut().poll_frame(cx)),
         };
         if let Some(watch) = &mut this.watch {
@@ -202,7 +227,7 @@ impl HttpBody for Body {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Incoming(body) => body.size_hint(),
+            Source::Incoming(body) | Source::Client(body, _) => body.size_hint(),
             Source::Other(body) => body.size_hint(),
         }
     }
@@ -213,10 +238,28 @@ impl Body {
         match &self.source {
             Source::Empty => true,
             Source::Full(bytes) => bytes.is_empty(),
-            Source::Incoming(body) => body.is_end_stream(),
+            Source::Incoming(body) | Source::Client(body, _) => body.is_end_stream(),
             Source::Other(body) => body.is_end_stream(),
         }
     }
+}
+
+fn poll_client(
+    body: &mut Incoming,
+    pace: &mut Pace,
+    cx: &mut Context<'_>,
+) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+        return if pace.is_over(cx) { Poll::Ready(Some(Err(BodyError::Stalled))) } else { Poll::Pending };
+    };
+    let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
+    pace.came(data.map_or(0, Bytes::len));
+    Poll::Ready(frame.map(|frame| {
+        frame.map_err(|error| {
+            pace.broke();
+            BodyError::Hyper(error)
+        })
+    }))
 }
 
 impl fmt::Debug for Body {
@@ -225,6 +268,7 @@ impl fmt::Debug for Body {
             Source::Empty => "empty",
             Source::Full(_) => "full",
             Source::Incoming(_) => "incoming",
+            Source::Client(..) => "client",
             Source::Other(_) => "other",
         };
         f.debug_struct("Body").field("source", &source).finish_non_exhaustive()

@@ -62,9 +62,17 @@ static LIMITS: Object = Object {
         optional("headerBytes", Shape::Size, "The largest header section (32KiB)."),
         optional("headerTimeout", Shape::Duration, "How long a request head may take (10s)."),
         optional("idleTimeout", Shape::Duration, "How long a connection may be idle (60s)."),
+        optional(
+            "bodyRate",
+            Shape::Count(0, MOST),
+            "Bytes per second that a request body must bring on average, after 5s; 0: none (240).",
+        ),
+        optional(
+            "writeStall",
+            Shape::Duration,
+            "How long a client may take nothing of its answer; 0s: without end (30s).",
+        ),
         optional("maxConnections", Shape::Count(1, MOST), "The most client connections (20000)."),
-        later("bodyRate"),
-        later("writeStall"),
         later("memory"),
         later("maxCalls"),
         later("adaptive"),
@@ -149,6 +157,10 @@ pub struct LimitsTemplate {
     pub header_timeout: Duration,
     /// `idleTimeout` (60s)
     pub idle_timeout: Duration,
+    /// `bodyRate` (240): bytes per second; 0 is off.
+    pub body_rate: u32,
+    /// `writeStall` (30s); zero is off.
+    pub write_stall: Duration,
     /// `maxConnections` (20000)
     pub max_connections: u32,
 }
@@ -172,6 +184,8 @@ impl Default for LimitsTemplate {
             header_bytes: 32 << 10,
             header_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(60),
+            body_rate: 240,
+            write_stall: Duration::from_secs(30),
             max_connections: 20_000,
         }
     }
@@ -276,6 +290,8 @@ fn limits(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> LimitsTemplate {
         header_bytes: decoder.size(fields, "headerBytes").unwrap_or(default.header_bytes),
         header_timeout: decoder.duration(fields, "headerTimeout").map_or(default.header_timeout, |d| d.value),
         idle_timeout: decoder.duration(fields, "idleTimeout").map_or(default.idle_timeout, |d| d.value),
+        body_rate: decoder.count(fields, "bodyRate").unwrap_or(default.body_rate),
+        write_stall: decoder.duration_or_zero(fields, "writeStall").map_or(default.write_stall, |d| d.value),
         max_connections: decoder.count(fields, "maxConnections").unwrap_or(default.max_connections),
     }
 }

@@ -213,8 +213,6 @@ fn what_later_versions_bring_is_refused_and_never_ignored() {
     for rest in [
         "telemetry: {}",
         "stateDir: x",
-        "limits: {bodyRate: 1}",
-        "limits: {writeStall: 1s}",
         "limits: {memory: 0}",
         "limits: {maxCalls: 1}",
         "limits: {adaptive: true}",

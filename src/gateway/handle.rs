@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, OnceLock};
 
-use http::{Method, Request, Response, StatusCode, header};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::Incoming;
 
 use super::{
@@ -12,7 +12,7 @@ use super::{
     upgrade::Tunnels,
 };
 use crate::{
-    body::Body,
+    body::{Body, pace::Upload},
     compose::Runner,
     error::Error,
     headers::Peer,
@@ -63,7 +63,11 @@ impl Handle {
     #[must_use]
     pub fn begin(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Begun {
         let settings = &self.gateway.plan.gateway;
-        let mut request = request.map(Body::from);
+        let http1 = request.version() < Version::HTTP_2;
+        // gRPC is two-way: a server may send its head with the first message, however late that is.
+        let rate = (!respond::is_grpc(request.headers())).then_some(settings.limits.body_rate);
+        let mut request = request.map(|body| Body::of_client(body, rate));
+        let upload = request.body().upload();
         let exchange = Arc::new(admission::exchange(&request, peer, settings));
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
         let answer = match self.route(&mut request, &exchange) {
@@ -81,7 +85,7 @@ impl Handle {
                 stack::ready(respond::answer(&error, Some(&exchange), grpc))
             }
         };
-        Begun { answer, finish }
+        Begun { answer, finish, upload, http1 }
     }
 
     fn target(&self, id: RouteId) -> composed::Target {
@@ -113,7 +117,7 @@ impl Handle {
             Found::MethodNotAllowed(methods) => {
                 let allow = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
                 let error = Error::new(Kind::MethodNotAllowed);
-                Err(match http::HeaderValue::try_from(allow) {
+                Err(match HeaderValue::try_from(allow) {
                     Ok(allow) => error.header(header::ALLOW, allow),
                     Err(_) => error,
                 })
@@ -128,6 +132,8 @@ impl Handle {
 pub struct Begun {
     answer: Answer,
     finish: Finish,
+    upload: Option<Arc<Upload>>,
+    http1: bool,
 }
 
 // === impl Begun ===
@@ -135,10 +141,17 @@ pub struct Begun {
 impl Begun {
     /// The answer. The second value writes the request's signals when it is dropped.
     pub async fn answer(self) -> (Response<Body>, Finish) {
-        let response = match self.answer.await {
+        let mut response = match self.answer.await {
             Ok(response) => response,
             Err(never) => match never {},
         };
+        if let Some(upload) = &self.upload {
+            let late = upload.is_awaited() && response.status() == StatusCode::REQUEST_TIMEOUT;
+            if self.http1 && (late || upload.is_too_slow() || upload.is_broken()) {
+                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            }
+            upload.answered();
+        }
         self.finish.answered(response.status());
         (response, self.finish)
     }

@@ -89,7 +89,8 @@ async fn watch_over<C>(
 ) where
     C: Future<Output = hyper::Result<()>>,
 {
-    let mut timer: Pin<&mut Sleep> = pin!(tokio::time::sleep(limits.header_timeout.min(limits.idle_timeout)));
+    let first = activity.patience(limits).unwrap_or_default();
+    let mut timer: Pin<&mut Sleep> = pin!(tokio::time::sleep(first));
     let mut follower = phase.clone();
     let mut closing = false;
     loop {
@@ -121,7 +122,7 @@ async fn watch_over<C>(
                 }
                 return;
             }
-            Event::Timer => match activity.patience(limits.header_timeout, limits.idle_timeout) {
+            Event::Timer => match activity.patience(limits) {
                 Some(left) => timer.as_mut().reset(Instant::now() + left),
                 None => return,
             },
@@ -148,6 +149,8 @@ enum Event {
 pub(super) struct Limits {
     pub(super) header_timeout: Duration,
     pub(super) idle_timeout: Duration,
+    /// How long the client may take nothing of what is written; zero is no rule.
+    pub(super) write_stall: Duration,
     pub(super) uri_bytes: u64,
     pub(super) header_bytes: u64,
     pub(super) headers: u32,

@@ -13,10 +13,13 @@ use std::{
 
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
+use socket2::SockRef;
 use tokio::{
     net::TcpStream,
     time::{Duration, Instant},
 };
+
+use super::connection::Limits;
 
 /// What is known of a connection. One timer per connection looks at it now and then, so that a
 /// request sets no timer of its own.
@@ -29,6 +32,11 @@ pub(super) struct Activity {
     partial: AtomicBool,
     /// Milliseconds after `epoch` at which the present state began.
     since: AtomicU64,
+    /// Milliseconds after `epoch`, plus one, since when the client takes nothing of what is written; 0
+    /// when nothing waits.
+    blocked: AtomicU64,
+    /// The client was cut: nothing that the kernel still holds for it is worth keeping.
+    aborted: AtomicBool,
 }
 
 impl Activity {
@@ -38,6 +46,8 @@ impl Activity {
             in_flight: AtomicU32::new(0),
             partial: AtomicBool::new(false),
             since: AtomicU64::new(0),
+            blocked: AtomicU64::new(0),
+            aborted: AtomicBool::new(false),
         }
     }
 
@@ -61,17 +71,41 @@ impl Activity {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// How long the connection may still stay as it is; `None` when its time is up.
-    pub(super) fn patience(&self, head: Duration, idle: Duration) -> Option<Duration> {
-        if self.in_flight.load(Ordering::Relaxed) > 0 {
-            return Some(head.min(idle));
+    fn wrote(&self, progress: bool) {
+        let blocked = self.blocked.load(Ordering::Relaxed) > 0;
+        if blocked == progress {
+            let since = if progress { 0 } else { self.now() + 1 };
+            self.blocked.store(since, Ordering::Relaxed);
         }
-        let limit = if self.partial.load(Ordering::Relaxed) { head } else { idle };
-        let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
-        let left = (since + limit).checked_sub(self.epoch.elapsed())?;
-        // A head may begin while the connection waits as idle.
-        (!left.is_zero()).then(|| left.min(head))
     }
+
+    /// How long the connection may still stay as it is; `None` when its time is up.
+    pub(super) fn patience(&self, limits: &Limits) -> Option<Duration> {
+        let (head, idle, stall) = (limits.header_timeout, limits.idle_timeout, limits.write_stall);
+        let now = self.epoch.elapsed();
+        // Whatever begins while this waits is looked at in time.
+        let mut left = head.min(idle);
+        if !stall.is_zero() {
+            left = left.min(stall);
+            if let Some(since) = self.blocked.load(Ordering::Relaxed).checked_sub(1) {
+                let Some(rest) = rest(since, stall, now) else {
+                    self.aborted.store(true, Ordering::Relaxed);
+                    return None;
+                };
+                left = left.min(rest);
+            }
+        }
+        if self.in_flight.load(Ordering::Relaxed) == 0 {
+            let limit = if self.partial.load(Ordering::Relaxed) { head } else { idle };
+            left = left.min(rest(self.since.load(Ordering::Relaxed), limit, now)?);
+        }
+        Some(left)
+    }
+}
+
+/// What is left of a limit on something that began so many milliseconds after the epoch.
+fn rest(since: u64, limit: Duration, now: Duration) -> Option<Duration> {
+    (Duration::from_millis(since) + limit).checked_sub(now).filter(|left| !left.is_zero())
 }
 
 /// See the module.
@@ -119,7 +153,10 @@ impl Read for ClientIo {
 
 impl Write for ClientIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write(cx, bytes)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
+        this.activity.wrote(written.is_ready());
+        written
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -139,6 +176,18 @@ impl Write for ClientIo {
         cx: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.get_mut().stream).poll_write_vectored(cx, slices)
+        let this = self.get_mut();
+        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        this.activity.wrote(written.is_ready());
+        written
+    }
+}
+
+impl Drop for ClientIo {
+    fn drop(&mut self) {
+        if self.activity.aborted.load(Ordering::Relaxed) {
+            // A reset. Else the kernel would go on offering what it holds, for minutes.
+            let _ = SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
+        }
     }
 }

@@ -197,6 +197,7 @@ impl Worker {
         Limits {
             header_timeout: limits.header_timeout,
             idle_timeout: limits.idle_timeout,
+            write_stall: limits.write_stall,
             uri_bytes: limits.uri_bytes,
             header_bytes: limits.header_bytes,
             headers: limits.headers,

@@ -3,7 +3,11 @@
 use std::{error::Error as _, io};
 
 use super::{Upstream, connect::Unconnected, tls};
-use crate::{body::BodyError, error::Error, problem::Kind};
+use crate::{
+    body::{BodyError, pace::Upload},
+    error::Error,
+    problem::Kind,
+};
 
 /// No connection could be made.
 pub(super) fn unconnected(error: &Unconnected) -> Error {
@@ -38,6 +42,22 @@ pub(super) fn broken(error: &hyper::Error) -> Error {
         return Error::new(kind).cause(Chain(error));
     }
     Error::new(kind(error)).cause(Chain(error))
+}
+
+/// A call that failed although the upstream did nothing wrong: the client did not send what it promised.
+/// How the codec reports a request's body that breaks off differs from version to version of HTTP.
+pub(super) fn of_upload(failed: Error, upload: &Upload) -> Error {
+    let kind = if upload.is_too_slow() {
+        Kind::RequestTimeout
+    } else if upload.is_broken() {
+        Kind::BadRequest
+    } else if upload.is_awaited() && failed.kind() == Kind::UpstreamTimeout {
+        // The time ran out while the client was waited for.
+        Kind::RequestTimeout
+    } else {
+        return failed;
+    };
+    if failed.kind() == kind { failed } else { Error::new(kind).cause(failed) }
 }
 
 /// Whether the peer went away, so that a used connection was found closed.

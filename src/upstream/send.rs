@@ -22,7 +22,12 @@ use super::{
     pool::{Lease, Local},
     slot::{Channel, Slot, Want},
 };
-use crate::{body::Body, config::service::Protocol, error::Error, problem::Kind};
+use crate::{
+    body::Body,
+    config::service::Protocol,
+    error::Error,
+    problem::{Fault, Kind},
+};
 
 /// Why no head came.
 pub(super) enum Broken {
@@ -46,6 +51,7 @@ pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<B
     for (name, value) in &local.headers {
         request.headers_mut().insert(name.clone(), value.clone());
     }
+    let upload = request.body().upload();
     let mut target = Target::of(&request);
     let upgrades = request.headers().contains_key(UPGRADE);
     let mut want = Want {
@@ -105,7 +111,13 @@ pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<B
             Err(Broken::Failed { error, .. }) => break failure::broken(&error),
         }
     };
-    local.counters.failure();
+    let failed = match upload {
+        Some(upload) => failure::of_upload(failed, &upload),
+        None => failed,
+    };
+    if failed.kind().fault() == Fault::Upstream {
+        local.counters.failure();
+    }
     Err(failed)
 }
 

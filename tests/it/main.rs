@@ -11,5 +11,6 @@ mod proxied;
 mod reload;
 mod shipped;
 mod size;
+mod slow;
 mod sources;
 mod support;
