@@ -1,7 +1,7 @@
 //! The one body type: empty, whole in memory, or streaming from a peer.
 
 use std::{
-    fmt,
+    fmt, io,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
@@ -26,7 +26,22 @@ enum Source {
     Full(Bytes),
     Incoming(Incoming),
     Client(Incoming, Box<Pace>),
+    /// Absent once it has ended.
+    Exchange(Option<Box<dyn Exchange>>),
     Other(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>),
+}
+
+/// A connection that delivers an answer's body and is given back when that has ended. Dropped before,
+/// the answer was not read to its end.
+pub trait Exchange: Send {
+    /// As [`HttpBody::poll_frame`].
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>>;
+    /// As [`HttpBody::is_end_stream`].
+    fn is_end_stream(&self) -> bool;
+    /// As [`HttpBody::size_hint`].
+    fn size_hint(&self) -> SizeHint;
+    /// The body has ended as it should.
+    fn end(self: Box<Self>);
 }
 
 /// Follows a streaming body: returns a connection to its pool, counts bytes, releases a permit.
@@ -46,6 +61,9 @@ pub enum BodyError {
     /// The HTTP codec or the connection under it.
     #[error("the peer's body broke off")]
     Hyper(#[from] hyper::Error),
+    /// The upstream's connection, or what it sent.
+    #[error("the upstream's answer broke off")]
+    Peer(#[source] io::Error),
     /// It is larger than it may be.
     #[error("the body is larger than {limit} bytes")]
     TooLarge {
@@ -88,8 +106,18 @@ impl Body {
     pub fn upload(&self) -> Option<Arc<Upload>> {
         match &self.source {
             Source::Client(_, pace) => Some(Arc::clone(&pace.upload)),
-            Source::Empty | Source::Full(_) | Source::Incoming(_) | Source::Other(_) => None,
+            Source::Empty
+            | Source::Full(_)
+            | Source::Incoming(_)
+            | Source::Exchange(_)
+            | Source::Other(_) => None,
         }
+    }
+
+    /// The body that a connection delivers.
+    #[must_use]
+    pub fn exchange(connection: Box<dyn Exchange>) -> Self {
+        Self { source: Source::Exchange(Some(connection)), watch: None }
     }
 
     /// Any other streaming body; one allocation.
@@ -188,6 +216,23 @@ impl HttpBody for Body {
                 ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::Hyper))
             }
             Source::Client(body, pace) => ready!(poll_client(body, pace, cx)),
+            Source::Exchange(exchange) => {
+                let Some(connection) = exchange else {
+                    return Poll::Ready(None);
+                };
+                let frame = ready!(connection.poll_frame(cx));
+                // The last frame is known as such where the length is: the connection is given back now,
+                // because the codec then drops the body without asking again.
+                let ended = match &frame {
+                    Some(Ok(frame)) => frame.is_trailers() || connection.is_end_stream(),
+                    Some(Err(_)) => false,
+                    None => true,
+                };
+                if ended && let Some(connection) = exchange.take() {
+                    connection.end();
+                }
+                frame
+            }
             Source::Other(body) => ready!(body.as_mut().poll_frame(cx)),
         };
         if let Some(watch) = &mut this.watch {
@@ -228,6 +273,9 @@ impl HttpBody for Body {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Source::Incoming(body) | Source::Client(body, _) => body.size_hint(),
+            Source::Exchange(exchange) => {
+                exchange.as_ref().map_or_else(|| SizeHint::with_exact(0), |exchange| exchange.size_hint())
+            }
             Source::Other(body) => body.size_hint(),
         }
     }
@@ -239,6 +287,7 @@ impl Body {
             Source::Empty => true,
             Source::Full(bytes) => bytes.is_empty(),
             Source::Incoming(body) | Source::Client(body, _) => body.is_end_stream(),
+            Source::Exchange(exchange) => exchange.as_ref().is_none_or(|exchange| exchange.is_end_stream()),
             Source::Other(body) => body.is_end_stream(),
         }
     }
@@ -269,6 +318,7 @@ impl fmt::Debug for Body {
             Source::Full(_) => "full",
             Source::Incoming(_) => "incoming",
             Source::Client(..) => "client",
+            Source::Exchange(_) => "exchange",
             Source::Other(_) => "other",
         };
         f.debug_struct("Body").field("source", &source).finish_non_exhaustive()

@@ -11,15 +11,14 @@
 mod balance;
 mod build;
 mod connect;
+mod copy;
 mod counters;
 mod dns;
 mod egress;
 mod endpoint;
-mod expect;
 mod failure;
 mod http1;
 mod http2;
-mod interim;
 mod pool;
 pub mod secret;
 mod send;
@@ -51,6 +50,7 @@ pub use counters::Counts;
 pub use dns::Resolver;
 pub use egress::Egress;
 pub use failure::broken_body;
+pub use http1::Switched;
 pub use pool::Upstreams;
 
 use counters::Counters;

@@ -69,7 +69,7 @@ pub(super) async fn request(body: Body) -> Result<Bytes, Error> {
         let kind = match error {
             BodyError::TooLarge { .. } => Kind::PayloadTooLarge,
             BodyError::Stalled => Kind::RequestTimeout,
-            BodyError::Hyper(_) => Kind::BadRequest,
+            BodyError::Hyper(_) | BodyError::Peer(_) => Kind::BadRequest,
         };
         Error::new(kind).cause(error)
     })

@@ -13,7 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
 
-use crate::body::Body;
+use crate::{body::Body, upstream::Switched};
 
 /// Open tunnels of a worker, which draining awaits.
 #[derive(Debug, Default)]
@@ -90,7 +90,7 @@ impl Wanted {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return;
         }
-        let upstream = hyper::upgrade::on(&mut *response);
+        let upstream = Switched::take(response);
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(header::UPGRADE, protocol.unwrap_or(self.protocol));
         tunnels.open.fetch_add(1, Ordering::Relaxed);
@@ -98,8 +98,8 @@ impl Wanted {
         let client = self.client;
         tokio::spawn(async move {
             // An end that breaks closes the other; there is nobody left to tell.
-            if let (Ok(upstream), Ok(client)) = (upstream.await, client.await) {
-                let (mut upstream, mut client) = (TokioIo::new(upstream), TokioIo::new(client));
+            if let (Some(mut upstream), Ok(client)) = (upstream, client.await) {
+                let mut client = TokioIo::new(client);
                 let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
             }
             drop(open);

@@ -9,7 +9,6 @@ use std::{
 
 use hyper_util::rt::TokioIo;
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     net::TcpStream,
     time::{Instant, timeout},
 };
@@ -17,8 +16,8 @@ use tokio::{
 use super::{
     Upstream,
     endpoint::{Endpoint, Host},
-    http1, http2,
-    interim::Interim,
+    http1::{self, Io},
+    http2,
     pool::Local,
 };
 use crate::config::service::Protocol;
@@ -73,7 +72,7 @@ async fn establish(local: &Local, endpoint: &Endpoint, http1_only: bool) -> Resu
     let stream = tcp(upstream, endpoint).await?;
     if !endpoint.secure {
         let http2 = upstream.protocol == Protocol::Http2 && !http1_only;
-        return speak(local, stream, http2).await;
+        return speak(local, Io::Plain(stream), http2).await;
     }
     let tls = upstream.tls.as_ref().ok_or_else(|| Unconnected::new("no TLS settings"))?;
     let name = tls.server_name(endpoint).ok_or_else(|| Unconnected::new("the host is no server name"))?;
@@ -87,19 +86,15 @@ async fn establish(local: &Local, endpoint: &Endpoint, http1_only: bool) -> Resu
     if upstream.protocol == Protocol::Http2 && !http2 && !http1_only {
         return Err(Unconnected::new("TLS: the peer does not agree on `h2`"));
     }
-    speak(local, stream, http2).await
+    speak(local, Io::Tls(Box::new(stream)), http2).await
 }
 
-async fn speak<S>(local: &Local, stream: S, http2: bool) -> Result<Opened, Unconnected>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let opened = if http2 {
-        http2::start(TokioIo::new(stream), local).await.map(Opened::Http2)
-    } else {
-        http1::start(TokioIo::new(Interim::new(stream)), local).await.map(Opened::Http1)
-    };
-    opened.map_err(|error| Unconnected::new(format!("HTTP: {error}")))
+async fn speak(local: &Local, stream: Io, http2: bool) -> Result<Opened, Unconnected> {
+    if !http2 {
+        return Ok(Opened::Http1(http1::start(stream, local)));
+    }
+    let opened = http2::start(TokioIo::new(stream), local).await;
+    opened.map(Opened::Http2).map_err(|error| Unconnected::new(format!("HTTP: {error}")))
 }
 
 async fn tcp(upstream: &Upstream, endpoint: &Endpoint) -> Result<TcpStream, Unconnected> {

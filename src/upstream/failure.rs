@@ -25,23 +25,32 @@ pub(super) fn late() -> Error {
     Error::new(Kind::UpstreamTimeout)
 }
 
-/// The answer's framing can be read in two ways, or it switches protocols unasked.
-pub(super) fn misleading() -> Error {
-    Error::new(Kind::UpstreamInvalid).cause("ambiguous framing, or a 101 that was not asked for")
+/// What came is no answer.
+pub(super) fn malformed(why: &'static str) -> Error {
+    Error::new(Kind::UpstreamInvalid).cause(why)
 }
 
-/// The exchange broke before the answer's head was there.
+/// An HTTP/2 exchange broke before the answer's head was there.
 pub(super) fn broken(error: &hyper::Error) -> Error {
-    // The request's own body broke: not the upstream's fault.
-    if let Some(body) = find::<BodyError>(error) {
-        let kind = match body {
-            BodyError::Hyper(_) => Kind::BadRequest,
-            BodyError::TooLarge { .. } => Kind::PayloadTooLarge,
-            BodyError::Stalled => Kind::RequestTimeout,
-        };
-        return Error::new(kind).cause(Chain(error));
+    match find::<BodyError>(error) {
+        Some(body) => unsent(body),
+        None => Error::new(kind(error)).cause(Chain(error)),
     }
-    Error::new(kind(error)).cause(Chain(error))
+}
+
+/// The request's own body broke: not the upstream's fault.
+pub(super) fn unsent(error: &BodyError) -> Error {
+    let kind = match error {
+        BodyError::Hyper(_) | BodyError::Peer(_) => Kind::BadRequest,
+        BodyError::TooLarge { .. } => Kind::PayloadTooLarge,
+        BodyError::Stalled => Kind::RequestTimeout,
+    };
+    Error::new(kind).cause(Chain(error))
+}
+
+/// An HTTP/1.1 connection broke before the answer's head was there.
+pub(super) fn lost(error: &io::Error) -> Error {
+    Error::new(lost_kind(error)).cause(Chain(error))
 }
 
 /// A call that failed although the upstream did nothing wrong: the client did not send what it promised.
@@ -61,6 +70,11 @@ pub(super) fn of_upload(failed: Error, upload: &Upload) -> Error {
 }
 
 /// Whether the peer went away, so that a used connection was found closed.
+pub(super) fn is_lost(error: &io::Error) -> bool {
+    lost_kind(error) == Kind::UpstreamReset
+}
+
+/// Whether the peer of an HTTP/2 connection went away.
 pub(super) fn is_reset(error: &hyper::Error) -> bool {
     kind(error) == Kind::UpstreamReset
 }
@@ -70,6 +84,7 @@ pub(super) fn is_reset(error: &hyper::Error) -> bool {
 pub fn broken_body(error: &BodyError) -> Error {
     match error {
         BodyError::Hyper(error) => Error::new(kind(error)).cause(Chain(error)),
+        BodyError::Peer(error) => Error::new(io_kind(error)).cause(Chain(error)),
         BodyError::TooLarge { .. } => Error::new(Kind::BadPayload).cause(error),
         BodyError::Stalled => Error::new(Kind::UpstreamTimeout).cause(error),
     }
@@ -88,9 +103,18 @@ fn kind(error: &hyper::Error) -> Kind {
         let ours = error.is_library() || (!error.is_remote() && !error.is_io());
         return if ours { Kind::UpstreamInvalid } else { Kind::UpstreamReset };
     }
-    let Some(error) = find::<io::Error>(error) else {
-        return Kind::UpstreamInvalid;
-    };
+    find::<io::Error>(error).map_or(Kind::UpstreamInvalid, io_kind)
+}
+
+/// Before its answer a peer that ends without a word has promised nothing yet.
+fn lost_kind(error: &io::Error) -> Kind {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof if !tls::is_alert(error) => Kind::UpstreamReset,
+        _ => io_kind(error),
+    }
+}
+
+fn io_kind(error: &io::Error) -> Kind {
     match error.kind() {
         _ if tls::is_alert(error) => Kind::UpstreamUnreachable,
         io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
@@ -113,7 +137,7 @@ fn find<T: std::error::Error + 'static>(error: &hyper::Error) -> Option<&T> {
 }
 
 /// An error with its causes, for the log.
-struct Chain<'a>(&'a hyper::Error);
+struct Chain<'a>(&'a dyn std::error::Error);
 
 impl std::fmt::Display for Chain<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

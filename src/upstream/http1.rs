@@ -1,76 +1,117 @@
-//! An HTTP/1.1 connection: one call at a time.
+//! An HTTP/1.1 connection: one call at a time, driven by whoever waits for its answer.
 //!
-//! The boxed connection itself watches the answer's body and goes back to its slot when that has
-//! ended, so that a call on a pooled connection allocates nothing here. Dropped with a body that was not read to
-//! its end, it closes.
+//! The codec is our own over `httparse`, because a connection that a task of its own drives costs each
+//! call two changes of task, a channel each way and a copy of the request in case it must be sent again:
+//! together more than the rest of a proxied call. Here the call's future writes and reads itself, the
+//! request stays where it is until its answer has begun, and the answer's body owns the connection until
+//! it has ended and then puts it back into its slot. Dropped before that, the connection closes.
+//!
+//! Absent on purpose: pipelining, obsolete line folding, and leniency about framing.
+
+mod download;
+mod head;
+mod inbox;
+mod io;
+mod switched;
+mod upload;
 
 use std::{
-    future::poll_fn,
-    pin::{Pin, pin},
-    task::Poll,
+    future::{Future, poll_fn},
+    io::{Error as IoError, ErrorKind},
+    pin::Pin,
+    task::{Context, Poll, Waker},
+    time::Duration,
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version};
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    time::{Instant, Sleep},
-};
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header::EXPECT};
+use http_body::{Body as _, Frame, SizeHint};
+use tokio::time::{Instant, Sleep};
 
 use super::{
-    expect::{self, Hold},
+    failure,
     pool::{Lease, Local},
-    send::{Broken, is_ambiguous},
+    send::Broken,
 };
-use crate::body::{Body, BodyError, Watch};
+use crate::body::{Body, BodyError, Exchange};
+
+use download::Download;
+use head::Head;
+use inbox::Inbox;
+use upload::{Unsent, Upload};
+
+pub(super) use io::Io;
+pub use switched::Switched;
+
+/// More interim answers than this to one request are malformed.
+const MOST_INTERIM: u32 = 100;
+/// How long a body is held back for a 100: old servers know none.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 pub(super) struct Connection {
-    sender: http1::SendRequest<Body>,
+    io: Io,
+    inbox: Inbox,
+    upload: Upload,
+    download: Download,
+    /// The call under way; its body is in `upload`.
+    request: Option<Box<Request<Body>>>,
+    /// The request's body once more, where it may have to be sent again.
+    copy: Option<Body>,
+    /// The peer takes no more of the request.
+    deaf: bool,
+    /// Holds the body back until the peer says 100 or this is over.
+    hold: Option<Pin<Box<Sleep>>>,
     /// Stays registered from call to call: moving a timer to later costs next to nothing.
     timer: Pin<Box<Sleep>>,
-    /// The request under way if it may have to be sent again, its fields apart.
-    copy: Option<Copy>,
-    /// Those fields; kept for its room.
-    fields: Vec<(HeaderName, HeaderValue)>,
+    /// The peer keeps the connection after this answer.
+    keeps: bool,
     /// The tick after which it takes no call.
     retires: u32,
     pub(super) idle_since: u32,
     used: bool,
     lease: Option<Lease>,
-    hold: Option<Hold>,
 }
 
-/// Speaks HTTP/1.1 on a byte stream; a task of its own drives the connection.
-pub(super) async fn start<S>(io: TokioIo<S>, local: &Local) -> hyper::Result<Box<Connection>>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (sender, connection) = http1::Builder::new().handshake(io).await?;
-    tokio::spawn(async move {
-        // Whoever waits for an answer learns of an error; without one there is nobody to tell.
-        let _ = connection.with_upgrades().await;
-    });
-    Ok(Box::new(Connection {
-        sender,
-        timer: Box::pin(tokio::time::sleep_until(Instant::now())),
+/// Why no head came.
+enum Headless {
+    Late,
+    Malformed(&'static str),
+    Unsent(BodyError),
+    Lost(IoError),
+}
+
+/// Speaks HTTP/1.1 on a byte stream.
+pub(super) fn start(io: Io, local: &Local) -> Box<Connection> {
+    Box::new(Connection {
+        io,
+        inbox: Inbox::new(),
+        upload: Upload::default(),
+        download: Download::End,
+        request: None,
         copy: None,
-        fields: Vec::new(),
+        deaf: false,
+        hold: None,
+        timer: Box::pin(tokio::time::sleep_until(Instant::now())),
+        keeps: true,
         retires: local.now().saturating_add(local.upstream.max_age),
         idle_since: local.now(),
         used: false,
         lease: None,
-        hold: None,
-    }))
+    })
+}
+
+/// Whether the request has a body and wants to be told to send it.
+pub(super) fn expects(request: &Request<Body>) -> bool {
+    !request.body().is_end_stream() && request.headers().contains_key(EXPECT)
 }
 
 impl Connection {
-    pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
-    }
-
-    pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+    /// Whether the peer has neither closed it nor said anything unasked. Costs no system call unless
+    /// something has happened.
+    pub(super) fn is_open(&mut self) -> bool {
+        // Nobody waits for an idle connection, so nobody is to be woken.
+        self.inbox.is_empty()
+            && self.inbox.poll_fill(&mut Context::from_waker(Waker::noop()), &mut self.io).is_pending()
     }
 
     /// Whether it is too old to take a call.
@@ -83,12 +124,9 @@ impl Connection {
         self.used
     }
 
-    pub(super) async fn ready(&mut self) -> hyper::Result<()> {
-        self.sender.ready().await
-    }
-
-    /// Sends a request and waits for the answer's head. With `again`, a copy of the request is kept and
-    /// comes back if the connection broke.
+    /// Sends a request and waits for the answer's head. The request comes back if the connection broke
+    /// and it may be sent again: because the peer cannot have seen it, or with `again` because it may
+    /// see it twice.
     pub(super) async fn exchange(
         mut self: Box<Self>,
         mut request: Box<Request<Body>>,
@@ -97,93 +135,171 @@ impl Connection {
         upgrades: bool,
         lease: Lease,
     ) -> Result<Response<Body>, Broken> {
-        self.copy = again.then(|| Copy::of(&request, &mut self.fields)).flatten();
-        self.hold = expect::hold(&mut request);
-        self.used = true;
+        self.copy = request.body().copy();
+        self.hold = expects(&request).then(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        self.upload.begin(&mut request);
+        let method = request.method().clone();
+        self.request = Some(request);
+        (self.deaf, self.used) = (false, true);
         self.timer.as_mut().reset(deadline);
-        let mut answer = pin!(self.sender.try_send_request(*request));
-        let outcome = poll_fn(|cx| match answer.as_mut().poll(cx) {
-            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
-            Poll::Ready(Err(error)) => Poll::Ready(Err(Some(Box::new(error)))),
-            Poll::Pending => self.timer.as_mut().poll(cx).map(|()| Err(None)),
-        })
-        .await;
+        let (mut seen, mut interim) = (0, 0);
+        let outcome = poll_fn(|cx| self.poll_head(cx, &method, &mut seen, &mut interim)).await;
         match outcome {
-            Ok(response) => {
-                let switched = response.status() == StatusCode::SWITCHING_PROTOCOLS;
-                if is_ambiguous(response.headers()) || (switched && !upgrades) {
-                    return Err(Broken::Misleading);
-                }
-                self.copy = None;
-                self.fields.clear();
-                let (mut head, body) = response.into_parts();
-                // The version belongs to this hop: whoever passes the answer on speaks its own.
-                head.version = Version::HTTP_11;
-                let mut body = Body::from(body);
-                // After an upgrade the connection belongs to whoever takes that.
-                if !switched {
-                    self.lease = Some(lease);
-                    body = body.watched(self);
-                }
-                Ok(Response::from_parts(head, body))
+            Ok(head) => self.answer(head, upgrades, lease),
+            Err(Headless::Late) => Err(Broken::Late),
+            Err(Headless::Malformed(why)) => Err(Broken::failed(failure::malformed(why))),
+            Err(Headless::Unsent(error)) => Err(Broken::failed(failure::unsent(&error))),
+            Err(Headless::Lost(error)) => {
+                let request = self.take_back(again);
+                Err(Broken::Failed { reset: failure::is_lost(&error), error: failure::lost(&error), request })
             }
-            Err(Some(mut error)) => {
-                let copy = self.copy.take();
-                let request =
-                    error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut self.fields)));
-                Err(Broken::Failed { error: error.into_error(), request: request.map(Box::new) })
-            }
-            Err(None) => Err(Broken::Late),
         }
+    }
+
+    /// Sends and receives until there is a head that is not an interim answer's.
+    fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        method: &Method,
+        seen: &mut usize,
+        interim: &mut u32,
+    ) -> Poll<Result<Head, Headless>> {
+        if let Err(error) = self.poll_send(cx) {
+            return Poll::Ready(Err(Headless::Unsent(error)));
+        }
+        loop {
+            match head::take(&mut self.inbox, seen, method) {
+                Ok(Some(head)) if is_interim(head.response.status()) => {
+                    *interim += 1;
+                    if *interim > MOST_INTERIM {
+                        return Poll::Ready(Err(Headless::Malformed("too many interim answers")));
+                    }
+                    let released =
+                        head.response.status() == StatusCode::CONTINUE && self.hold.take().is_some();
+                    if released && let Err(error) = self.poll_send(cx) {
+                        return Poll::Ready(Err(Headless::Unsent(error)));
+                    }
+                    continue;
+                }
+                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Ok(None) => {}
+                Err(error) => return Poll::Ready(Err(Headless::Malformed(error.why()))),
+            }
+            match self.inbox.poll_fill(cx, &mut self.io) {
+                Poll::Ready(Ok(0)) => {
+                    let closed = IoError::new(ErrorKind::ConnectionReset, "closed before an answer");
+                    return Poll::Ready(Err(Headless::Lost(closed)));
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(Headless::Lost(error))),
+                Poll::Pending => break,
+            }
+        }
+        self.timer.as_mut().poll(cx).map(|()| Err(Headless::Late))
+    }
+
+    /// Sends what can be sent now. That the peer takes no more is no error yet: it may have answered.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
+        let Some(request) = self.request.as_ref().filter(|_| !self.deaf) else {
+            return Ok(());
+        };
+        if let Some(hold) = &mut self.hold
+            && hold.as_mut().poll(cx).is_ready()
+        {
+            self.hold = None;
+        }
+        match self.upload.poll(cx, &mut self.io, request.headers(), self.hold.is_none()) {
+            Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
+            Poll::Ready(Err(Unsent::Body(error))) => Err(error),
+            Poll::Ready(Err(Unsent::Io(error))) => {
+                tracing::trace!(%error, "the upstream takes no more of the request");
+                self.deaf = true;
+                Ok(())
+            }
+        }
+    }
+
+    fn take_back(&mut self, again: bool) -> Option<Box<Request<Body>>> {
+        let mut request = self.request.take()?;
+        *request.body_mut() = match self.copy.take() {
+            Some(body) if again || self.upload.is_unseen() => body,
+            _ => self.upload.untouched()?,
+        };
+        Some(request)
+    }
+
+    /// Makes an answer of its head and of this connection.
+    fn answer(
+        mut self: Box<Self>,
+        head: Head,
+        upgrades: bool,
+        lease: Lease,
+    ) -> Result<Response<Body>, Broken> {
+        let Head { mut response, framing, keeps } = head;
+        self.copy = None;
+        if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+            if !upgrades {
+                return Err(Broken::failed(failure::malformed("a 101 that was not asked for")));
+            }
+            // From here on the connection belongs to whoever takes that.
+            let first = self.inbox.take_all();
+            Switched::offer(&mut response, first, self.io);
+            return Ok(response.map(|()| Body::empty()));
+        }
+        if self.upload.is_done() {
+            self.request = None;
+        }
+        self.download = Download::from(framing);
+        self.keeps = keeps;
+        self.lease = Some(lease);
+        let body = if self.download.is_end() {
+            self.end();
+            Body::empty()
+        } else {
+            Body::exchange(self)
+        };
+        Ok(response.map(|()| body))
     }
 }
 
-impl Watch for Connection {
-    fn end(mut self: Box<Self>, outcome: Result<(), &BodyError>) {
+impl Exchange for Connection {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.request.is_some() {
+            if let Err(error) = self.poll_send(cx) {
+                return Poll::Ready(Some(Err(error)));
+            }
+            if self.upload.is_done() {
+                self.request = None;
+            }
+        }
+        let frame = self.download.poll(cx, &mut self.inbox, &mut self.io);
+        frame.map(|frame| frame.map(|frame| frame.map_err(BodyError::Peer)))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.download.is_end()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.download.size_hint()
+    }
+
+    fn end(mut self: Box<Self>) {
         let Some(lease) = self.lease.take() else {
             return;
         };
-        // A body that is still held back will not be sent: the exchange never ends.
-        let finishes = self.hold.take().is_none_or(|hold| hold.is_open());
-        if outcome.is_ok() && finishes {
+        // A request that was answered before it was sent whole never ends; and what comes unasked
+        // belongs to no call.
+        let clean = self.keeps && self.download.is_end() && self.upload.is_done() && self.inbox.is_empty();
+        if clean {
+            self.request = None;
+            self.inbox.rest();
             lease.slot().put(&lease.local, self);
         }
     }
 }
 
-/// What sending a request again needs besides its fields.
-pub(super) struct Copy {
-    method: http::Method,
-    uri: http::Uri,
-    version: Version,
-    body: Body,
-}
-
-impl Copy {
-    /// None if the body streams. Fields are put into `fields`, which is cheaper than a map of them.
-    pub(super) fn of(request: &Request<Body>, fields: &mut Vec<(HeaderName, HeaderValue)>) -> Option<Self> {
-        let body = request.body().copy()?;
-        fields.clear();
-        fields.extend(request.headers().iter().map(|(name, value)| (name.clone(), value.clone())));
-        Some(Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            version: request.version(),
-            body,
-        })
-    }
-
-    /// The request as it was.
-    pub(super) fn restore(self, fields: &mut Vec<(HeaderName, HeaderValue)>) -> Request<Body> {
-        let mut request = Request::new(self.body);
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.uri;
-        *request.version_mut() = self.version;
-        let mut headers = HeaderMap::with_capacity(fields.len());
-        for (name, value) in fields.drain(..) {
-            headers.append(name, value);
-        }
-        *request.headers_mut() = headers;
-        request
-    }
+/// 101 is a final answer.
+fn is_interim(status: StatusCode) -> bool {
+    status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS
 }

@@ -23,7 +23,8 @@ use tokio::{
 };
 
 use super::{
-    http1::Copy,
+    copy::Copy,
+    failure,
     pool::{Lease, Local},
     send::Broken,
 };
@@ -149,7 +150,11 @@ impl Stream {
                 if !is_reset(&error) {
                     self.connection.retired.store(true, Relaxed);
                 }
-                Err(Broken::Failed { error, request: request.map(Box::new) })
+                Err(Broken::Failed {
+                    reset: failure::is_reset(&error),
+                    error: failure::broken(&error),
+                    request: request.map(Box::new),
+                })
             }
             Err(_) => Err(Broken::Late),
         }

@@ -2,14 +2,14 @@
 //!
 //! **Resend.** A pooled connection may have been closed by the peer just before the request went out.
 //! The codec gives the request back if it wrote none of it: that is sent again whatever its method. Once
-//! bytes were written, an idempotent call is sent again if its body does not stream, from a copy of its
-//! head that is only kept for calls on used connections (about 10 ns per field). Once, on a new connection.
+//! bytes were written, an idempotent call is sent again if its body does not stream. Once, on a new
+//! connection.
 
 use std::sync::Arc;
 
 use http::{
     HeaderMap, Request, Response, Uri, Version,
-    header::{CONTENT_LENGTH, HOST, TRANSFER_ENCODING, UPGRADE},
+    header::{HOST, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
 use tokio::time::{Instant, timeout_at};
@@ -18,7 +18,7 @@ use super::{
     Outgoing, Upstream,
     balance::{self, Tried},
     endpoint::Endpoint,
-    expect, failure,
+    failure, http1,
     pool::{Lease, Local},
     slot::{Channel, Slot, Want},
 };
@@ -33,10 +33,15 @@ use crate::{
 pub(super) enum Broken {
     /// The attempt's time is over.
     Late,
-    /// Two readers could disagree on where the answer ends, or it is of an upgrade that nobody wanted.
-    Misleading,
-    /// The connection failed; the request if it may be sent again.
-    Failed { error: hyper::Error, request: Option<Box<Request<Body>>> },
+    /// The connection failed; the request if it may be sent again, which makes sense after a `reset`.
+    Failed { error: Error, reset: bool, request: Option<Box<Request<Body>>> },
+}
+
+impl Broken {
+    /// For good.
+    pub(super) const fn failed(error: Error) -> Self {
+        Self::Failed { error, reset: false, request: None }
+    }
 }
 
 /// One future without another of its size in it, and the request behind a pointer: what a call's future
@@ -57,7 +62,7 @@ pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<B
     let mut want = Want {
         http1: upgrades && upstream.protocol == Protocol::Auto,
         // Its body waits for one particular connection and could not go to another.
-        fresh: expect::applies(&request),
+        fresh: http1::expects(&request),
     };
     let mut tried = Tried::default();
     let mut unconnected = None;
@@ -100,15 +105,12 @@ pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<B
         match exchange.await {
             Ok(answer) => return Ok(answer),
             Err(Broken::Late) => break failure::late(),
-            Err(Broken::Misleading) => break failure::misleading(),
-            Err(Broken::Failed { error, request: Some(back) })
-                if used && !want.fresh && failure::is_reset(&error) =>
-            {
+            Err(Broken::Failed { reset: true, request: Some(back), .. }) if used && !want.fresh => {
                 local.counters.resend();
                 request = back;
                 want.fresh = true;
             }
-            Err(Broken::Failed { error, .. }) => break failure::broken(&error),
+            Err(Broken::Failed { error, .. }) => break error,
         }
     };
     let failed = match upload {
@@ -149,17 +151,6 @@ impl Channel {
             }
         }
     }
-}
-
-/// Whether two readers could disagree on where the answer ends. The codec reads these; what stands
-/// behind us might read them otherwise.
-pub(super) fn is_ambiguous(headers: &HeaderMap) -> bool {
-    let Some(coding) = headers.get(TRANSFER_ENCODING) else {
-        return false;
-    };
-    !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
-        || headers.get_all(TRANSFER_ENCODING).iter().nth(1).is_some()
-        || headers.contains_key(CONTENT_LENGTH)
 }
 
 /// Where a request says that it goes. Set anew for each endpoint that is tried.

@@ -7,11 +7,10 @@ use std::{
         Arc, Mutex,
         atomic::{AtomicU8, Ordering::Relaxed},
     },
-    time::Duration,
 };
 
 use http::HeaderValue;
-use tokio::{sync::Notify, time::timeout};
+use tokio::sync::Notify;
 
 use super::{
     Upstream,
@@ -21,9 +20,6 @@ use super::{
     pool::{Local, MOST_IDLE, copied, lock},
 };
 use crate::config::service::Protocol;
-
-/// How long a connection that is just finishing its last exchange is waited for.
-const FINISHING: Duration = Duration::from_millis(5);
 
 pub(super) struct Slot {
     /// The endpoint's `host`, a copy of this worker's.
@@ -93,7 +89,7 @@ impl Slot {
         }
     }
 
-    /// A connection that is just finishing, or a new one.
+    /// A new connection, or a share of the one that is being opened.
     pub(super) async fn acquire(
         local: &Arc<Local>,
         index: usize,
@@ -102,12 +98,6 @@ impl Slot {
         let slot = &local.slots[index];
         if !want.http1 && slot.speaks.load(Relaxed) != HTTP1 {
             return slot.acquire_shared(local, index).await;
-        }
-        if !want.fresh
-            && let Some(mut connection) = slot.finishing()
-            && let Ok(Ok(())) = timeout(FINISHING, connection.ready()).await
-        {
-            return Ok(Channel::Http1(connection));
         }
         match connect::open(local, index, want.http1).await? {
             Opened::Http1(connection) => Ok(Channel::Http1(connection)),
@@ -172,33 +162,21 @@ impl Slot {
         Channel::Http2(stream)
     }
 
-    /// The last used connection that is ready.
+    /// The last used connection that is still open.
     fn idle_ready(&self, now: u32) -> Option<Box<http1::Connection>> {
         let mut idle = lock(&self.idle);
         loop {
-            let last = idle.last()?;
-            if last.is_ready() && !last.is_past(now) {
-                return idle.pop();
+            let mut last = idle.pop()?;
+            if !last.is_past(now) && last.is_open() {
+                return Some(last);
             }
-            if last.is_closed() || last.is_past(now) {
-                idle.pop();
-                continue;
-            }
-            // Rare: the last one has not finished its exchange yet.
-            let at = idle.iter().rposition(|one| one.is_ready() && !one.is_past(now))?;
-            return Some(idle.remove(at));
         }
-    }
-
-    /// A connection whose answer has ended and which is not ready yet.
-    fn finishing(&self) -> Option<Box<http1::Connection>> {
-        lock(&self.idle).pop()
     }
 
     /// Takes a connection back after its answer has ended.
     pub(super) fn put(&self, local: &Local, mut connection: Box<http1::Connection>) {
         let now = local.now();
-        if connection.is_closed() || connection.is_past(now) {
+        if connection.is_past(now) {
             return;
         }
         connection.idle_since = now;
@@ -210,10 +188,10 @@ impl Slot {
     }
 
     pub(super) fn sweep(&self, now: u32) {
-        lock(&self.idle).retain(|connection| {
-            !connection.is_closed()
-                && !connection.is_past(now)
+        lock(&self.idle).retain_mut(|connection| {
+            !connection.is_past(now)
                 && now.wrapping_sub(connection.idle_since) < MOST_IDLE
+                && connection.is_open()
         });
         lock(&self.shared)
             .connections
@@ -227,7 +205,8 @@ impl Slot {
     }
 
     pub(super) fn idle(&self) -> usize {
-        let idle = lock(&self.idle).iter().filter(|connection| !connection.is_closed()).count();
+        let idle =
+            lock(&self.idle).iter_mut().filter_map(|connection| connection.is_open().then_some(())).count();
         idle + lock(&self.shared).connections.len()
     }
 }

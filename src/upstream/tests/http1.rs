@@ -13,7 +13,7 @@ use super::origin::{Origin, build, call, get, kind, ok, post, request, service, 
 use crate::{
     body::{Body, BodyError},
     problem::Kind,
-    upstream::{Caller, Counts, Upstreams},
+    upstream::{Caller, Counts, Switched, Upstreams},
 };
 
 /// A body whose frames a test sends.
@@ -342,9 +342,9 @@ async fn an_upgraded_connection_belongs_to_the_caller() {
     let mut upgrade = get("/");
     upgrade.request.headers_mut().insert("connection", "upgrade".parse().unwrap());
     upgrade.request.headers_mut().insert("upgrade", "echo".parse().unwrap());
-    let answer = upstreams.send(&upstream, upgrade).await.unwrap();
+    let mut answer = upstreams.send(&upstream, upgrade).await.unwrap();
     assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
-    let mut stream = hyper_util::rt::TokioIo::new(hyper::upgrade::on(answer).await.unwrap());
+    let mut stream = Switched::take(&mut answer).unwrap();
     stream.write_all(b"ping").await.unwrap();
     let mut told = [0; 6];
     stream.read_exact(&mut told).await.unwrap();
