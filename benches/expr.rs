@@ -21,6 +21,10 @@ const E3: &str = r#"steps.orders.body.customer.vip && steps.orders.body.total > 
 struct One(Document);
 
 impl Data for One {
+    fn seed(&self) -> [u8; 16] {
+        [0; 16]
+    }
+
     fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
         Ok(match slot {
             Slot::Step(0, StepField::Body) => Some(Value::Json(self.0.root())),
@@ -83,7 +87,7 @@ fn expressions(c: &mut Criterion) {
     group.bench_function("segue", |b| {
         b.iter(|| {
             let meter = Meter::default();
-            black_box(e1.eval(&Frame { data: black_box(&data), meter: &meter, locals: &[] }).is_ok())
+            black_box(e1.eval(&Frame { data: black_box(&data), meter: &meter, locals: &[], turn: 0 }).is_ok())
         });
     });
     group.finish();
@@ -101,7 +105,7 @@ fn expressions(c: &mut Criterion) {
         b.iter(|| {
             out.clear();
             let meter = Meter::default();
-            let frame = Frame { data: black_box(&data), meter: &meter, locals: &[] };
+            let frame = Frame { data: black_box(&data), meter: &meter, locals: &[], turn: 0 };
             black_box(e2.write(&frame, &mut out).is_ok())
         });
     });
@@ -112,7 +116,7 @@ fn expressions(c: &mut Criterion) {
     group.bench_function("segue", |b| {
         b.iter(|| {
             let meter = Meter::default();
-            let frame = Frame { data: black_box(&data), meter: &meter, locals: &[] };
+            let frame = Frame { data: black_box(&data), meter: &meter, locals: &[], turn: 0 };
             black_box(e2.eval(&frame).is_ok())
         });
     });
@@ -123,7 +127,7 @@ fn expressions(c: &mut Criterion) {
     group.bench_function("segue", |b| {
         b.iter(|| {
             let meter = Meter::default();
-            let frame = Frame { data: black_box(&data), meter: &meter, locals: &[] };
+            let frame = Frame { data: black_box(&data), meter: &meter, locals: &[], turn: 0 };
             black_box(e3.eval(&frame).is_ok())
         });
     });

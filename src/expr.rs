@@ -8,6 +8,8 @@
 
 mod arithmetic;
 mod ast;
+mod calendar;
+mod decimal;
 mod eval;
 mod function;
 mod lex;
@@ -15,6 +17,7 @@ mod literal;
 mod meter;
 mod op;
 mod parse;
+mod pattern;
 mod program;
 mod resolve;
 mod shape;
@@ -24,6 +27,7 @@ mod text;
 mod time;
 mod types;
 mod value;
+mod zone;
 
 #[cfg(test)]
 mod tests;
@@ -75,6 +79,21 @@ pub struct Frame<'a, 'f> {
     pub meter: &'f Meter,
     /// Values of the scope's locals, in order.
     pub locals: &'f [Value<'a>],
+    /// Which turn of the loops around it this is, so that `uuid()` differs between elements; 0 outside
+    /// of loops.
+    pub turn: u64,
+}
+
+impl<'a, 'f> Frame<'a, 'f> {
+    /// A frame whose turn is told by the innermost local: the element of a list that is walked.
+    #[must_use]
+    pub fn new(data: &'a dyn Data, meter: &'f Meter, locals: &'f [Value<'a>]) -> Self {
+        let turn = match locals.last() {
+            Some(Value::Json(element)) => element.offset() as u64,
+            _ => 0,
+        };
+        Self { data, meter, locals, turn }
+    }
 }
 
 impl fmt::Debug for Frame<'_, '_> {
@@ -88,6 +107,10 @@ pub trait Data: Sync {
     /// `Ok(None)` when the thing is absent now: an undeclared parameter, the body of a failed step.
     /// `Err` when reading it fails, for example a body that is not the JSON it should be.
     fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError>;
+
+    /// Random bytes that stay the same for a whole execution and differ between executions: what
+    /// `uuid()` is made of.
+    fn seed(&self) -> [u8; 16];
 }
 
 /// A native map whose members are made when asked for: headers, an item of a `forEach`.

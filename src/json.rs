@@ -120,6 +120,12 @@ impl<'a> Ref<'a> {
         self.document.bytes.get(start..end).unwrap_or_default()
     }
 
+    /// Where it starts in its document: tells it from every value beside it.
+    #[must_use]
+    pub fn offset(self) -> usize {
+        self.document.tape.span(self.node).0
+    }
+
     /// The member of a map.
     #[must_use]
     pub fn get(self, key: &str) -> Option<Self> {

@@ -178,7 +178,7 @@ fn ensure(
     }
     let own = Own { state, received };
     let local = locals(item);
-    let frame = crate::expr::Frame { data: &own, meter: &state.meter, locals: local.as_slice() };
+    let frame = crate::expr::Frame::new(&own, &state.meter, local.as_slice());
     for (that, problem) in &step.ensure {
         if !that.test(&frame).map_err(failure::fault)? {
             return Err(failure::apply(problem, Error::new(Kind::EnsureFailed), &frame));

@@ -37,7 +37,7 @@ pub(super) fn explain(state: &State, error: Error) -> Error {
         _ => None,
     };
     let view = View { state, error: &error, upstream };
-    let frame = Frame { data: &view, meter: &state.meter, locals: &[] };
+    let frame = Frame::new(&view, &state.meter, &[]);
     let matching = rules.iter().find(|rule| match &rule.when {
         Some(when) => when.test(&frame).unwrap_or(false),
         None => true,
@@ -136,6 +136,10 @@ struct Upstream {
 // === impl View ===
 
 impl Data for View<'_> {
+    fn seed(&self) -> [u8; 16] {
+        self.state.seed()
+    }
+
     fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
         let Slot::Error(field) = slot else {
             return self.state.read(slot);

@@ -10,6 +10,10 @@ pub(super) struct Own<'a> {
 }
 
 impl Data for Own<'_> {
+    fn seed(&self) -> [u8; 16] {
+        self.state.seed()
+    }
+
     fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
         let Slot::Own(field) = slot else {
             return self.state.read(slot);

@@ -50,6 +50,8 @@ pub(super) struct State {
     settled: AtomicU64,
     vars: Box<[OnceLock<Result<Var, EvalError>>]>,
     now: OnceLock<SystemTime>,
+    /// Random bytes of this execution.
+    seed: OnceLock<[u8; 16]>,
     pub(super) meter: Meter,
     /// Bytes of step answers held.
     pub(super) received: AtomicU64,
@@ -82,6 +84,7 @@ impl State {
             settled: AtomicU64::new(0),
             vars: (0..vars).map(|_| OnceLock::new()).collect(),
             now: OnceLock::new(),
+            seed: OnceLock::new(),
             meter: Meter::default(),
             received: AtomicU64::new(0),
             decided: AtomicBool::new(false),
@@ -112,7 +115,7 @@ impl State {
 
     /// An evaluation over this state.
     pub(super) fn frame<'a, 'f>(&'a self, locals: &'f [Value<'a>]) -> Frame<'a, 'f> {
-        Frame { data: self, meter: &self.meter, locals }
+        Frame::new(self, &self.meter, locals)
     }
 
     pub(super) fn output(&self, step: usize) -> Option<&Output> {
@@ -215,6 +218,18 @@ impl State {
 }
 
 impl Data for State {
+    fn seed(&self) -> [u8; 16] {
+        *self.seed.get_or_init(|| {
+            let mut seed = [0; 16];
+            // The system's generator does not fail once the process has started; unlike keys, identifiers
+            // could do with the other one.
+            if aws_lc_rs::rand::fill(&mut seed).is_err() {
+                seed = fastrand::u128(..).to_be_bytes();
+            }
+            seed
+        })
+    }
+
     fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
         let text = |text| Some(Value::Str(Cow::Borrowed(text)));
         Ok(match slot {

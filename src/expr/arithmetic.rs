@@ -20,7 +20,7 @@ pub(super) enum Num<'a> {
 
 impl<'a> Num<'a> {
     #[inline]
-    pub(super) fn of(value: &Value<'a>) -> Option<Self> {
+    pub(super) fn of(value: &'a Value<'_>) -> Option<Self> {
         match value {
             Value::Int(value) => Some(Self::Int(*value)),
             Value::Uint(value) => Some(Self::Uint(*value)),
@@ -31,6 +31,9 @@ impl<'a> Num<'a> {
                 Number::Double(value) => Self::Double(value),
                 Number::Text(text) => Self::Text(text),
             }),
+            // Arithmetic with a fraction is that of doubles; an integer beyond 64 bits has none.
+            Value::Number(text) if text.contains(['.', 'e', 'E']) => text.parse().ok().map(Self::Double),
+            Value::Number(text) => Some(Self::Text(text)),
             _ => None,
         }
     }
@@ -147,7 +150,7 @@ fn overflow() -> EvalError {
 pub(super) fn negate(value: Num<'_>) -> Result<Value<'static>, EvalError> {
     match value {
         Num::Int(value) => value.checked_neg().map(Value::Int).ok_or_else(overflow),
-        Num::Uint(value) => 0i64.checked_sub_unsigned(value).map(Value::Int).ok_or_else(overflow),
+        Num::Uint(_) => Err(failed("`-` needs an int or a double, and this is a uint")),
         Num::Double(value) => Ok(Value::Double(-value)),
         Num::Text(_) => Err(failed("there is no arithmetic with integers beyond 64 bits")),
     }

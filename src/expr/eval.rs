@@ -3,19 +3,22 @@
 //! Recursion follows the tree of the expression, whose height the parser bounds. Every operation and
 //! every turn of a loop takes a step of fuel, and work that grows with data takes more.
 
+mod bind;
 mod chain;
 mod compare;
 mod loops;
 mod operator;
+mod pairs;
 mod write;
 
 use std::{borrow::Cow, collections::HashSet, rc::Rc};
 
 use super::{
     Data, EvalError, Frame, Value,
-    function::Run,
+    function::{self, Run},
     meter::Allowance,
     op::{Op, OpId},
+    pattern::Pattern,
 };
 use crate::json::Kind;
 
@@ -33,6 +36,10 @@ pub(super) struct Machine<'a, 'f> {
     locals: &'f [Value<'a>],
     /// Variables of the macros around the current operation, at the places their loops say.
     variables: Vec<Value<'a>>,
+    /// Which turn of the loops around the expression this is.
+    turn: u64,
+    /// How many `uuid()` were made in this evaluation.
+    uuids: u64,
     allowance: Allowance,
 }
 
@@ -47,8 +54,16 @@ impl<'a, 'f> Machine<'a, 'f> {
         work: impl FnOnce(&mut Self) -> Result<T, EvalError>,
     ) -> Result<T, EvalError> {
         let allowance = frame.meter.allowance();
-        let mut machine =
-            Self { ops, source, data: frame.data, locals: frame.locals, variables: Vec::new(), allowance };
+        let mut machine = Self {
+            ops,
+            source,
+            data: frame.data,
+            locals: frame.locals,
+            variables: Vec::new(),
+            turn: frame.turn,
+            uuids: 0,
+            allowance,
+        };
         let result = work(&mut machine);
         frame.meter.settle(&machine.allowance);
         result
@@ -88,6 +103,7 @@ impl<'a, 'f> Machine<'a, 'f> {
             Op::Chain(chain) => Ok(self.chain(chain)?.into_value()),
             Op::Str(text) => Ok(Value::Str(Cow::Borrowed(text))),
             Op::Int(value) => Ok(Value::Int(*value)),
+            Op::Refused => Err(failed("the expression was refused")),
             Op::Null => Ok(Value::Null),
             Op::Bool(value) => Ok(Value::Bool(*value)),
             Op::Uint(value) => Ok(Value::Uint(*value)),
@@ -152,6 +168,22 @@ impl<'a, 'f> Machine<'a, 'f> {
                 None => self.optional(*other).map(|value| Value::Optional(value.map(Rc::new))),
             },
             Op::Loop(over) => self.run_loop(over),
+            Op::Pairs(over) => self.pairs(over),
+            Op::Bind(bind) => self.bind(bind),
+            Op::SortBy(list, slot, key) => self.sort_by(*list, *slot, *key),
+            Op::Matches(text, pattern) => self.matches(*text, pattern),
+            Op::Field(field, value, zone) => {
+                let value = self.eval(*value)?;
+                function::field(*field, &value, zone)
+            }
+            Op::FieldIn(field, value, zone) => {
+                let value = self.eval(*value)?;
+                let name = self.eval(*zone)?;
+                let zone = function::zone(self, &name)?;
+                function::field(*field, &value, &zone)
+            }
+            Op::Type(name) => Ok(Value::Type(name)),
+            Op::Uuid(place) => self.uuid(*place),
         }
     }
 
@@ -217,6 +249,21 @@ impl<'a, 'f> Machine<'a, 'f> {
                 Err(failed("a function was called with a wrong number of arguments"))
             }
         }
+    }
+
+    fn matches(&mut self, text: OpId, pattern: &Pattern) -> Evaluated<'a> {
+        let value = self.eval(text)?;
+        match value.as_str() {
+            Some(text) => pattern.is_in(&text, |bytes| self.work(bytes)).map(Value::Bool),
+            None => Err(failed(format!("`matches` needs a string, not {}", value.type_name()))),
+        }
+    }
+
+    /// The same again for the same place and element, however often that is evaluated.
+    fn uuid(&mut self, place: u64) -> Evaluated<'a> {
+        self.uuids += 1;
+        let turn = [self.turn, self.uuids];
+        function::uuid(self, self.data.seed(), place, turn)
     }
 
     fn map_key(&mut self, id: OpId) -> Evaluated<'a> {

@@ -1,12 +1,14 @@
 //! What an expression is lowered to: operations in one array that refer to each other by index.
 
-use super::{ast::Operator, function::Run, slot::Slot};
+use super::{ast::Operator, calendar::Field, function::Run, pattern::Pattern, slot::Slot, zone::Zone};
 
 /// The index of an operation.
 pub(super) type OpId = u32;
 
 /// An operation.
 pub(super) enum Op {
+    /// What was refused when names were resolved: such an expression is never run.
+    Refused,
     Null,
     Bool(bool),
     Int(i64),
@@ -38,6 +40,22 @@ pub(super) enum Op {
     /// An optional, or another one.
     OrOptional(OpId, OpId),
     Loop(Box<Loop>),
+    /// A macro with two variables.
+    Pairs(Box<Pairs>),
+    /// A value under a name.
+    Bind(Box<Bind>),
+    /// `sortBy`: the list, where its variable is kept, the key.
+    SortBy(OpId, u16, OpId),
+    /// `matches` with a pattern that is known at load.
+    Matches(OpId, Box<Pattern>),
+    /// A field of a timestamp in a time zone that is known at load.
+    Field(Field, OpId, Zone),
+    /// A field of a timestamp in a time zone that data names.
+    FieldIn(Field, OpId, OpId),
+    /// A type as a value.
+    Type(&'static str),
+    /// `uuid()`; the number tells this place from all others.
+    Uuid(u64),
 }
 
 /// A map literal.
@@ -66,6 +84,44 @@ pub(super) enum LoopKind {
     ExistsOne,
     Filter,
     Map,
+}
+
+/// A macro over the indexes and elements of a list or the keys and values of a map. Its variables are
+/// kept at `slot` and behind it.
+pub(super) struct Pairs {
+    pub(super) kind: PairsKind,
+    pub(super) slot: u16,
+    pub(super) range: OpId,
+    pub(super) condition: Option<OpId>,
+    pub(super) body: OpId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PairsKind {
+    All,
+    Exists,
+    ExistsOne,
+    TransformList,
+    TransformMap,
+    TransformMapEntry,
+}
+
+/// A variable that is not a loop's.
+pub(super) struct Bind {
+    pub(super) kind: BindKind,
+    pub(super) slot: u16,
+    pub(super) value: OpId,
+    pub(super) body: OpId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BindKind {
+    /// `cel.bind`
+    Value,
+    /// `optMap`
+    Map,
+    /// `optFlatMap`
+    FlatMap,
 }
 
 /// A base and the links selected from it one after the other.

@@ -122,7 +122,8 @@ impl Parser<'_> {
     }
 
     fn expression(&mut self) -> Parsed {
-        if self.nesting == MAX_NESTING {
+        // The expression itself is no nesting.
+        if self.nesting > MAX_NESTING {
             let message = format!("the expression nests deeper than {MAX_NESTING}");
             return Err(Fault::new(Code::ExpressionTooLarge, self.span, message));
         }
@@ -245,9 +246,6 @@ impl Parser<'_> {
                     let (arguments, end) = self.arguments()?;
                     let height = arguments.iter().map(|n| n.height).fold(node.height, u16::max);
                     let span = node.span.to(end);
-                    if RESERVED.contains(&field.as_str()) {
-                        return Err(fault(field_span, format!("`{field}` is a reserved word")));
-                    }
                     let target = Some(Box::new(node));
                     let kind = Kind::Call { target, name: field, name_span: field_span, arguments };
                     node = self.node(kind, span, height)?;

@@ -6,7 +6,8 @@ use super::{
     EvalError, Fault, Frame, Reference, Scope, Slot, Type, Value,
     eval::{Machine, failed},
     op::{Base, Op, OpId},
-    parse, resolve,
+    parse,
+    resolve::{self, Resolved},
 };
 
 /// A compiled expression.
@@ -22,14 +23,17 @@ impl Program {
     /// Parses and resolves an expression (the text between `${` and `}`). All faults at once where that is possible.
     pub fn compile(source: &str, scope: &Scope) -> Result<Self, Vec<Fault>> {
         let tree = parse::parse(source).map_err(|fault| vec![fault])?;
-        let resolved = resolve::resolve(&tree, scope)?;
-        Ok(Self {
+        Ok(Self::new(source, resolve::resolve(&tree, scope)?))
+    }
+
+    pub(super) fn new(source: &str, resolved: Resolved) -> Self {
+        Self {
             source: source.into(),
             ops: resolved.ops,
             root: resolved.root,
             references: resolved.references,
             kind: resolved.kind,
-        })
+        }
     }
 
     /// The text that it was compiled from.

@@ -3,6 +3,7 @@
 
 mod call;
 mod chain;
+mod macros;
 mod operator;
 mod root;
 
@@ -25,6 +26,16 @@ pub(super) struct Resolved {
 }
 
 pub(super) fn resolve(tree: &Node, scope: &Scope) -> Result<Resolved, Vec<Fault>> {
+    resolve_but(tree, scope, |_| false)
+}
+
+/// Resolves with some faults forgiven. What the types of an expression's parts can never give is found
+/// again when it is evaluated, so that the check of types can be left out.
+pub(super) fn resolve_but(
+    tree: &Node,
+    scope: &Scope,
+    forgiven: fn(&Fault) -> bool,
+) -> Result<Resolved, Vec<Fault>> {
     let mut resolver = Resolver {
         scope,
         variables: Vec::new(),
@@ -33,6 +44,7 @@ pub(super) fn resolve(tree: &Node, scope: &Scope) -> Result<Resolved, Vec<Fault>
         faults: Vec::new(),
     };
     let (root, kind) = resolver.lower(tree);
+    resolver.faults.retain(|fault| !forgiven(fault));
     if resolver.faults.is_empty() {
         let (ops, references) = (resolver.ops.into(), resolver.references.into());
         Ok(Resolved { ops, root, references, kind })
@@ -63,17 +75,17 @@ impl Resolver<'_> {
     /// Notes a fault; the operation that stands for it is never run.
     fn refuse(&mut self, fault: Fault) -> Lowered {
         self.faults.push(fault);
-        self.push(Op::Null, Type::Any)
+        self.push(Op::Refused, Type::Any)
     }
 
     fn mismatch(&mut self, span: Span, message: String) {
         self.faults.push(Fault::new(Code::TypeMismatch, span, message));
     }
 
-    /// The index of a local of that name, innermost first.
-    fn local(&self, name: &str) -> Option<u16> {
+    /// The index of a local of that name, innermost first. A leading dot skips the variables of macros.
+    fn local(&self, name: &str, rooted: bool) -> Option<u16> {
         let outer = self.scope.locals.len();
-        let found = match self.variables.iter().rposition(|variable| variable == name) {
+        let found = match self.variables.iter().rposition(|variable| variable == name && !rooted) {
             Some(at) => Some(outer + at),
             None => self.scope.locals.iter().rposition(|local| local == name),
         };
@@ -102,7 +114,7 @@ impl Resolver<'_> {
             }
             Kind::Negate(inner) => {
                 let (op, kind) = self.lower(inner);
-                if !kind.may_be(&[Type::Number, Type::Duration]) {
+                if !kind.may_be(&[Type::Number]) {
                     self.mismatch(node.span, format!("`-` needs a number, not {}", kind.name()));
                 }
                 self.push(Op::Negate(op), kind)

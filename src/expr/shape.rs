@@ -171,12 +171,16 @@ fn each<'a>(
     let mut locals = Vec::with_capacity(frame.locals.len() + 1);
     locals.extend_from_slice(frame.locals);
     locals.push(Value::Null);
+    let mut turns = 0u64;
     let mut turn = |element: Value<'a>| {
         frame.meter.take_fuel(1)?;
+        turns += 1;
         if let Some(last) = locals.last_mut() {
             *last = element;
         }
-        let inner = Frame { data: frame.data, meter: frame.meter, locals: &locals };
+        // Loops nest less deep than this wraps.
+        let turn = frame.turn.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_add(turns);
+        let inner = Frame { data: frame.data, meter: frame.meter, locals: &locals, turn };
         if let Some(condition) = condition
             && !condition.test(&inner)?
         {

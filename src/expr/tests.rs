@@ -1,6 +1,7 @@
 //! Tests of the language as a user meets it: source and data in, JSON or a message out.
 
 mod bounds;
+mod conformance;
 mod grammar;
 mod numbers;
 mod references;
@@ -48,6 +49,9 @@ impl Object for Fields {
 }
 
 impl Data for Holder {
+    fn seed(&self) -> [u8; 16] {
+        *b"0123456789abcdef"
+    }
     fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
         Ok(match slot {
             Slot::Headers | Slot::Step(_, StepField::Headers) => Some(Value::Object(&self.headers)),
@@ -95,7 +99,7 @@ pub(super) fn compile(source: &str) -> Program {
 /// Both ways of evaluation must agree.
 pub(super) fn over(body: &str, source: &str) -> String {
     let (program, data, meter) = (compile(source), data(body), Meter::default());
-    let frame = Frame { data: &data, meter: &meter, locals: &[] };
+    let frame = Frame { data: &data, meter: &meter, locals: &[], turn: 0 };
     let mut made = Vec::new();
     let by_value = program.eval(&frame).and_then(|value| match value.present() {
         Some(value) => value.write_json(&mut made, &meter).map(|()| true),

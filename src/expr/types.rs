@@ -25,6 +25,8 @@ pub enum Type {
     Duration,
     /// An optional.
     Optional,
+    /// A type, an address or a range of addresses.
+    Other,
 }
 
 impl Type {
@@ -43,6 +45,7 @@ impl Type {
             Self::Timestamp => "a timestamp",
             Self::Duration => "a duration",
             Self::Optional => "an optional",
+            Self::Other => "a type or an address",
         }
     }
 

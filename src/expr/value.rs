@@ -2,7 +2,7 @@
 
 mod write;
 
-use std::{borrow::Cow, fmt, rc::Rc};
+use std::{borrow::Cow, fmt, net::IpAddr, rc::Rc};
 
 pub(super) use write::{separate, write_key, write_value};
 
@@ -26,6 +26,8 @@ pub enum Value<'a> {
     Uint(u64),
     /// float64
     Double(f64),
+    /// a number that no other kind holds exactly, as its text
+    Number(Rc<str>),
     /// text
     Str(Cow<'a, str>),
     /// bytes
@@ -42,6 +44,12 @@ pub enum Value<'a> {
     Timestamp(i64, u32),
     /// a span of time: seconds and nanoseconds of the same sign
     Duration(i64, i32),
+    /// an address
+    Ip(IpAddr),
+    /// a range of addresses: one of them and the length of the prefix
+    Cidr(IpAddr, u8),
+    /// a type, by its name
+    Type(&'static str),
     /// an optional
     Optional(Option<Rc<Self>>),
     /// `omit()`: drops its key or element
@@ -234,7 +242,7 @@ impl<'a> Value<'a> {
         match self {
             Self::Null => "null",
             Self::Bool(_) => "a boolean",
-            Self::Int(_) | Self::Uint(_) | Self::Double(_) => "a number",
+            Self::Int(_) | Self::Uint(_) | Self::Double(_) | Self::Number(_) => "a number",
             Self::Str(_) => "a string",
             Self::Bytes(_) => "bytes",
             Self::Json(json) => match json.kind() {
@@ -249,6 +257,9 @@ impl<'a> Value<'a> {
             Self::List(_) => "a list",
             Self::Timestamp(..) => "a timestamp",
             Self::Duration(..) => "a duration",
+            Self::Ip(_) => "an IP address",
+            Self::Cidr(..) => "a CIDR",
+            Self::Type(_) => "a type",
             Self::Optional(_) => "an optional",
             Self::Omit => "`omit()`",
         }

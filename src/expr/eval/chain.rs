@@ -101,7 +101,7 @@ impl<'a> Machine<'a, '_> {
                 }
             }
             optional |= link.optional;
-            match self.select(chain, link, &value, optional)? {
+            match self.select(chain, link, &value, link.optional)? {
                 Some(selected) => value = selected,
                 None if optional => return Ok(Found::Optional(None)),
                 None => return Err(self.absent(chain, link.end)),

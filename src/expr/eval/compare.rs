@@ -10,7 +10,7 @@ use crate::{
 
 impl<'a> Machine<'a, '_> {
     /// Whether two values are equal. Recursion follows their nesting, which documents and expressions bound.
-    pub(super) fn equal(&mut self, a: &Value<'a>, b: &Value<'a>) -> Result<bool, EvalError> {
+    pub(in crate::expr) fn equal(&mut self, a: &Value<'a>, b: &Value<'a>) -> Result<bool, EvalError> {
         match (a, b) {
             (Value::Json(json), Value::Str(text)) | (Value::Str(text), Value::Json(json)) => {
                 self.work(text.len())?;
@@ -35,6 +35,10 @@ impl<'a> Machine<'a, '_> {
             (Value::Timestamp(a, c), Value::Timestamp(b, d)) => return Ok((a, c) == (b, d)),
             (Value::Duration(a, c), Value::Duration(b, d)) => return Ok((a, c) == (b, d)),
             (Value::Omit, Value::Omit) => return Ok(true),
+            (Value::Type(a), Value::Type(b)) => return Ok(a == b),
+            // IPv4 inside of IPv6 is the same address.
+            (Value::Ip(a), Value::Ip(b)) => return Ok(a.to_canonical() == b.to_canonical()),
+            (Value::Cidr(a, c), Value::Cidr(b, d)) => return Ok((a, c) == (b, d)),
             _ => {}
         }
         if let (Some(a), Some(b)) = (Num::of(a), Num::of(b)) {
@@ -59,7 +63,8 @@ impl<'a> Machine<'a, '_> {
         }
         match (a.kind(), b.kind()) {
             (Kind::Number, Kind::Number) => {
-                let (a, b) = (Num::of(&Value::Json(a)), Num::of(&Value::Json(b)));
+                let (a, b) = (Value::Json(a), Value::Json(b));
+                let (a, b) = (Num::of(&a), Num::of(&b));
                 Ok(a.zip(b).is_some_and(|(a, b)| a.compare(b) == Some(Ordering::Equal)))
             }
             (Kind::String, Kind::String) => {

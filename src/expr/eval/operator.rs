@@ -9,6 +9,7 @@ use crate::{
         arithmetic::{self, Num},
         ast::Operator,
         op::OpId,
+        time,
     },
     json::Kind,
 };
@@ -25,8 +26,11 @@ impl<'a> Machine<'a, '_> {
             Operator::In => self.within(&a, &b).map(Value::Bool),
             _ => match (Num::of(&a), Num::of(&b)) {
                 (Some(a), Some(b)) => arithmetic::compute(operator, a, b),
-                _ if operator == Operator::Add => self.join(a, b),
-                _ => Err(refuse(operator, &a, &b)),
+                _ => match time::compute(operator, &a, &b) {
+                    Some(moved) => moved,
+                    None if operator == Operator::Add => self.join(a, b),
+                    None => Err(refuse(operator, &a, &b)),
+                },
             },
         }
     }

@@ -117,7 +117,11 @@ impl<'a> Machine<'a, '_> {
         }
     }
 
-    fn write_value(&mut self, value: &Value<'a>, out: &mut Vec<u8>) -> Result<(), EvalError> {
+    pub(in crate::expr) fn write_value(
+        &mut self,
+        value: &Value<'a>,
+        out: &mut Vec<u8>,
+    ) -> Result<(), EvalError> {
         write_value(value, out, &mut self.allowance)
     }
 }

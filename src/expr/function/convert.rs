@@ -115,6 +115,46 @@ pub(super) fn bytes<'a>(machine: &mut Machine<'a, '_>, value: Value<'a>) -> Eval
     Ok(Value::Bytes(Cow::Owned(text.into_owned().into_bytes())))
 }
 
+/// The type of a value, as a value.
+pub(super) fn type_of<'a>(_: &mut Machine<'a, '_>, value: Value<'a>) -> Evaluated<'a> {
+    use crate::json::Kind;
+    Ok(Value::Type(match &value {
+        Value::Null => "null_type",
+        Value::Bool(_) => "bool",
+        Value::Int(_) => "int",
+        Value::Uint(_) => "uint",
+        Value::Double(_) => "double",
+        Value::Str(_) => "string",
+        Value::Bytes(_) => "bytes",
+        Value::List(_) => "list",
+        Value::Map(_) | Value::Object(_) => "map",
+        Value::Timestamp(..) => "google.protobuf.Timestamp",
+        Value::Duration(..) => "google.protobuf.Duration",
+        Value::Ip(_) => "net.IP",
+        Value::Cidr(..) => "net.CIDR",
+        Value::Type(_) => "type",
+        Value::Optional(_) | Value::Omit => "optional_type",
+        Value::Number(_) => number_type(&value),
+        Value::Json(json) => match json.kind() {
+            Kind::Null => "null_type",
+            Kind::Bool => "bool",
+            Kind::Number => number_type(&value),
+            Kind::String => "string",
+            Kind::List => "list",
+            Kind::Map => "map",
+        },
+    }))
+}
+
+/// An integer beyond 64 bits counts as an int, although there is no arithmetic with it.
+fn number_type(value: &Value<'_>) -> &'static str {
+    match Num::of(value) {
+        Some(Num::Uint(_)) => "uint",
+        Some(Num::Double(_)) => "double",
+        _ => "int",
+    }
+}
+
 pub(super) fn dynamic<'a>(_: &mut Machine<'a, '_>, value: Value<'a>) -> Evaluated<'a> {
     Ok(value)
 }

@@ -2,8 +2,14 @@
 
 use std::{borrow::Cow, collections::HashMap, rc::Rc};
 
-use super::{Evaluated, Machine, Value};
-use crate::{expr::eval::failed, json::Kind};
+use super::{
+    Evaluated, Machine, Value,
+    argument::{elements, refuse, text},
+};
+use crate::{
+    expr::{EvalError, eval::failed},
+    json::Kind,
+};
 
 pub(super) fn size<'a>(machine: &mut Machine<'a, '_>, value: Value<'a>) -> Evaluated<'a> {
     let size = match &value {
@@ -51,4 +57,59 @@ pub(super) fn merge<'a>(machine: &mut Machine<'a, '_>, maps: Vec<Value<'a>>) -> 
         }
     }
     Ok(Value::Map(Rc::from(merged)))
+}
+
+/// The elements of a list by the text of one of their fields; of two with the same, the later.
+pub(super) fn key_by<'a>(machine: &mut Machine<'a, '_>, list: Value<'a>, field: Value<'a>) -> Evaluated<'a> {
+    let groups = group(machine, "keyBy", &list, &field)?;
+    let members = groups.into_iter().filter_map(|(key, mut values)| Some((key, values.pop()?)));
+    Ok(Value::Map(members.collect()))
+}
+
+/// The elements of a list by the text of one of their fields, each a list in its order.
+pub(super) fn group_by<'a>(
+    machine: &mut Machine<'a, '_>,
+    list: Value<'a>,
+    field: Value<'a>,
+) -> Evaluated<'a> {
+    let groups = group(machine, "groupBy", &list, &field)?;
+    Ok(Value::Map(groups.into_iter().map(|(key, values)| (key, Value::List(Rc::from(values)))).collect()))
+}
+
+type Groups<'a> = Vec<(Value<'a>, Vec<Value<'a>>)>;
+
+fn group<'a>(
+    machine: &mut Machine<'a, '_>,
+    name: &str,
+    list: &Value<'a>,
+    field: &Value<'a>,
+) -> Result<Groups<'a>, EvalError> {
+    machine.grow(list.list_len().unwrap_or(0) * 2)?;
+    let field = text(name, field)?;
+    let mut groups: Groups<'a> = Vec::new();
+    let mut places: HashMap<Cow<'a, str>, usize> = HashMap::new();
+    for element in elements(name, list)? {
+        let absent = || failed(format!("`{name}` needs the field `{field}` in every element"));
+        let key = match &element {
+            Value::Json(json) if json.kind() == Kind::Map => {
+                machine.work(json.len() * 16)?;
+                json.get(&field).map(Value::Json).ok_or_else(absent)?
+            }
+            Value::Object(object) => object.get(&field)?.ok_or_else(absent)?,
+            Value::Map(map) => {
+                machine.work(map.len() * 16)?;
+                let found = map.iter().find(|(key, _)| key.as_str().as_deref() == Some(&*field));
+                found.map(|(_, value)| value.clone()).ok_or_else(absent)?
+            }
+            other => return Err(refuse(name, "a list of maps", other)),
+        };
+        let key = key.key().map_err(|_| failed(format!("`{name}` cannot make {} a key", key.type_name())))?;
+        machine.produce(key.len())?;
+        let place = *places.entry(key.clone()).or_insert_with(|| {
+            groups.push((Value::Str(key), Vec::new()));
+            groups.len() - 1
+        });
+        groups[place].1.push(element);
+    }
+    Ok(groups)
 }

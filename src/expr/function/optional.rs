@@ -28,8 +28,11 @@ pub(super) fn of_non_zero_value<'a>(machine: &mut Machine<'a, '_>, value: Value<
         Value::Map(map) => map.is_empty(),
         Value::Timestamp(seconds, nanos) => *seconds == 0 && *nanos == 0,
         Value::Duration(seconds, nanos) => *seconds == 0 && *nanos == 0,
-        Value::Object(_) | Value::Optional(Some(_)) => false,
-        Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Json(_) => match &value {
+        Value::Object(_) | Value::Optional(Some(_)) | Value::Ip(_) | Value::Cidr(..) | Value::Type(_) => {
+            false
+        }
+        Value::Int(_) | Value::Uint(_) | Value::Double(_) | Value::Number(_) | Value::Json(_) => match &value
+        {
             Value::Json(json) => match json.kind() {
                 Kind::Null => true,
                 Kind::Bool => json.as_bool() == Some(false),
@@ -56,4 +59,17 @@ pub(super) fn value<'a>(_: &mut Machine<'a, '_>, value: Value<'a>) -> Evaluated<
         Value::Optional(None) => Err(failed("`value` was called on an optional that has none")),
         other => Err(failed(format!("`value` needs an optional, not {}", other.type_name()))),
     }
+}
+
+/// What is inside the optionals of a list, without those that have nothing.
+pub(super) fn unwrap<'a>(machine: &mut Machine<'a, '_>, list: Value<'a>) -> Evaluated<'a> {
+    machine.grow(list.list_len().unwrap_or(0))?;
+    let mut values = Vec::new();
+    for element in super::argument::elements("optional.unwrap", &list)? {
+        match element {
+            Value::Optional(inner) => values.extend(inner.map(Rc::unwrap_or_clone)),
+            other => return Err(super::argument::refuse("optional.unwrap", "a list of optionals", &other)),
+        }
+    }
+    Ok(Value::List(Rc::from(values)))
 }

@@ -1,49 +1,52 @@
-//! Calls: macros, the forms that evaluate their arguments themselves, and the table of functions.
+//! Calls: the forms that evaluate their arguments themselves, and the table of functions.
 
-use super::{Kind, Lowered, Node, Op, Resolver, Span, Type, chain};
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{Kind, Lowered, Node, Op, Resolver, Span, Type, chain, macros};
 use crate::{
     diagnostic::{Code, nearest},
     expr::{
         Fault, Reference,
+        calendar::Field,
         function::{self, Function},
-        op::{Base, Chain, Loop, LoopKind},
+        op::{Base, Chain},
+        pattern::Pattern,
+        zone::Zone,
     },
 };
 
 /// A call as it is written.
 #[derive(Clone, Copy)]
-struct Call<'n> {
+pub(super) struct Call<'n> {
     whole: Span,
-    name: &'n str,
+    pub(super) name: &'n str,
     span: Span,
-    arguments: &'n [Node],
+    pub(super) arguments: &'n [Node],
 }
 
-/// Names that are called but live outside the table.
-const FORMS: [&str; 11] = [
+/// Names that are called but live outside the table, macros aside.
+const FORMS: [&str; 17] = [
     "has",
-    "all",
-    "exists",
-    "exists_one",
-    "existsOne",
-    "filter",
-    "map",
     "or",
     "orValue",
     "headerValues",
     "queryValues",
+    "cel.bind",
+    "uuid",
+    "getDate",
+    "getDayOfMonth",
+    "getDayOfWeek",
+    "getDayOfYear",
+    "getFullYear",
+    "getHours",
+    "getMilliseconds",
+    "getMinutes",
+    "getMonth",
+    "getSeconds",
 ];
 
-fn loop_kind(name: &str) -> Option<LoopKind> {
-    Some(match name {
-        "all" => LoopKind::All,
-        "exists" => LoopKind::Exists,
-        "exists_one" | "existsOne" => LoopKind::ExistsOne,
-        "filter" => LoopKind::Filter,
-        "map" => LoopKind::Map,
-        _ => return None,
-    })
-}
+/// Tells every `uuid()` of this process from all others.
+static PLACES: AtomicU64 = AtomicU64::new(0);
 
 impl Resolver<'_> {
     pub(super) fn call(
@@ -59,18 +62,30 @@ impl Resolver<'_> {
             return match (name, arguments) {
                 ("has", [argument]) => self.has(argument),
                 ("has", _) => self.wrong_count(call, "1 argument"),
+                ("uuid", []) => {
+                    let place = PLACES.fetch_add(1, Ordering::Relaxed);
+                    self.push(Op::Uuid(place), Type::Str)
+                }
+                ("uuid", _) => self.wrong_count(call, "no arguments"),
+                ("matches", [text, pattern]) => self.matches(call, text, pattern),
                 _ => self.function(call, name, None),
             };
         };
-        if let Kind::Name { name: space, .. } = &target.kind
+        if let Kind::Name { name: space, rooted } = &target.kind
             && function::NAMESPACES.contains(&space.as_str())
-            && self.local(space).is_none()
+            && self.local(space, *rooted).is_none()
         {
             let call = Call { span: target.span.to(span), ..call };
+            if (space.as_str(), name) == ("cel", "bind") {
+                return self.bind(call);
+            }
             return self.function(call, &format!("{space}.{name}"), None);
         }
-        if let Some(kind) = loop_kind(name) {
-            return self.over(call, kind, target);
+        if let Some(kind) = macros::named(name) {
+            return self.expand(call, kind, target);
+        }
+        if let Some(field) = Field::named(name) {
+            return self.field(call, field, target);
         }
         match (name, arguments) {
             ("orValue" | "or", [other]) => {
@@ -87,44 +102,11 @@ impl Resolver<'_> {
                 }
                 self.push(Op::OrOptional(optional, other), Type::Optional)
             }
+            ("matches", [pattern]) => self.matches(call, target, pattern),
             ("headerValues" | "queryValues", [key]) => self.values(call, target, key),
             ("orValue" | "or" | "headerValues" | "queryValues", _) => self.wrong_count(call, "1 argument"),
             _ => self.function(call, name, Some(target)),
         }
-    }
-
-    /// A macro over a list or the keys of a map.
-    fn over(&mut self, call: Call<'_>, kind: LoopKind, range: &Node) -> Lowered {
-        let (variable, condition, body) = match (call.arguments, kind) {
-            ([variable, body], _) => (variable, None, body),
-            ([variable, condition, body], LoopKind::Map) => (variable, Some(condition), body),
-            ([_, _, _], LoopKind::All | LoopKind::Exists | LoopKind::ExistsOne) => {
-                let message = format!("`{}` with two variables does not work in this version", call.name);
-                return self.refuse(Fault::new(Code::NotInThisVersion, call.span, message));
-            }
-            (_, LoopKind::Map) => return self.wrong_count(call, "2 or 3 arguments"),
-            _ => return self.wrong_count(call, "2 arguments"),
-        };
-        let (range_op, range_kind) = self.lower(range);
-        if !range_kind.may_be(&[Type::List, Type::Map]) {
-            self.mismatch(
-                range.span,
-                format!("`{}` needs a list or a map, not {}", call.name, range_kind.name()),
-            );
-        }
-        let Kind::Name { name, rooted: false } = &variable.kind else {
-            let message = format!("the first argument of `{}` names its variable", call.name);
-            let fault = Fault::new(Code::ExpressionSyntax, variable.span, message);
-            return self.refuse(fault.help(format!("write `list.{}(x, …)`", call.name)));
-        };
-        let slot = self.variables.len() as u16;
-        self.variables.push(name.clone());
-        let symbol = format!("`{}`", call.name);
-        let condition = condition.map(|condition| self.condition(condition, &symbol));
-        let body = if kind == LoopKind::Map { self.lower(body).0 } else { self.condition(body, &symbol) };
-        self.variables.pop();
-        let gives = if matches!(kind, LoopKind::Filter | LoopKind::Map) { Type::List } else { Type::Bool };
-        self.push(Op::Loop(Box::new(Loop { kind, slot, range: range_op, condition, body })), gives)
     }
 
     /// `request.headerValues("x")` and the like: all values of a field of a slot's map.
@@ -133,7 +115,7 @@ impl Resolver<'_> {
         let member = if call.name == "queryValues" { "query" } else { "headers" };
         let owners: &[&str] = if member == "query" { &["request"] } else { &["request", "self", "steps"] };
         let root = match &base.kind {
-            Kind::Name { name, rooted } if *rooted || self.local(name).is_none() => name.as_str(),
+            Kind::Name { name, rooted } if self.local(name, *rooted).is_none() => name.as_str(),
             _ => "",
         };
         let depth = usize::from(root == "steps");
@@ -176,6 +158,66 @@ impl Resolver<'_> {
         }
     }
 
+    /// `matches` with a literal pattern, which is compiled now; with any other it is a function.
+    fn matches(&mut self, call: Call<'_>, text: &Node, pattern: &Node) -> Lowered {
+        let Kind::Str(source) = &pattern.kind else {
+            let Some(function) = function::find("matches", true) else {
+                return self.push(Op::Refused, Type::Any);
+            };
+            let values = [self.lower(text), self.lower(pattern)];
+            for ((_, kind), node) in values.iter().zip([text, pattern]) {
+                self.takes_text(call, *kind, node);
+            }
+            let values = values.map(|(op, _)| op);
+            return self.push(Op::Call(function.run, Box::new(values)), Type::Bool);
+        };
+        let (op, kind) = self.lower(text);
+        self.takes_text(call, kind, text);
+        match Pattern::new(source) {
+            Ok(compiled) => self.push(Op::Matches(op, Box::new(compiled)), Type::Bool),
+            Err(refused) => {
+                let fault = Fault::new(Code::InvalidValue, pattern.span, refused.to_string());
+                self.refuse(
+                    fault.help("patterns have the syntax of RE2; a raw string r'…' keeps backslashes"),
+                )
+            }
+        }
+    }
+
+    fn takes_text(&mut self, call: Call<'_>, kind: Type, node: &Node) {
+        if !kind.may_be(&[Type::Str]) {
+            self.mismatch(node.span, format!("`{}` needs a string, not {}", call.name, kind.name()));
+        }
+    }
+
+    /// A getter of a timestamp or a duration. A literal time zone is looked up now.
+    fn field(&mut self, call: Call<'_>, field: Field, target: &Node) -> Lowered {
+        let (op, kind) = self.lower(target);
+        if !kind.may_be(&[Type::Timestamp, Type::Duration]) {
+            let message = format!("`{}` needs a timestamp or a duration, not {}", call.name, kind.name());
+            self.mismatch(target.span, message);
+        }
+        let zone = match call.arguments {
+            [] => Zone::UTC,
+            [Node { kind: Kind::Str(name), span, .. }] => match Zone::named(name) {
+                Some(zone) => zone,
+                None => {
+                    let message = format!("there is no time zone `{}`", name.escape_debug());
+                    let fault = Fault::new(Code::InvalidValue, *span, message);
+                    return self
+                        .refuse(fault.help("write an IANA name (`Europe/Rome`) or an offset (`+02:00`)"));
+                }
+            },
+            [name] => {
+                let (name_op, name_kind) = self.lower(name);
+                self.takes_text(call, name_kind, name);
+                return self.push(Op::FieldIn(field, op, name_op), Type::Number);
+            }
+            _ => return self.wrong_count(call, "0 to 1 arguments"),
+        };
+        self.push(Op::Field(field, op, zone), Type::Number)
+    }
+
     /// A function of the table. `full` is its name with the namespace.
     fn function(&mut self, call: Call<'_>, full: &str, target: Option<&Node>) -> Lowered {
         let mut values = Vec::with_capacity(call.arguments.len() + 1);
@@ -202,10 +244,6 @@ impl Resolver<'_> {
     }
 
     fn unknown(&self, call: Call<'_>, full: &str, method: bool) -> Fault {
-        if function::LATER.contains(&full) {
-            let message = format!("the function `{full}` does not work in this version");
-            return Fault::new(Code::NotInThisVersion, call.span, message);
-        }
         let what = if method { "method" } else { "function" };
         let fault = Fault::new(Code::UnknownFunction, call.span, format!("there is no {what} `{full}`"));
         if function::find(full, !method).is_some() {
@@ -213,14 +251,14 @@ impl Resolver<'_> {
             return fault.help(format!("call it as `{example}`"));
         }
         let known = function::TABLE.iter().map(|function| function.name);
-        match nearest(full, known.chain(FORMS).chain(function::LATER.iter().copied())) {
+        match nearest(full, known.chain(FORMS).chain(macros::NAMES)) {
             Some(name) if name == full => fault.help(format!("call it as `x.{full}(…)`")),
             Some(name) => fault.help(format!("did you mean `{name}`?")),
             None => fault,
         }
     }
 
-    fn wrong_count(&mut self, call: Call<'_>, needed: &str) -> Lowered {
+    pub(super) fn wrong_count(&mut self, call: Call<'_>, needed: &str) -> Lowered {
         let message = format!("`{}` takes {needed}, not {}", call.name, call.arguments.len());
         self.refuse(Fault::new(Code::UnknownFunction, call.span, message))
     }

@@ -111,7 +111,7 @@ impl Resolver<'_> {
         let start = base.span.start as u32;
         let mut end = base.span.end;
         let lowered = match &base.kind {
-            Kind::Name { name, rooted } => match self.local(name).filter(|_| !rooted) {
+            Kind::Name { name, rooted } => match self.local(name, *rooted) {
                 Some(local) => Base::Local(local),
                 None => {
                     let root = match self.root(name, base.span, &accessors) {

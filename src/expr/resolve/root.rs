@@ -98,12 +98,13 @@ impl Resolver<'_> {
             "principal" => {
                 Err(Fault::new(Code::NotInThisVersion, span, "`principal` does not work in this version"))
             }
-            "int" | "uint" | "double" | "string" | "bool" | "bytes" | "list" | "map" | "null_type"
-            | "type" | "optional_type" => {
-                let message = format!("the type `{root}` as a value does not work in this version");
-                Err(Fault::new(Code::NotInThisVersion, span, message))
-            }
-            _ => Err(self.unknown_root(root, span)),
+            _ => match type_name(root, path) {
+                Some((name, used)) => {
+                    let (op, kind) = self.push(Op::Type(name), Type::Other);
+                    Ok(Root { base: Base::Op(op), used, kind, lower_case: false })
+                }
+                None => Err(self.unknown_root(root, span)),
+            },
         }
     }
 
@@ -227,6 +228,37 @@ impl Resolver<'_> {
             }
         }
     }
+}
+
+/// The type of that name, and how many selections are part of it.
+fn type_name(root: &str, path: &[Accessor<'_>]) -> Option<(&'static str, usize)> {
+    const TYPES: [&str; 11] = [
+        "bool",
+        "bytes",
+        "double",
+        "int",
+        "list",
+        "map",
+        "null_type",
+        "optional_type",
+        "string",
+        "type",
+        "uint",
+    ];
+    const QUALIFIED: [&str; 4] =
+        ["google.protobuf.Timestamp", "google.protobuf.Duration", "net.IP", "net.CIDR"];
+    if let Some(name) = TYPES.iter().find(|name| **name == root) {
+        return Some((name, 0));
+    }
+    QUALIFIED.iter().find_map(|name| {
+        let mut parts = name.split('.');
+        let is_field = |(part, accessor): (&str, &Accessor<'_>)| {
+            matches!(accessor, Accessor { name: Selected::Name(name), optional: false, .. } if *name == part)
+        };
+        let count = parts.clone().count() - 1;
+        let matching = parts.next() == Some(root) && path.len() >= count && parts.zip(path).all(is_field);
+        matching.then_some((*name, count))
+    })
 }
 
 fn step_field(name: &str) -> Option<(StepField, Type)> {

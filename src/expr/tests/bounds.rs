@@ -58,12 +58,12 @@ fn an_execution_has_ten_times_the_fuel_of_an_expression() {
         data(&list),
         Meter::default(),
     );
-    let frame = Frame { data: &data, meter: &meter, locals: &[] };
+    let frame = Frame { data: &data, meter: &meter, locals: &[], turn: 0 };
     let spent = (0..100).take_while(|_| !matches!(program.eval(&frame), Err(EvalError::Budget))).count();
     assert_eq!(spent, 0);
     let program = compile("request.body.map(a, a + 1).size()");
     let fresh = Meter::default();
-    let frame = Frame { data: &data, meter: &fresh, locals: &[] };
+    let frame = Frame { data: &data, meter: &fresh, locals: &[], turn: 0 };
     let times = (0..10_000).take_while(|_| program.eval(&frame).is_ok()).count();
     assert!((100..2_000).contains(&times), "{times}");
 }
@@ -179,7 +179,7 @@ proptest! {
             }
             Ok(program) => {
                 let (data, meter) = (data(r#"{"k":[1,{"k":"v"}],"n":1.5}"#), Meter::default());
-                let frame = Frame { data: &data, meter: &meter, locals: &[] };
+                let frame = Frame { data: &data, meter: &meter, locals: &[], turn: 0 };
                 let mut streamed = Vec::new();
                 let by_stream = program.write(&frame, &mut streamed);
                 let mut made = Vec::new();

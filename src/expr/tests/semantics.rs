@@ -164,7 +164,7 @@ fn header_names_do_not_depend_on_case() {
 #[test]
 fn a_condition_is_a_boolean_and_nothing_else() {
     let (data, meter) = (data(BODY), Meter::default());
-    let frame = Frame { data: &data, meter: &meter, locals: &[] };
+    let frame = Frame { data: &data, meter: &meter, locals: &[], turn: 0 };
     assert!(compile("request.body.t").test(&frame).unwrap());
     let error = compile("request.body.a.b").test(&frame).unwrap_err();
     assert_eq!(error.to_string(), "a condition gave a string, not a boolean");
@@ -178,6 +178,6 @@ fn locals_are_read_by_their_place() {
     let document = Document::parse(Bytes::from_static(b"{\"k\":2}")).unwrap();
     let locals = [Value::Int(1), Value::Json(document.root())];
     let mut out = Vec::new();
-    program.write(&Frame { data: &data, meter: &meter, locals: &locals }, &mut out).unwrap();
+    program.write(&Frame { data: &data, meter: &meter, locals: &locals, turn: 0 }, &mut out).unwrap();
     assert_eq!(out, b"[1,2,3]");
 }

@@ -15,7 +15,7 @@ fn key(name: &str, shape: Shape) -> (String, Shape) {
 fn write(body: &str, shape: &Shape) -> String {
     let (data, meter) = (data(body), Meter::default());
     let mut out = b"<".to_vec();
-    let result = shape.write(&Frame { data: &data, meter: &meter, locals: &[] }, &mut out);
+    let result = shape.write(&Frame { data: &data, meter: &meter, locals: &[], turn: 0 }, &mut out);
     match result {
         Ok(true) => String::from_utf8(out[1..].to_vec()).unwrap(),
         Ok(false) => {

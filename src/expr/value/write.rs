@@ -43,6 +43,10 @@ impl Value<'_> {
             Self::Int(value) => out.push_str(itoa::Buffer::new().format(*value)),
             Self::Uint(value) => out.push_str(itoa::Buffer::new().format(*value)),
             Self::Double(value) => double(*value, |text| out.push_str(text))?,
+            Self::Number(text) => out.push_str(text),
+            Self::Ip(address) => write_display(address, out),
+            Self::Cidr(address, length) => write_display(format_args!("{address}/{length}"), out),
+            Self::Type(name) => out.push_str(name),
             Self::Timestamp(seconds, nanos) => write_timestamp(*seconds, *nanos, out),
             Self::Duration(seconds, nanos) => write_duration(*seconds, *nanos, out),
             Self::Optional(Some(inner)) => return inner.text(out),
@@ -67,6 +71,12 @@ impl Value<'_> {
     fn no_text(&self) -> EvalError {
         failed(format!("{} cannot be part of a text", self.type_name()))
     }
+}
+
+fn write_display(value: impl std::fmt::Display, out: &mut String) {
+    use std::fmt::Write;
+    // Writing to a String cannot fail.
+    let _ = write!(out, "{value}");
 }
 
 /// Hands the text of a double on.
@@ -103,7 +113,8 @@ pub(in crate::expr) fn write_value(
             out.extend_from_slice(raw);
             return Ok(());
         }
-        Value::Timestamp(..) | Value::Duration(..) => {
+        Value::Number(text) => out.extend_from_slice(text.as_bytes()),
+        Value::Timestamp(..) | Value::Duration(..) | Value::Ip(_) | Value::Cidr(..) | Value::Type(_) => {
             let mut text = String::new();
             value.text(&mut text)?;
             write_string(&text, out);
