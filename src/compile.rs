@@ -11,6 +11,7 @@ mod fields;
 mod findings;
 mod gateway;
 mod graph;
+mod nested;
 mod path;
 mod respond;
 mod route;
@@ -33,11 +34,13 @@ pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let mut findings = Findings::new(diagnostics);
     let gateway = gateway::compile(&templates.gateways, &mut findings);
     let services = service::Services::index(&templates, &mut findings);
+    let compositions = nested::Compositions::index(&templates, &services, &mut findings);
+    let callables = compositions.compile(&services, &mut findings);
     let matches = route::matches(&templates.routes, &mut findings);
     conflict::check(&templates.routes, &matches, &mut findings);
     let mut routes = Vec::with_capacity(templates.routes.len());
     for (template, (matching, captures)) in templates.routes.iter().zip(matches) {
-        match route::compile(template, matching, captures, &services, &mut findings) {
+        match route::compile(template, matching, captures, (&services, &compositions), &mut findings) {
             Some(route) => routes.push(route),
             None if findings.has_errors() => {}
             None => {
@@ -48,9 +51,11 @@ pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
         }
     }
     let diagnostics = findings.finish();
-    let plan = gateway.filter(|_| !diagnostics.has_errors()).map(|gateway| Plan {
+    let plan = gateway.zip(callables).filter(|_| !diagnostics.has_errors());
+    let plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
         services: services.into_plan(),
+        compositions,
         routes: routes.into(),
     });
     (plan, diagnostics)

@@ -12,14 +12,18 @@
 
 mod attempt;
 mod bound;
+mod check;
 mod content;
 mod custody;
+mod degraded;
 mod drive;
 mod encode;
+mod execution;
 mod failure;
 mod fan_out;
 mod fields;
 mod lanes;
+mod nested;
 mod outgoing;
 mod output;
 mod own;
@@ -27,6 +31,7 @@ mod receive;
 mod render;
 mod request;
 mod respond;
+mod retry;
 mod state;
 mod step;
 mod vars;
@@ -118,7 +123,7 @@ async fn execute<C: Caller + 'static, T: Send + 'static>(
 ) -> Result<T, Error> {
     let Runner { caller, custody } = runner;
     let is_safe = match state.composition() {
-        Some(composition) => composition.steps.iter().all(|step| step.call.safe),
+        Some(composition) => composition.safe,
         None => true,
     };
     let env = Env { state: Arc::clone(&state), caller };
@@ -150,7 +155,7 @@ impl Prepared {
     /// The request's head.
     #[must_use]
     pub fn head(&self) -> (&Method, &Uri, &HeaderMap) {
-        let request = &self.state.request;
+        let request = &self.state.run.request;
         (&request.method, &request.query.0, &request.headers.0)
     }
 

@@ -18,6 +18,10 @@ pub mod tree;
 pub mod gateway;
 pub mod service;
 pub mod route;
+pub mod composition;
+pub mod parameter;
+pub mod json_schema;
+pub mod retry;
 pub mod step;
 pub mod schema;
 
@@ -50,6 +54,14 @@ pub struct Metadata {
     pub place: Place,
 }
 
+impl Metadata {
+    /// The major version: the first number of `version`, nothing without one.
+    #[must_use]
+    pub fn major(&self) -> Option<u64> {
+        self.version.as_deref()?.split('.').next()?.parse().ok()
+    }
+}
+
 /// Every document of a tree, by kind, in the order of files (sorted by path) and of documents.
 #[derive(Clone, Debug, Default)]
 pub struct Templates {
@@ -57,6 +69,8 @@ pub struct Templates {
     pub gateways: Vec<gateway::GatewayTemplate>,
     /// `kind: Service`
     pub services: Vec<service::ServiceTemplate>,
+    /// `kind: Composition`
+    pub compositions: Vec<composition::CompositionTemplate>,
     /// `kind: Route`
     pub routes: Vec<route::RouteTemplate>,
     /// Units with a document that could not be read: a name that is missing in them may be in it.

@@ -31,6 +31,10 @@ index!(
     ServiceId
 );
 index!(
+    /// A Composition of the plan, in the order of `Plan::compositions`.
+    CompositionId
+);
+index!(
     /// A step of a composition, in file order.
     StepId
 );

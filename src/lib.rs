@@ -25,6 +25,7 @@ pub mod diagnostic;
 // -- parts
 pub mod telemetry;
 pub mod json;
+pub mod schema;
 pub mod expr;
 pub mod policy;
 // -- template → plan

@@ -16,11 +16,13 @@ use crate::{
 pub mod answer;
 pub mod call;
 pub mod composition;
+pub mod nested;
 pub mod route;
 
 pub use answer::{ErrorRule, Problem, Respond, StaticAnswer};
 pub use call::{BodyUse, Call, Headers, PathPart, Proxy, Query, Values};
-pub use composition::{Composition, ForEach, Step, Tolerance};
+pub use composition::{Composition, ForEach, Retry, Step, Tolerance};
+pub use nested::{Action, Callable, Input, Nested};
 pub use route::{Endpoint, Match, PathPattern, Route, Segment};
 
 /// A whole tree, compiled.
@@ -30,6 +32,8 @@ pub struct Plan {
     pub gateway: Settings,
     /// Services in the order of their ids.
     pub services: Box<[Service]>,
+    /// Compositions in the order of their ids.
+    pub compositions: Box<[Callable]>,
     /// Routes in the order of their ids.
     pub routes: Box<[Route]>,
 }

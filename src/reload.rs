@@ -197,14 +197,15 @@ fn stamps(root: &Path, tree: &Tree) -> Vec<Option<(u64, u64, i64, i64)>> {
         let data = std::fs::metadata(root.join(path)).ok()?;
         Some((data.ino(), data.len(), data.mtime(), data.mtime_nsec()))
     };
-    tree.others.iter().map(|other| stamp(&other.path)).collect()
+    tree.others.iter().filter(|other| other.text.is_none()).map(|other| stamp(&other.path)).collect()
 }
 
 /// SHA-256 over every path and text.
 fn hash(tree: &Tree) -> String {
     let mut context = aws_lc_rs::digest::Context::new(&aws_lc_rs::digest::SHA256);
-    for file in &tree.files {
-        for part in [&file.path, &file.text] {
+    let texts = tree.others.iter().filter_map(|other| Some((&other.path, other.text.as_ref()?)));
+    for (path, text) in tree.files.iter().map(|file| (&file.path, &file.text)).chain(texts) {
+        for part in [path, text] {
             context.update(&(part.len() as u64).to_le_bytes());
             context.update(part.as_bytes());
         }

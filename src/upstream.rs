@@ -39,6 +39,7 @@ use std::{
 };
 
 use http::{HeaderName, HeaderValue, Request, Response};
+use tower::retry::budget::TpsBudget;
 
 use crate::{
     body::Body,
@@ -101,6 +102,8 @@ pub struct Upstream {
     tls: Option<tls::Settings>,
     headers: Box<[(HeaderName, HeaderValue)]>,
     network: Arc<Network>,
+    /// What retries of steps may add to its calls: 20 % of them, and 3 per second.
+    pub retries: TpsBudget,
     /// A reload took it away: connections are not kept.
     retired: AtomicBool,
     /// One set per worker that has called it.

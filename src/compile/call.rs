@@ -4,6 +4,7 @@ use http::Method;
 
 use super::{
     fields::MAPS,
+    nested::Compositions,
     path::{self, Capture, Fault},
     service::{Services, is_safe},
     text::Expressions,
@@ -17,28 +18,38 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic},
     expr::{Part, Piece, Program, Slot, Text},
-    plan::{Call, Headers, PathPart, Proxy},
+    plan::{Action, Call, Headers, PathPart, Proxy},
 };
 
 /// What calls of one document have in common.
 pub(super) struct Callers<'s> {
     pub(super) services: &'s Services<'s>,
+    pub(super) compositions: &'s Compositions<'s>,
     pub(super) unit: &'s str,
     /// Captures of the route's path.
     pub(super) captures: &'s [Capture],
+    /// The Composition that is being compiled, if it is none of a route's own steps.
+    pub(super) inside: Option<usize>,
 }
 
 /// A step's call, as far as it could be compiled.
 pub(super) struct Drafted {
-    pub(super) call: Option<Call>,
+    pub(super) action: Option<Action>,
     /// Whether it only reads, where that is known.
     pub(super) safe: Option<bool>,
+    /// Whether it may be sent twice, where that is known.
+    pub(super) repeatable: Option<bool>,
 }
 
 impl Callers<'_> {
     /// The call of a step.
     pub(super) fn call<'t>(&self, step: &'t StepTemplate, with: &mut Expressions<'t, '_>) -> Drafted {
         let (target, path) = match &step.call {
+            CallTemplate::Compose { name, inputs } => {
+                let found = self.compositions.nested(name, inputs, self, with);
+                let action = found.nested.map(Action::Compose);
+                return Drafted { action, safe: found.safe, repeatable: None };
+            }
             CallTemplate::Operation(name) => {
                 let found = self.services.operation(name, self.unit, with.findings);
                 let path = match &found {
@@ -86,6 +97,7 @@ impl Callers<'_> {
         if matches!(&body, Some(Some(shape)) if shape.as_slot().is_some()) {
             with.mark_whole(mark);
         }
+        let repeatable = target.as_ref().map(|(_, method, safe)| *safe || method.is_idempotent());
         let call = (|| {
             let (service, method, safe) = target?;
             Some(Call {
@@ -98,7 +110,7 @@ impl Callers<'_> {
                 body: body?,
             })
         })();
-        Drafted { call, safe }
+        Drafted { action: call.map(Action::Call), safe, repeatable }
     }
 
     /// The call of a proxy route.

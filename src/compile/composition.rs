@@ -9,14 +9,14 @@ use super::{
 };
 use crate::{
     config::{
-        Node,
-        route::{CheckTemplate, RouteTemplate},
-        step::{ForEachTemplate, StepTemplate},
+        Node, Spanned,
+        route::CheckTemplate,
+        step::{CallTemplate, ForEachTemplate, StepTemplate},
     },
     diagnostic::Code,
     expr::{Program, Scope, Shape, StepScope},
     id::StepId,
-    plan::{BodyUse, Composition, ForEach, Problem, Step, Tolerance},
+    plan::{BodyUse, Composition, ForEach, Problem, Retry, Step, Tolerance},
 };
 
 /// Steps of one document.
@@ -25,6 +25,26 @@ pub(super) const MAX_STEPS: usize = 64;
 const MAX_VARS: usize = 1024;
 
 type Checks = Box<[(Program, Problem)]>;
+
+/// What a Route and a Composition have in common.
+#[derive(Clone, Copy)]
+pub(super) struct Document<'t> {
+    pub(super) steps: &'t [StepTemplate],
+    pub(super) vars: &'t [(Spanned<String>, Node)],
+    pub(super) require: &'t [CheckTemplate],
+    pub(super) answer: Answer,
+}
+
+/// What a document makes of its steps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// `respond` or `output`
+    Shaped,
+    /// `proxy`
+    Proxied,
+    /// Nothing, which has its finding.
+    Missing,
+}
 
 /// A composition before its steps are in order.
 pub(super) struct Draft {
@@ -37,11 +57,11 @@ pub(super) struct Draft {
 
 /// What the names of a document mean; nothing when there are too many of them to look any further.
 pub(super) fn scope(
-    template: &RouteTemplate,
+    template: &Document<'_>,
     captures: Vec<String>,
     with: &mut super::Findings,
 ) -> Option<Scope> {
-    let (steps, vars) = (&template.steps, &template.vars);
+    let (steps, vars) = (template.steps, template.vars);
     if let Some(step) = steps.get(MAX_STEPS) {
         let message = format!("{} steps; a document has at most {MAX_STEPS}", steps.len());
         with.error(Code::TooManySteps, &step.name.place, message);
@@ -58,7 +78,7 @@ pub(super) fn scope(
             .map(|step| StepScope {
                 name: step.name.value.clone(),
                 for_each: step.for_each.is_some(),
-                compose: false,
+                compose: matches!(step.call, CallTemplate::Compose { .. }),
             })
             .collect(),
         vars: vars.iter().map(|(name, _)| name.value.clone()).collect(),
@@ -69,21 +89,21 @@ pub(super) fn scope(
 
 /// Compiles vars, checks and steps, and notes what each of them reads.
 pub(super) fn draft<'t>(
-    template: &'t RouteTemplate,
+    template: &Document<'t>,
     callers: &Callers<'_>,
     with: &mut Expressions<'t, '_>,
     reads: &mut Reads<'t>,
 ) -> Draft {
     let mut vars = Vec::with_capacity(template.vars.len());
-    for (name, node) in &template.vars {
+    for (name, node) in template.vars {
         vars.push(with.shape(node).map(|shape| (name.value.clone(), shape)));
         reads.vars.push(with.take_reads());
     }
-    let require = with.checks(&template.require);
+    let require = with.checks(template.require);
     reads.require = with.take_reads();
     let mut steps = Vec::with_capacity(template.steps.len());
     let mut safe = Vec::with_capacity(template.steps.len());
-    for template in &template.steps {
+    for template in template.steps {
         let (step, is_safe) = step(template, callers, with);
         steps.push(step);
         safe.push(is_safe);
@@ -103,7 +123,9 @@ impl Draft {
             require: self.require?,
             waves: graph.waves.iter().max().map_or(0, |last| last + 1),
             request_body: graph.request_body,
+            safe: false,
         };
+        composition.safe = composition.steps.iter().all(|step| step.safe);
         for (index, step) in composition.steps.iter_mut().enumerate() {
             step.wave = graph.waves[index];
             step.needs = graph.needs(index).map(StepId::from).collect();
@@ -126,7 +148,7 @@ fn step<'t>(
     if let Some(each) = &template.for_each {
         with.scope.locals.push(each.name.value.clone());
     }
-    let Drafted { call, safe } = callers.call(template, with);
+    let Drafted { action, safe, repeatable } = callers.call(template, with);
     let key = with.optional(template.for_each.as_ref().and_then(|each| each.key.as_ref()), Expressions::text);
     let fallback = with.optional(template.fallback.as_ref(), Expressions::shape);
     with.scope.own = true;
@@ -136,6 +158,17 @@ fn step<'t>(
         with.scope.locals.pop();
         concurrency(template, each, safe, with);
     }
+    let retry = template.retry.as_ref().map(|retry| {
+        if repeatable == Some(false) {
+            with.findings.advise(
+                Code::RetryUnsafe,
+                &retry.place,
+                format!("`{}` may not be sent twice, so it has no `retry`", template.name.value),
+                "GET, HEAD, OPTIONS, QUERY, PUT and DELETE may be repeated, and what says `safe: true`",
+            );
+        }
+        Retry { attempts: retry.attempts, on: retry.on, initial: retry.initial, max: retry.max }
+    });
     let step = (|| {
         let for_each = match &template.for_each {
             Some(each) => Some(ForEach {
@@ -153,7 +186,8 @@ fn step<'t>(
             needs: Box::default(),
             when: when?,
             for_each,
-            call: call?,
+            action: action?,
+            safe: safe?,
             tolerance: match fallback? {
                 Some(shape) => Tolerance::Fallback(shape),
                 None if template.optional => Tolerance::Optional,
@@ -164,6 +198,7 @@ fn step<'t>(
             pass_status: template.pass_status.iter().map(|status| status.value).collect(),
             ensure: ensure?,
             body: BodyUse::Unread,
+            retry,
         })
     })();
     (step, safe)

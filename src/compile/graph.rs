@@ -3,9 +3,13 @@
 //! A step needs the steps that its expressions read, through `vars` too, and those in `after`. Sets of
 //! steps are bits of a `u64`, because a document has at most 64 steps.
 
-use super::{composition::MAX_STEPS, findings::Findings, text::Read};
+use super::{
+    composition::{Answer, Document, MAX_STEPS},
+    findings::Findings,
+    text::Read,
+};
 use crate::{
-    config::{route::RouteTemplate, step::StepTemplate},
+    config::step::StepTemplate,
     diagnostic::{Code, Diagnostic, Place},
     expr::{AnswerField, ErrorField, Slot, StepField},
     plan::BodyUse,
@@ -51,14 +55,14 @@ const fn bit(step: usize) -> u64 {
 
 /// Judges the order of steps and what is read. No graph when there is none.
 pub(super) fn judge(
-    template: &RouteTemplate,
+    template: &Document<'_>,
     safe: &[Option<bool>],
     reads: &Reads<'_>,
     findings: &mut Findings,
 ) -> Option<Graph> {
-    let steps = &template.steps;
+    let steps = template.steps;
     plain_reads(steps, reads, findings);
-    if template.proxy.is_some() {
+    if template.answer == Answer::Proxied {
         streamed_body(reads, findings);
     }
     let nodes = Nodes::new(template, reads, findings);
@@ -75,7 +79,7 @@ pub(super) fn judge(
         unordered(steps, safe, &closure(&order, &masks[..steps.len()]), findings);
     }
     // Without an answer nothing says what would have been read.
-    if template.respond.is_some() || template.proxy.is_some() {
+    if template.answer != Answer::Missing {
         unused(template, safe, reads, findings);
     }
     let mut waves = vec![0; steps.len()];
@@ -104,8 +108,8 @@ enum Edge<'t> {
 }
 
 impl<'t> Nodes<'t> {
-    fn new(template: &'t RouteTemplate, reads: &Reads<'t>, findings: &mut Findings) -> Self {
-        let steps = &template.steps;
+    fn new(template: &Document<'t>, reads: &Reads<'t>, findings: &mut Findings) -> Self {
+        let steps = template.steps;
         let names = steps.iter().map(|step| step.name.value.clone());
         let names = names.chain(template.vars.iter().map(|(name, _)| format!("vars.{}", name.value)));
         let mut nodes = Self { names: names.collect(), edges: Vec::new(), steps: steps.len() };
@@ -313,8 +317,8 @@ fn unordered(steps: &[StepTemplate], safe: &[Option<bool>], before: &[u64], find
 }
 
 /// A safe step whose answer nobody reads is a call for nothing.
-fn unused(template: &RouteTemplate, safe: &[Option<bool>], reads: &Reads<'_>, findings: &mut Findings) {
-    let steps = &template.steps;
+fn unused(template: &Document<'_>, safe: &[Option<bool>], reads: &Reads<'_>, findings: &mut Findings) {
+    let steps = template.steps;
     let mut used = 0u64;
     let read_steps = |reads: &[Read<'_>]| {
         reads.iter().fold(0, |mask, read| match read.slot {
@@ -331,7 +335,7 @@ fn unused(template: &RouteTemplate, safe: &[Option<bool>], reads: &Reads<'_>, fi
     for (index, step) in steps.iter().enumerate() {
         let named = steps.iter().any(|other| other.after.iter().any(|after| after.value == step.name.value));
         // Before a proxied call, a step that must succeed is a gate: its answer need not be read.
-        let gate = template.proxy.is_some() && !step.optional && step.fallback.is_none();
+        let gate = template.answer == Answer::Proxied && !step.optional && step.fallback.is_none();
         if safe[index] == Some(true) && used & bit(index) == 0 && !named && !gate {
             findings.advise(
                 Code::UnusedStep,

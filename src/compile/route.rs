@@ -7,8 +7,9 @@ use http::HeaderValue;
 use super::{
     Findings,
     call::Callers,
-    composition,
+    composition::{self, Answer, Document},
     graph::{self, Reads},
+    nested::Compositions,
     path::{self, Capture},
     service::{self, Services},
     text::Expressions,
@@ -76,11 +77,11 @@ pub(super) fn compile(
     template: &RouteTemplate,
     matching: Option<Match>,
     captures: Vec<Capture>,
-    services: &Services<'_>,
+    (services, compositions): (&Services<'_>, &Compositions<'_>),
     findings: &mut Findings,
 ) -> Option<Route> {
     findings.next_document();
-    let endpoint = endpoint(template, &captures, services, findings);
+    let endpoint = endpoint(template, &captures, (services, compositions), findings);
     let metadata = &template.metadata;
     Some(Route {
         name: Arc::from(format!("{}/{}", metadata.unit, metadata.name.value)),
@@ -98,24 +99,34 @@ pub(super) fn compile(
 fn endpoint(
     template: &RouteTemplate,
     captures: &[Capture],
-    services: &Services<'_>,
+    (services, compositions): (&Services<'_>, &Compositions<'_>),
     findings: &mut Findings,
 ) -> Option<Endpoint> {
     let names = captures.iter().map(|capture| capture.name.clone()).collect();
     if let Some(fixed) = &template.fixed {
         return Expressions::new(Scope::default(), findings).fixed_answer(fixed).map(Endpoint::Static);
     }
-    let scope = composition::scope(template, names, findings)?;
-    let callers = Callers { services, unit: &template.metadata.unit, captures };
+    let document = Document {
+        steps: &template.steps,
+        vars: &template.vars,
+        require: &template.require,
+        answer: match (&template.respond, &template.proxy) {
+            (_, Some(_)) => Answer::Proxied,
+            (Some(_), None) => Answer::Shaped,
+            (None, None) => Answer::Missing,
+        },
+    };
+    let scope = composition::scope(&document, names, findings)?;
+    let callers = Callers { services, compositions, unit: &template.metadata.unit, captures, inside: None };
     let mut with = Expressions::new(scope, findings);
     let mut reads = Reads::default();
-    let draft = composition::draft(template, &callers, &mut with, &mut reads);
+    let draft = composition::draft(&document, &callers, &mut with, &mut reads);
     let respond = template.respond.as_ref().and_then(|respond| with.respond(respond));
     let proxy = template.proxy.as_ref().and_then(|proxy| callers.proxy(proxy, &mut with));
     reads.answer = with.take_reads();
     let errors = with.errors(&template.errors);
     reads.errors = with.take_reads();
-    let graph = graph::judge(template, &draft.safe, &reads, with.findings);
+    let graph = graph::judge(&document, &draft.safe, &reads, with.findings);
     let composition = draft.finish(graph)?;
     let errors = errors?;
     if template.proxy.is_some() {

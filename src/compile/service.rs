@@ -133,6 +133,14 @@ impl<'t> Services<'t> {
         Some(ServiceId::from(index))
     }
 
+    /// Whether the operation that `SERVICE.OPERATION` means only reads, without a finding if there is none.
+    pub(super) fn is_safe(&self, call: &str, unit: &str) -> Option<bool> {
+        let (service, operation) = call.split_once('.')?;
+        let (home, local) = service.split_once('/').unwrap_or((unit, service));
+        let index = *self.by_name.get(&(home, local))?;
+        self.operations[index].get(operation).map(|operation| operation.safe)
+    }
+
     /// The operation that `SERVICE.OPERATION` means in `unit`.
     pub(super) fn operation(
         &self,

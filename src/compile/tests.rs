@@ -3,6 +3,7 @@
 mod any;
 mod conflicts;
 mod findings;
+mod nested;
 mod plans;
 
 use super::compile;

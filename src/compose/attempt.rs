@@ -22,7 +22,7 @@ use crate::{
     error::{Error, UpstreamAnswer},
     expr::{Slot, StepField, Value},
     json::Document,
-    plan::{BodyUse, Call, Endpoint, Step, Tolerance},
+    plan::{Action, BodyUse, Call, Endpoint, Step, Tolerance},
     problem::Kind,
     upstream::{Caller, Outgoing},
 };
@@ -32,35 +32,34 @@ use crate::{
 pub(super) async fn attempt<C: Caller>(
     env: &Env<C>,
     index: usize,
-    step: &Step,
+    (step, call): (&Step, &Call),
     item: Option<(&Document, usize)>,
     now: Instant,
 ) -> Result<Box<Received>, Failure> {
     let state = &*env.state;
-    let call = &step.call;
     let tolerated = !matches!(step.tolerance, Tolerance::Required);
-    let own = now + step.timeout.unwrap_or_else(|| state.service(step).timeout);
+    let own = now + step.timeout.unwrap_or_else(|| state.run.plan.services[call.service.index()].timeout);
     // The route's deadline ends the execution, not the call: a safe one is dropped with it, an unsafe one
     // runs on. Only the earlier end of a tolerated safe call is this call's own.
-    let (end, cut) = match tolerated && call.safe && state.cut < own {
-        true => (state.cut, true),
+    let (end, cut) = match tolerated && call.safe && state.run.cut < own {
+        true => (state.run.cut, true),
         false => (own, false),
     };
     let late = |kind| if cut { Kind::DeadlineExceeded } else { kind };
-    if state.is_decided() || now >= if tolerated { state.cut } else { state.deadline } {
+    if state.is_decided() || now >= if tolerated { state.run.cut } else { state.run.deadline } {
         return Err(Error::new(Kind::DeadlineExceeded).step(&step.name).into());
     }
 
     let request = {
         let local = locals(item);
-        outgoing::build(state, step, local.as_slice(), now).map_err(|error| error.step(&step.name))?
+        outgoing::build(state, (step, call), local.as_slice(), now).map_err(|error| error.step(&step.name))?
     };
     if !call.safe {
-        state.note_unsafe_call();
+        state.run.note_unsafe_call();
     }
     let outgoing =
         Outgoing { request, idempotent: call.safe || call.method.is_idempotent(), timeout: end - now };
-    let upstream = &state.upstreams[call.service.index()];
+    let upstream = &state.run.upstreams[call.service.index()];
     let (head, body) = match env.caller.send(upstream, outgoing).await {
         Ok(answer) => answer.into_parts(),
         Err(error) if error.kind() == Kind::UpstreamTimeout => {
@@ -82,7 +81,7 @@ pub(super) async fn attempt<C: Caller>(
     let bytes = if step.body == BodyUse::Unread {
         Box::pin(within(end, receive::drain(body))).await.map(|()| Ok(bytes::Bytes::new()))
     } else {
-        within(end, receive::answer(body, &state.received)).await
+        within(end, receive::answer(body, &state.run.received)).await
     };
     let failed = |error, headers| Err(judged(step, error, status, headers, Content::default()));
     let bytes = match bytes {
@@ -139,9 +138,9 @@ async fn refuse(
     };
     error = retry_after(error, status, &head.headers).step(&step.name);
     let mut answer = UpstreamAnswer { status, body: bytes::Bytes::new(), content_type: None };
-    if failure::reads_upstream(state.errors()) {
+    if failure::reads_upstream(state.run.errors()) {
         // Judged by its status already: a body that does not come only leaves a rule without it.
-        if let Some(Ok(body)) = within(end, receive::answer(body, &state.received)).await {
+        if let Some(Ok(body)) = within(end, receive::answer(body, &state.run.received)).await {
             answer.body = body;
             answer.content_type = head.headers.get(header::CONTENT_TYPE).cloned();
         }
@@ -178,7 +177,7 @@ fn ensure(
     }
     let own = Own { state, received };
     let local = locals(item);
-    let frame = crate::expr::Frame::new(&own, &state.meter, local.as_slice());
+    let frame = crate::expr::Frame::new(&own, &state.run.meter, local.as_slice());
     for (that, problem) in &step.ensure {
         if !that.test(&frame).map_err(failure::fault)? {
             return Err(failure::apply(problem, Error::new(Kind::EnsureFailed), &frame));
@@ -189,13 +188,15 @@ fn ensure(
 
 /// Whether the route's answer is this step's body and nothing else reads it: it is streamed, not held.
 fn streams(state: &State, index: usize, step: &Step) -> bool {
-    let Endpoint::Compose { composition, respond, .. } = &state.route().endpoint else {
+    let Endpoint::Compose { composition, respond, .. } = &state.run.route().endpoint else {
         return false;
     };
     let is_it = |slot| slot == Some(Slot::Step(u16::try_from(index).unwrap_or(u16::MAX), StepField::Body));
-    let sent_on = |call: &Call| is_it(call.body.as_ref().and_then(crate::expr::Shape::as_slot));
+    let whole = |action: &Action| action.call()?.body.as_ref().and_then(crate::expr::Shape::as_slot);
+    let sent_on = |action: &Action| is_it(whole(action));
     step.body == BodyUse::Forwarded
+        && state.callable().is_none()
         && step.for_each.is_none()
         && is_it(respond.body.as_ref().and_then(crate::expr::Shape::as_slot))
-        && !composition.steps.iter().any(|other| sent_on(&other.call))
+        && !composition.steps.iter().any(|other| sent_on(&other.action))
 }

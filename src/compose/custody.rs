@@ -157,7 +157,7 @@ impl<T: Send + 'static> Drop for Guarded<T> {
         if let Some(future) = self.future.take()
             && !std::thread::panicking()
             && self.outlives_client
-            && self.state.has_sent_unsafe_call()
+            && self.state.run.has_sent_unsafe_call()
         {
             self.custody.adopt(future);
         }

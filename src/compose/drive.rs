@@ -9,7 +9,7 @@ use std::{
 
 use bytes::Bytes;
 use http::header;
-use tokio::time::{sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     Env,
@@ -26,7 +26,6 @@ use crate::{
     expr::{Shape, Slot},
     plan::{BodyUse, Composition, Endpoint, Step, Tolerance},
     problem::Kind,
-    telemetry::StepRecord,
     upstream::Caller,
 };
 
@@ -50,13 +49,15 @@ pub(super) async fn execute<C: Caller, T>(
         return Some(Err(error));
     }
     let mut lanes = Lanes::new();
-    let result = steps(&env, composition, &mut lanes, |index, step| step::run(&env, index, step))
+    let end = state.run.deadline;
+    let result = steps(&env, composition, &mut lanes, end, |index, step| step::run(&env, index, step))
         .await
         .and_then(|()| finish(state));
     let result = result.map_err(|error| failure::explain(state, error));
     state.decide();
     drop(unread);
     lanes.keep_unsafe();
+    lanes.wake().await;
     if lanes.is_empty() {
         return Some(result);
     }
@@ -77,15 +78,15 @@ async fn prepare(state: &State, composition: &Composition, body: &mut Option<Bod
         && let Some(body) = body.take()
     {
         if composition.request_body == BodyUse::Forwarded && streams_request(state, composition) {
-            if let Ok(mut stream) = state.request_stream.lock() {
+            if let Ok(mut stream) = state.run.request_stream.lock() {
                 *stream = Some(body);
             }
         } else {
-            let bytes = match timeout_at(state.deadline, receive::request(body)).await {
+            let bytes = match timeout_at(state.run.deadline, receive::request(body)).await {
                 Ok(bytes) => bytes?,
                 Err(_) => return Err(Error::new(Kind::RequestTimeout)),
             };
-            let _ = state.request_body.set(content(state, composition.request_body, bytes)?);
+            let _ = state.run.request_body.set(content(state, composition.request_body, bytes)?);
         }
     }
     let frame = state.frame(&[]);
@@ -99,7 +100,7 @@ async fn prepare(state: &State, composition: &Composition, body: &mut Option<Bod
 
 /// Reads the request's body by its content type, whose faults are the client's.
 fn content(state: &State, how: BodyUse, bytes: Bytes) -> Result<Content, Error> {
-    let headers = &state.request.headers.0;
+    let headers = &state.run.request.headers.0;
     if how == BodyUse::Parsed && !bytes.is_empty() {
         let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
             let words = "the request has a body and no content type";
@@ -124,8 +125,9 @@ fn content(state: &State, how: BodyUse, bytes: Bytes) -> Result<Content, Error> 
 /// Whether exactly one place sends the request's body on, once: it streams then.
 fn streams_request(state: &State, composition: &Composition) -> bool {
     let is_it = |shape: &Option<Shape>| shape.as_ref().and_then(Shape::as_slot) == Some(Slot::RequestBody);
-    let senders = composition.steps.iter().filter(|step| is_it(&step.call.body));
-    let answers = match &state.route().endpoint {
+    let sends = |step: &&Step| step.action.call().is_some_and(|call| is_it(&call.body));
+    let senders = composition.steps.iter().filter(sends);
+    let answers = match &state.run.route().endpoint {
         Endpoint::Compose { respond, .. } => is_it(&respond.body),
         Endpoint::Proxy { .. } | Endpoint::Static(_) => false,
     };
@@ -134,11 +136,12 @@ fn streams_request(state: &State, composition: &Composition) -> bool {
     count + usize::from(answers) == 1 && !repeated
 }
 
-/// Runs steps until all have settled, one that is required has failed, or the deadline has passed.
-async fn steps<'e, C: Caller, F: Future<Output = ()>>(
+/// Runs steps until all have settled, one that is required has failed, or it must end.
+pub(super) async fn steps<'e, C: Caller, F: Future<Output = ()>>(
     env: &'e Env<C>,
     composition: &'e Composition,
     lanes: &mut Lanes<F>,
+    end: Instant,
     start: impl Fn(usize, &'e Step) -> F,
 ) -> Result<(), Error> {
     let state = &*env.state;
@@ -148,8 +151,12 @@ async fn steps<'e, C: Caller, F: Future<Output = ()>>(
         _ => return Err(Error::new(Kind::Internal).cause("a composition of more than 64 steps")),
     };
     let (mut settled, mut started) = (0_u64, 0_u64);
-    let mut deadline = pin!(sleep_until(state.deadline));
+    let mut deadline = pin!(sleep_until(end));
     poll_fn(|cx| {
+        // What is around it has ended: nothing more comes of this.
+        if state.is_decided() {
+            return Poll::Ready(Err(Kind::DeadlineExceeded.into()));
+        }
         if deadline.as_mut().poll(cx).is_ready() {
             let running = composition.steps.get((started & !settled).trailing_zeros() as usize);
             let error = Error::new(Kind::DeadlineExceeded);
@@ -161,7 +168,7 @@ async fn steps<'e, C: Caller, F: Future<Output = ()>>(
                 let ready = || step.needs.iter().all(|need| settled & (1 << need.index()) != 0);
                 if started & (1 << index) == 0 && ready() {
                     started |= 1 << index;
-                    lanes.start(index, step.call.safe, start(index, step));
+                    lanes.start(index, step.safe, start(index, step));
                 }
             }
             lanes.poll(cx, !first);
@@ -195,9 +202,7 @@ fn failure_in(state: &State, composition: &Composition, news: u64) -> Option<Err
 
 /// Notes steps that had not settled when the answer was decided, because their unsafe calls run on.
 fn record_late(state: &State, running: impl Iterator<Item = usize>) {
-    let now = state.micros(tokio::time::Instant::now());
     for step in running.filter(|&step| state.output(step).is_none()) {
-        let step = u16::try_from(step).unwrap_or(u16::MAX);
-        state.record(StepRecord { step, outcome: "late", started_us: now, ended_us: now, code: None });
+        state.record(step, "late", Instant::now(), None);
     }
 }

@@ -99,16 +99,16 @@ fn forward(state: &State, slot: Slot) -> Option<Encoded> {
     let content = match slot {
         Slot::RequestBody => {
             // An unreadable lock means that somebody panicked with the body in hand.
-            let stream = state.request_stream.lock().ok().and_then(|mut stream| stream.take());
+            let stream = state.run.request_stream.lock().ok().and_then(|mut stream| stream.take());
             if let Some(body) = stream {
-                let headers = &state.request.headers.0;
+                let headers = &state.run.request.headers.0;
                 return Some(Encoded {
                     body,
                     content_type: headers.get(http::header::CONTENT_TYPE).cloned(),
                     content_encoding: headers.get(http::header::CONTENT_ENCODING).cloned(),
                 });
             }
-            state.request_body.get()?
+            state.run.request_body.get()?
         }
         Slot::Step(step, StepField::Body) => {
             let Some(Output::One(single)) = state.output(usize::from(step)) else {

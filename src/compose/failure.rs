@@ -28,7 +28,7 @@ pub(super) fn fault(error: EvalError) -> Error {
 
 /// Applies the first of the route's `errors` that matches.
 pub(super) fn explain(state: &State, error: Error) -> Error {
-    let rules = state.errors();
+    let rules = state.run.errors();
     if rules.is_empty() {
         return error;
     }
@@ -37,7 +37,7 @@ pub(super) fn explain(state: &State, error: Error) -> Error {
         _ => None,
     };
     let view = View { state, error: &error, upstream };
-    let frame = Frame::new(&view, &state.meter, &[]);
+    let frame = Frame::new(&view, &state.run.meter, &[]);
     let matching = rules.iter().find(|rule| match &rule.when {
         Some(when) => when.test(&frame).unwrap_or(false),
         None => true,

@@ -55,6 +55,17 @@ impl<F: Future<Output = ()>> Lanes<F> {
         self.0.retain(|lane| !lane.safe && !lane.fresh && lane.future.is_some());
     }
 
+    /// Polls what is left once, so that what has nothing more to do ends.
+    pub(super) async fn wake(&mut self) {
+        if !self.0.is_empty() {
+            std::future::poll_fn(|cx| {
+                self.poll(cx, false);
+                Poll::Ready(())
+            })
+            .await;
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.iter().all(|lane| lane.future.is_none())
     }

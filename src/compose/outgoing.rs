@@ -22,7 +22,7 @@ use crate::{
     config::service::AssetType,
     error::Error,
     expr::{Program, Slot, Value},
-    plan::{BodyUse, Step},
+    plan::{Action, BodyUse, Call, Step},
     problem::Kind,
 };
 
@@ -51,21 +51,21 @@ pub(super) struct Common {
 
 impl Common {
     fn new(state: &State) -> Self {
-        let fields = &state.request.headers.0;
+        let fields = &state.run.request.headers.0;
         // What admission let through of a trusted proxy's list is continued; the peer is its next entry.
         let forwarded_for = match fields.get(FORWARDED_FOR).and_then(|list| list.to_str().ok()) {
-            Some(list) => shared(format!("{list}, {}", state.exchange.peer.address.ip())),
-            None => Some(state.exchange.peer.forwarded_for.clone()),
+            Some(list) => shared(format!("{list}, {}", state.run.exchange.peer.address.ip())),
+            None => Some(state.run.exchange.peer.forwarded_for.clone()),
         };
         let host = fields.get(FORWARDED_HOST).cloned();
         let mut common = Self {
             whole: HeaderMap::new(),
-            request_id: HeaderValue::from_str(&state.exchange.id).ok(),
-            tracestate: state.exchange.trace.state.clone(),
+            request_id: HeaderValue::from_str(&state.run.exchange.id).ok(),
+            tracestate: state.run.exchange.trace.state.clone(),
             forwarded_for,
-            forwarded_proto: HeaderValue::from_static(state.exchange.scheme),
+            forwarded_proto: HeaderValue::from_static(state.run.exchange.scheme),
             forwarded_host: host
-                .or_else(|| HeaderValue::from_str(state.request.authority().unwrap_or_default()).ok()),
+                .or_else(|| HeaderValue::from_str(state.run.request.authority().unwrap_or_default()).ok()),
         };
         let mut whole = HeaderMap::with_capacity(12);
         whole.insert(header::ACCEPT, ANYTHING);
@@ -95,12 +95,11 @@ impl Common {
 /// Builds the request of a step, or of an item of its `forEach` (local 0).
 pub(super) fn build<'a>(
     state: &'a State,
-    step: &'a Step,
+    (step, call): (&'a Step, &'a Call),
     locals: &[Value<'a>],
     now: Instant,
 ) -> Result<Request<Body>, Error> {
     let frame = state.frame(locals);
-    let call = &step.call;
     let refused = |refusal| judge(state, Some(step), refusal);
 
     let mut target = String::with_capacity(64);
@@ -119,7 +118,7 @@ pub(super) fn build<'a>(
         body = encoded.body;
         describe(&mut headers, encoded.content_type, encoded.content_encoding);
     }
-    add_common(state, step, &mut headers, now);
+    add_common(state, (step, call), &mut headers, now);
 
     let mut request = Request::new(body);
     *request.method_mut() = call.method.clone();
@@ -144,9 +143,9 @@ pub(super) fn describe(
     }
 }
 
-fn add_common(state: &State, step: &Step, headers: &mut HeaderMap, now: Instant) {
-    let common = state.common.get_or_init(|| Common::new(state));
-    let external = state.service(step).asset == AssetType::External;
+fn add_common(state: &State, (step, call): (&Step, &Call), headers: &mut HeaderMap, now: Instant) {
+    let common = state.run.common.get_or_init(|| Common::new(state));
+    let external = state.run.plan.services[call.service.index()].asset == AssetType::External;
     let accept = if step.body == BodyUse::Parsed { RATHER_JSON } else { ANYTHING };
     if headers.is_empty() && !external {
         // A copy of a map needs no hashing. One place more, for the upstream's `host`.
@@ -159,8 +158,8 @@ fn add_common(state: &State, step: &Step, headers: &mut HeaderMap, now: Instant)
         common.add(headers, external);
     }
     // Trace and deadline are the gateway's to say, whatever a template says.
-    headers.insert(TRACEPARENT, state.exchange.trace.to_header(fastrand::u64(1..)));
-    headers.insert(DEADLINE, HeaderValue::from(remaining_ms(state.deadline, now)));
+    headers.insert(TRACEPARENT, state.run.exchange.trace.to_header(fastrand::u64(1..)));
+    headers.insert(DEADLINE, HeaderValue::from(remaining_ms(state.run.deadline, now)));
 }
 
 /// Adds a field unless the template has set it.
@@ -214,8 +213,8 @@ fn is_request(state: &State, slot: Slot, depth: u8) -> bool {
                         && references.iter().all(|reference| is_request(state, reference.slot, depth - 1))
                 })
         }
+        Slot::Input(input) => depth > 0 && input_is_request(state, usize::from(input), depth - 1),
         Slot::Step(..)
-        | Slot::Input(_)
         | Slot::Own(_)
         | Slot::Now
         | Slot::TraceId
@@ -223,4 +222,15 @@ fn is_request(state: &State, slot: Slot, depth: u8) -> bool {
         | Slot::DeadlineMs
         | Slot::Error(_) => false,
     }
+}
+
+/// Whether the caller gave an input nothing but what the client sent.
+fn input_is_request(state: &State, input: usize, depth: u8) -> bool {
+    let Some((caller, step)) = state.caller() else { return false };
+    let Action::Compose(nested) = &step.action else { return false };
+    let Some(Some(shape)) = nested.inputs.get(input) else { return false };
+    let list = step.for_each.iter().flat_map(|each| each.list.references()).copied();
+    let mut references = shape.references();
+    references.extend(list);
+    !references.is_empty() && references.iter().all(|reference| is_request(caller, reference.slot, depth))
 }

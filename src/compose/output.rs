@@ -7,7 +7,11 @@ use std::{
 
 use http::StatusCode;
 
-use super::{content::Content, fields::Fields};
+use super::{
+    content::Content,
+    degraded::{Degraded, Why},
+    fields::Fields,
+};
 use crate::{
     body::Body,
     error::Error,
@@ -36,6 +40,8 @@ pub(super) struct Single {
 #[derive(Debug)]
 pub(super) enum Ended {
     Ok(Box<Received>),
+    /// A Composition that is ok.
+    Composed(Box<Composed>),
     Failed(Failure),
     Skipped,
 }
@@ -48,6 +54,15 @@ pub(super) struct Received {
     pub(super) content: Content,
     /// The body itself where the route's answer streams it.
     pub(super) stream: Option<Mutex<Option<Body>>>,
+}
+
+/// What a Composition gave.
+#[derive(Debug)]
+pub(super) struct Composed {
+    /// Nothing where it is omitted.
+    pub(super) output: Option<Document>,
+    /// What was tolerated inside of it.
+    pub(super) degraded: Vec<Degraded>,
 }
 
 /// Why a call failed, and the head of its answer if one came.
@@ -72,6 +87,8 @@ pub(super) struct Item {
     pub(super) index: usize,
     pub(super) key: Option<String>,
     pub(super) single: Single,
+    /// It has `output` instead of an answer.
+    pub(super) composes: bool,
 }
 
 /// A map without members.
@@ -114,7 +131,7 @@ impl Output {
 impl Ended {
     pub(super) const fn outcome(&self) -> &'static str {
         match self {
-            Self::Ok(_) => "ok",
+            Self::Ok(_) | Self::Composed(_) => "ok",
             Self::Failed(_) => "failed",
             Self::Skipped => "skipped",
         }
@@ -128,13 +145,16 @@ impl Single {
         let head = match &self.ended {
             Ended::Ok(received) => Some((received.status, &received.headers)),
             Ended::Failed(failure) => failure.head.as_deref().map(|(status, fields)| (*status, fields)),
-            Ended::Skipped => None,
+            Ended::Composed(_) | Ended::Skipped => None,
         };
         match field {
             StepField::Status => head.map(|(status, _)| Value::Int(status.as_u16().into())),
             StepField::Headers => head.map(|(_, fields)| Value::Object(fields)),
-            StepField::Body => match (&self.ended, &self.stand_in) {
+            StepField::Body | StepField::Output => match (&self.ended, &self.stand_in) {
                 (Ended::Ok(received), _) => Some(received.content.value()),
+                (Ended::Composed(composed), _) => {
+                    composed.output.as_ref().map(|output| Value::Json(output.root()))
+                }
                 (_, Some(document)) => document.as_ref().map(|document| Value::Json(document.root())),
                 (_, None) => None,
             },
@@ -145,7 +165,19 @@ impl Single {
             }),
             StepField::Items => Some(Value::List([].into())),
             StepField::ByKey => Some(Value::Object(&Nothing)),
-            StepField::Output => None,
+        }
+    }
+}
+
+impl Single {
+    /// Adds what is degraded in the step of this name.
+    pub(super) fn degraded(&self, step: &str, tolerated: bool, to: &mut Vec<Degraded>) {
+        match &self.ended {
+            Ended::Failed(failure) if tolerated => {
+                to.push(Degraded { name: step.to_owned(), why: Why::Code(failure.error.kind().code()) });
+            }
+            Ended::Composed(composed) => to.extend(composed.degraded.iter().map(|one| one.inside(step))),
+            Ended::Ok(_) | Ended::Failed(_) | Ended::Skipped => {}
         }
     }
 }
@@ -155,7 +187,9 @@ impl Single {
 impl Many {
     pub(super) fn new(items: Vec<Item>) -> Self {
         let mut by_key: Vec<usize> = (0..items.len())
-            .filter(|&at| items[at].key.is_some() && matches!(items[at].single.ended, Ended::Ok(_)))
+            .filter(|&at| {
+                items[at].key.is_some() && matches!(items[at].single.ended, Ended::Ok(_) | Ended::Composed(_))
+            })
             .collect();
         // Stable, so that the first of a key in input order stays first.
         by_key.sort_by(|&a, &b| items[a].key.cmp(&items[b].key));
@@ -163,10 +197,21 @@ impl Many {
         Self { items: items.into(), by_key: by_key.into() }
     }
 
-    /// How many items there are, and how many of them failed.
-    pub(super) fn count(&self) -> (usize, usize) {
+    /// Adds what is degraded in the step of this name, counted over its items.
+    pub(super) fn degraded(&self, step: &str, to: &mut Vec<Degraded>) {
+        let of = self.items.len();
         let failed = self.items.iter().filter(|item| matches!(item.single.ended, Ended::Failed(_))).count();
-        (self.items.len(), failed)
+        if failed > 0 {
+            to.push(Degraded { name: step.to_owned(), why: Why::Items { failed, of } });
+        }
+        let mut inner = Vec::new();
+        for item in &self.items {
+            let Ended::Composed(composed) = &item.single.ended else { continue };
+            for one in &composed.degraded {
+                one.inside(step).add(of, &mut inner);
+            }
+        }
+        to.append(&mut inner);
     }
 }
 
@@ -191,7 +236,8 @@ impl Object for Item {
             "key" => self.key.as_deref().map(|key| Value::Str(Cow::Borrowed(key))),
             "status" => self.single.read(StepField::Status),
             "headers" => self.single.read(StepField::Headers),
-            "body" => self.single.read(StepField::Body),
+            "body" if !self.composes => self.single.read(StepField::Body),
+            "output" if self.composes => self.single.read(StepField::Output),
             "outcome" => self.single.read(StepField::Outcome),
             "error" => self.single.read(StepField::Error),
             _ => None,
@@ -199,7 +245,7 @@ impl Object for Item {
     }
 
     fn keys(&self) -> Vec<Cow<'_, str>> {
-        let all = ["item", "key", "status", "headers", "body", "outcome", "error"];
+        let all = ["item", "key", "status", "headers", "body", "output", "outcome", "error"];
         let there = all.into_iter().filter(|key| matches!(self.get(key), Ok(Some(_))));
         there.map(Cow::Borrowed).collect()
     }

@@ -4,7 +4,7 @@ use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
 
-use super::{encode, failure, outgoing, output::Output, render, state::State};
+use super::{encode, failure, outgoing, render, state::State};
 use crate::{
     body::Body,
     error::Error,
@@ -18,7 +18,7 @@ const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// Evaluates the route's `respond`.
 pub(super) fn answer(state: &Arc<State>) -> Result<Response<Body>, Error> {
-    let Endpoint::Compose { respond, .. } = &state.route().endpoint else {
+    let Endpoint::Compose { respond, .. } = &state.run.route().endpoint else {
         return Err(Error::new(Kind::Internal).cause("only a composed route has an answer of its own"));
     };
     compose(state, respond)
@@ -50,30 +50,20 @@ fn compose(state: &State, respond: &Respond) -> Result<Response<Body>, Error> {
 
 /// Never silent, never cached: names every step that failed and was tolerated.
 pub(super) fn mark_degraded(state: &State, headers: &mut HeaderMap) -> Result<(), Error> {
+    let degraded = state.degraded();
+    if degraded.is_empty() {
+        return Ok(());
+    }
     let mut list = String::new();
-    let mut names = Vec::new();
-    for (name, output) in state.degraded() {
+    for entry in &degraded {
         let separator = if list.is_empty() { "" } else { ", " };
         // Writing to a string does not fail.
-        let _ = match output {
-            Output::Many(many) => {
-                let (of, failed) = many.count();
-                write!(list, "{separator}{name};failed={failed};of={of}")
-            }
-            Output::One(_) => {
-                let reason = output.error().map_or("unknown", |error| error.kind().code());
-                write!(list, "{separator}{name};reason={reason}")
-            }
-        };
-        names.push(String::from(&**name));
-    }
-    if names.is_empty() {
-        return Ok(());
+        let _ = write!(list, "{separator}{entry}");
     }
     let list = HeaderValue::try_from(list)
         .map_err(|_| failure::fault(EvalError::Failed(Cow::Borrowed("a step's name is not a token"))))?;
     headers.insert(DEGRADED, list);
     headers.insert(header::CACHE_CONTROL, NO_STORE);
-    state.exchange.record().degraded = names;
+    state.run.exchange.record().degraded = degraded.into_iter().map(|entry| entry.name).collect();
     Ok(())
 }

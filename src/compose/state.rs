@@ -1,4 +1,7 @@
-//! The data of one execution: what expressions read while steps are in flight.
+//! The data of a composition while its steps are in flight: what its expressions read.
+//!
+//! A route's own composition has one, and every Composition that a step runs has its own; what they have
+//! in common is in [`Run`].
 //!
 //! Outputs are slots that are written once. Nothing is ever taken out or replaced, so an evaluation may
 //! borrow from the state while other steps settle. An evaluation is synchronous: it never lives across
@@ -8,10 +11,9 @@ use std::{
     borrow::Cow,
     fmt,
     sync::{
-        Arc, Mutex, OnceLock,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::{Duration, SystemTime},
 };
 
 use tokio::time::Instant;
@@ -19,103 +21,103 @@ use tokio::time::Instant;
 use super::{
     Call,
     content::Content,
+    degraded::Degraded,
+    execution::Run,
     output::{Ended, Output, Single},
-    request::Request,
     vars::Var,
 };
 use crate::{
     body::Body,
-    expr::{Data, EvalError, Frame, Meter, Slot, StepField, Value},
-    plan::{Composition, Endpoint, ErrorRule, Plan, Route, Step, Tolerance},
-    telemetry::{Exchange, StepRecord},
-    upstream::Upstream,
+    expr::{Data, EvalError, Frame, Slot, StepField, Value},
+    id::CompositionId,
+    plan::{Callable, Composition, Endpoint, Step, Tolerance},
+    telemetry::StepRecord,
 };
 
-/// Everything that an execution owns but the calls in flight.
+/// See the module.
 pub(super) struct State {
-    plan: Arc<Plan>,
-    route: crate::id::RouteId,
-    pub(super) upstreams: Arc<[Arc<Upstream>]>,
-    pub(super) exchange: Arc<Exchange>,
-    pub(super) request: Request,
-    pub(super) request_body: OnceLock<Content>,
-    /// The request's body where exactly one place streams it.
-    pub(super) request_stream: Mutex<Option<Body>>,
-    /// When the whole composition ends.
-    pub(super) deadline: Instant,
-    /// When tolerated steps end.
-    pub(super) cut: Instant,
+    pub(super) run: Arc<Run>,
+    /// What runs this, if it is not the route's own.
+    caller: Option<Inside>,
     outputs: Box<[OnceLock<Output>]>,
     /// A bit per settled step.
     settled: AtomicU64,
     vars: Box<[OnceLock<Result<Var, EvalError>>]>,
-    now: OnceLock<SystemTime>,
-    /// Random bytes of this execution.
+    /// Random bytes of this run of the composition.
     seed: OnceLock<[u8; 16]>,
-    pub(super) meter: Meter,
-    /// Bytes of step answers held.
-    pub(super) received: AtomicU64,
-    /// The answer is certain: no step and no item starts.
+    /// What comes of it is certain: no step and no item starts.
     decided: AtomicBool,
-    /// An unsafe call was sent.
-    unsafe_sent: AtomicBool,
-    pub(super) common: OnceLock<super::outgoing::Common>,
+}
+
+/// A Composition inside of another composition.
+struct Inside {
+    state: Arc<State>,
+    /// The step that runs it.
+    step: usize,
+    id: CompositionId,
+    inputs: Box<[Option<Var>]>,
 }
 
 impl State {
+    /// The state of the route's own composition.
     pub(super) fn new(call: Call) -> (Arc<Self>, Body, http::Extensions) {
-        let Call { plan, route, upstreams, exchange, head, captures, body, deadline, .. } = call;
-        let (steps, vars) = match composition(&plan.routes[route.index()]) {
+        let (run, body, extensions) = Run::new(call);
+        let (steps, vars) = match route(&run) {
             Some(composition) => (composition.steps.len(), composition.vars.len()),
             None => (0, 0),
         };
-        exchange.record().steps.reserve_exact(steps);
-        let state = Arc::new(Self {
-            plan,
-            route,
-            upstreams,
-            exchange,
-            request: Request::new(head.method, head.uri, head.headers, captures),
-            request_body: OnceLock::new(),
-            request_stream: Mutex::new(None),
-            deadline,
-            cut: deadline - call.timeout / 10,
+        run.exchange.record().steps.reserve_exact(steps);
+        (Arc::new(Self::with(Arc::new(run), None, steps, vars)), body, extensions)
+    }
+
+    /// The state of a Composition that a step of `caller` runs.
+    pub(super) fn nested(
+        caller: &Arc<Self>,
+        step: usize,
+        id: CompositionId,
+        inputs: Box<[Option<Var>]>,
+    ) -> Arc<Self> {
+        let run = Arc::clone(&caller.run);
+        let composition = &run.plan.compositions[id.index()].composition;
+        let (steps, vars) = (composition.steps.len(), composition.vars.len());
+        let inside = Inside { state: Arc::clone(caller), step, id, inputs };
+        Arc::new(Self::with(run, Some(inside), steps, vars))
+    }
+
+    fn with(run: Arc<Run>, caller: Option<Inside>, steps: usize, vars: usize) -> Self {
+        Self {
+            run,
+            caller,
             outputs: (0..steps).map(|_| OnceLock::new()).collect(),
             settled: AtomicU64::new(0),
             vars: (0..vars).map(|_| OnceLock::new()).collect(),
-            now: OnceLock::new(),
             seed: OnceLock::new(),
-            meter: Meter::default(),
-            received: AtomicU64::new(0),
             decided: AtomicBool::new(false),
-            unsafe_sent: AtomicBool::new(false),
-            common: OnceLock::new(),
-        });
-        (state, body, head.extensions)
-    }
-
-    pub(super) fn route(&self) -> &Route {
-        &self.plan.routes[self.route.index()]
-    }
-
-    pub(super) fn composition(&self) -> Option<&Composition> {
-        composition(self.route())
-    }
-
-    pub(super) fn errors(&self) -> &[ErrorRule] {
-        match &self.route().endpoint {
-            Endpoint::Compose { errors, .. } | Endpoint::Proxy { errors, .. } => errors,
-            Endpoint::Static(_) => &[],
         }
     }
 
-    pub(super) fn service(&self, step: &Step) -> &crate::plan::Service {
-        &self.plan.services[step.call.service.index()]
+    pub(super) fn composition(&self) -> Option<&Composition> {
+        match self.callable() {
+            Some(callable) => Some(&callable.composition),
+            None => route(&self.run),
+        }
+    }
+
+    /// The Composition that this is the state of; nothing for a route's own steps.
+    pub(super) fn callable(&self) -> Option<&Callable> {
+        let inside = self.caller.as_ref()?;
+        Some(&self.run.plan.compositions[inside.id.index()])
+    }
+
+    /// What runs this, and its step that does; nothing for a route's own steps.
+    pub(super) fn caller(&self) -> Option<(&Self, &Step)> {
+        let inside = self.caller.as_ref()?;
+        Some((&inside.state, inside.state.composition()?.steps.get(inside.step)?))
     }
 
     /// An evaluation over this state.
     pub(super) fn frame<'a, 'f>(&'a self, locals: &'f [Value<'a>]) -> Frame<'a, 'f> {
-        Frame::new(self, &self.meter, locals)
+        Frame::new(self, &self.run.meter, locals)
     }
 
     pub(super) fn output(&self, step: usize) -> Option<&Output> {
@@ -124,63 +126,66 @@ impl State {
 
     /// Settles a step, once.
     pub(super) fn settle(&self, step: usize, output: Output, started: Instant) {
-        let record = StepRecord {
-            step: u16::try_from(step).unwrap_or(u16::MAX),
-            outcome: output.outcome(),
-            started_us: self.micros(started),
-            ended_us: self.micros(Instant::now()),
-            code: output.error().map(|error| error.kind().code()),
-        };
-        if self.outputs[step].set(output).is_ok() {
-            self.settled.fetch_or(1 << step, Relaxed);
-            self.record(record);
+        let (outcome, code) = (output.outcome(), output.error().map(|error| error.kind().code()));
+        if self.outputs[step].set(output).is_err() {
+            return;
         }
+        self.settled.fetch_or(1 << step, Relaxed);
+        self.record(step, outcome, started, code);
     }
 
     pub(super) fn settled(&self) -> u64 {
         self.settled.load(Relaxed)
     }
 
-    pub(super) fn record(&self, record: StepRecord) {
-        self.exchange.record().steps.push(record);
-    }
-
-    /// Microseconds since the request's head was complete.
-    pub(super) fn micros(&self, at: Instant) -> u64 {
-        let since = at.into_std().saturating_duration_since(self.exchange.started);
-        u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+    /// Notes how a step ended. The record names a route's own steps; those inside of them are in theirs.
+    pub(super) fn record(
+        &self,
+        step: usize,
+        outcome: &'static str,
+        started: Instant,
+        code: Option<&'static str>,
+    ) {
+        if self.caller.is_some() {
+            return;
+        }
+        let step = u16::try_from(step).unwrap_or(u16::MAX);
+        let (started_us, ended_us) = (self.run.micros(started), self.run.micros(Instant::now()));
+        let record = StepRecord { step, outcome, started_us, ended_us, code };
+        self.run.exchange.record().steps.push(record);
     }
 
     pub(super) fn decide(&self) {
         self.decided.store(true, Relaxed);
     }
 
+    /// Whether nothing may start any more, here or anywhere around it.
     pub(super) fn is_decided(&self) -> bool {
-        self.decided.load(Relaxed)
+        let mut state = self;
+        loop {
+            if state.decided.load(Relaxed) {
+                return true;
+            }
+            match &state.caller {
+                Some(inside) => state = &inside.state,
+                None => return false,
+            }
+        }
     }
 
-    pub(super) fn note_unsafe_call(&self) {
-        self.unsafe_sent.store(true, Relaxed);
-    }
-
-    pub(super) fn has_sent_unsafe_call(&self) -> bool {
-        self.unsafe_sent.load(Relaxed)
-    }
-
-    /// Steps that failed and were tolerated, in file order.
-    pub(super) fn degraded(&self) -> impl Iterator<Item = (&Arc<str>, &Output)> {
+    /// What failed and was tolerated, in file order, what is inside of a step before what follows it.
+    pub(super) fn degraded(&self) -> Vec<Degraded> {
         let steps = self.composition().map_or(&[][..], |composition| &composition.steps);
-        steps.iter().enumerate().filter_map(|(index, step)| {
-            let output = self.output(index)?;
-            let tolerated = match output {
-                Output::One(Single { ended: Ended::Failed(_), .. }) => {
-                    !matches!(step.tolerance, Tolerance::Required)
-                }
-                Output::One(_) => false,
-                Output::Many(many) => many.count().1 > 0,
-            };
-            tolerated.then_some((&step.name, output))
-        })
+        let mut found = Vec::new();
+        for (index, step) in steps.iter().enumerate() {
+            let tolerated = !matches!(step.tolerance, Tolerance::Required);
+            match self.output(index) {
+                Some(Output::One(single)) => single.degraded(&step.name, tolerated, &mut found),
+                Some(Output::Many(many)) => many.degraded(&step.name, &mut found),
+                None => {}
+            }
+        }
+        found
     }
 
     fn read_step(&self, step: usize, field: StepField) -> Option<Value<'_>> {
@@ -210,11 +215,6 @@ impl State {
             Err(error) => Err(error.clone()),
         }
     }
-
-    fn now(&self) -> Duration {
-        let now = self.now.get_or_init(SystemTime::now);
-        now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
-    }
 }
 
 impl Data for State {
@@ -232,31 +232,36 @@ impl Data for State {
 
     fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
         let text = |text| Some(Value::Str(Cow::Borrowed(text)));
+        let run = &*self.run;
         Ok(match slot {
-            Slot::Method => text(self.request.method.as_str()),
-            Slot::Host => self.request.host().and_then(text),
-            Slot::Scheme => text(self.exchange.scheme),
-            Slot::ClientIp => Some(Value::Str(Cow::Owned(self.exchange.client.to_string()))),
-            Slot::RequestId => text(&self.exchange.id),
-            Slot::Path(index) => self.request.captures.get(usize::from(index)).and_then(|path| text(path)),
-            Slot::Query => Some(Value::Object(&self.request.query)),
-            Slot::Headers => Some(Value::Object(&self.request.headers)),
-            Slot::Cookies => Some(Value::Object(self.request.cookies())),
-            Slot::RequestBody => self.request_body.get().map(Content::value),
+            Slot::Method => text(run.request.method.as_str()),
+            Slot::Host => run.request.host().and_then(text),
+            Slot::Scheme => text(run.exchange.scheme),
+            Slot::ClientIp => Some(Value::Str(Cow::Owned(run.exchange.client.to_string()))),
+            Slot::RequestId => text(&run.exchange.id),
+            Slot::Path(index) => run.request.captures.get(usize::from(index)).and_then(|path| text(path)),
+            Slot::Query => Some(Value::Object(&run.request.query)),
+            Slot::Headers => Some(Value::Object(&run.request.headers)),
+            Slot::Cookies => Some(Value::Object(run.request.cookies())),
+            Slot::RequestBody => run.request_body.get().map(Content::value),
             Slot::Step(step, field) => self.read_step(usize::from(step), field),
             Slot::Var(var) => self.read_var(usize::from(var))?,
-            Slot::Input(_) | Slot::Own(_) | Slot::Error(_) => None,
+            Slot::Input(index) => {
+                let inputs = self.caller.as_ref().map_or(&[][..], |inside| &inside.inputs);
+                inputs.get(usize::from(index)).and_then(|given| given.as_ref()?.value())
+            }
+            Slot::Own(_) | Slot::Error(_) => None,
             Slot::Now => {
-                let now = self.now();
+                let now = run.now();
                 let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
                 Some(Value::Timestamp(seconds, now.subsec_nanos()))
             }
-            Slot::TraceId => Some(Value::Str(Cow::Owned(format!("{:032x}", self.exchange.trace.id)))),
+            Slot::TraceId => Some(Value::Str(Cow::Owned(format!("{:032x}", run.exchange.trace.id)))),
             Slot::Degraded => {
-                let names = self.degraded().map(|(name, _)| Value::Str(Cow::Borrowed(&**name)));
+                let names = self.degraded().into_iter().map(|one| Value::Str(Cow::Owned(one.name)));
                 Some(Value::List(names.collect()))
             }
-            Slot::DeadlineMs => Some(Value::Int(remaining_ms(self.deadline, Instant::now()))),
+            Slot::DeadlineMs => Some(Value::Int(remaining_ms(run.deadline, Instant::now()))),
         })
     }
 }
@@ -267,8 +272,8 @@ pub(super) fn remaining_ms(deadline: Instant, now: Instant) -> i64 {
     i64::try_from(left.as_millis()).unwrap_or(i64::MAX)
 }
 
-fn composition(route: &Route) -> Option<&Composition> {
-    match &route.endpoint {
+fn route(run: &Run) -> Option<&Composition> {
+    match &run.route().endpoint {
         Endpoint::Compose { composition, .. } => Some(composition),
         Endpoint::Proxy { composition, .. } => composition.as_deref(),
         Endpoint::Static(_) => None,
@@ -281,6 +286,6 @@ static SKIPPED: Single = Single { ended: Ended::Skipped, stand_in: None };
 impl fmt::Debug for State {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // Neither fields nor bodies: they may be secrets.
-        f.debug_struct("State").field("route", &self.route().name).finish_non_exhaustive()
+        f.debug_struct("State").field("route", &self.run.route().name).finish_non_exhaustive()
     }
 }

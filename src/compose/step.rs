@@ -4,17 +4,18 @@ use tokio::time::Instant;
 
 use super::{
     Env,
-    attempt::{attempt, locals},
+    attempt::locals,
     bound::within,
-    failure, fan_out,
+    failure, fan_out, nested,
     output::{Ended, Failure, Output, Received, Single},
+    retry::call,
     state::State,
     vars::made,
 };
 use crate::{
     error::Error,
     json::Document,
-    plan::{Step, Tolerance},
+    plan::{Action, Step, Tolerance},
     problem::Kind,
     upstream::Caller,
 };
@@ -34,23 +35,33 @@ pub(super) async fn run<C: Caller>(env: &Env<C>, index: usize, step: &Step) {
         // Boxed, and what follows too: larger than an ordinary call's future, and rarer.
         return Box::pin(fan_out::run(env, index, step, each, started)).await;
     }
-    if step.call.safe || matches!(step.tolerance, Tolerance::Required) {
-        return settle(ended(attempt(env, index, step, None, started).await));
+    let action = match &step.action {
+        Action::Call(call) => call,
+        Action::Compose(composition) => {
+            let report = |ended| settle(ended);
+            return nested::run(env, (index, step, composition), None, Box::new(report)).await;
+        }
+    };
+    if step.safe || matches!(step.tolerance, Tolerance::Required) {
+        return settle(ended(call(env, index, (step, action), None, started).await));
     }
     // The call of a tolerated unsafe step runs on when its time for the answer is over.
-    let mut call = Box::pin(attempt(env, index, step, None, started));
-    match within(state.cut, &mut call).await {
+    let mut call = Box::pin(call(env, index, (step, action), None, started));
+    match within(state.run.cut, &mut call).await {
         Some(result) => settle(ended(result)),
         None => {
             settle(Ended::Failed(failed(step, Kind::DeadlineExceeded.into())));
-            report_late(step, call.await.err());
+            report_late(step, ended(call.await));
         }
     }
 }
 
 /// Says how an unsafe call ended that nobody waits for any more.
-pub(super) fn report_late(step: &Step, failure: Option<Failure>) {
-    let code = failure.map_or("ok", |failure| failure.error.kind().code());
+pub(super) fn report_late(step: &Step, ended: Ended) {
+    let code = match ended {
+        Ended::Failed(failure) => failure.error.kind().code(),
+        Ended::Ok(_) | Ended::Composed(_) | Ended::Skipped => "ok",
+    };
     tracing::warn!(step = &*step.name, code, "an unsafe call ended after the answer was decided");
 }
 

@@ -6,9 +6,11 @@ mod deadline;
 mod errors;
 mod fan_out;
 mod hostile;
+mod nested;
 mod order;
 mod outgoing;
 mod request;
+mod retry;
 mod tolerance;
 
 use std::{

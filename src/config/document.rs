@@ -7,6 +7,7 @@ use std::{
 
 use super::{
     Metadata, Node, SourceFile, Spanned, Templates, Tree,
+    composition::{COMPOSITION, CompositionTemplate},
     decode::{Decoder, Fields},
     gateway::{GATEWAY, GatewayTemplate},
     keys::{KINDS, Object, Owner, Shape, optional, required},
@@ -228,6 +229,7 @@ fn document(
     let table = match kind.value {
         "Gateway" => &GATEWAY,
         "Service" => &SERVICE,
+        "Composition" => &COMPOSITION,
         _ => &ROUTE,
     };
     let Some(fields) = decoder.fields("document", table, node, &kind.place) else { return };
@@ -237,6 +239,9 @@ fn document(
     match kind.value {
         "Gateway" => templates.gateways.push(GatewayTemplate::decode(decoder, metadata, &fields)),
         "Service" => templates.services.push(ServiceTemplate::decode(decoder, metadata, &fields)),
+        "Composition" => {
+            templates.compositions.push(CompositionTemplate::decode(decoder, metadata, &fields));
+        }
         _ => templates.routes.push(RouteTemplate::decode(decoder, metadata, &fields)),
     }
 }
@@ -335,7 +340,10 @@ fn unique(
     if metadata.name.is_empty() {
         return;
     }
-    let key = (kind, metadata.unit.clone(), metadata.name.value.clone());
+    // A Composition may exist once per major version.
+    let version = (kind == "Composition").then(|| metadata.major()).flatten();
+    let version = version.map_or_else(String::new, |major| format!("@{major}"));
+    let key = (kind, metadata.unit.clone(), format!("{}{version}", metadata.name.value));
     let Some(first) = names.get(&key) else {
         names.insert(key, metadata.name.place.clone());
         return;
@@ -346,9 +354,13 @@ fn unique(
             Diagnostic::new(
                 Code::DuplicateName,
                 metadata.name.place.clone(),
-                format!("there is another {kind} `{}` in this unit", metadata.name.value),
+                format!("there is another {kind} `{}{version}` in this unit", metadata.name.value),
             )
-            .help("give one of them another name")
+            .help(if kind == "Composition" {
+                "give one of them another name, or another major version"
+            } else {
+                "give one of them another name"
+            })
             .related(first.clone(), "the first one"),
         );
     }

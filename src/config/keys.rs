@@ -65,6 +65,8 @@ pub(super) enum Shape {
     TextOrSecret,
     /// A map with fixed keys.
     Object(&'static Object),
+    /// A map with these keys or with free ones, as what stands beside it says.
+    Either(&'static Object),
     /// A list.
     List(&'static Self),
     /// A map with free keys.
@@ -121,7 +123,7 @@ pub(super) const KINDS: &[(&str, Owner, bool)] = &[
     ("PolicyBinding", Owner::Policies, false),
     ("Override", Owner::Policies, false),
     ("Service", Owner::Routes, true),
-    ("Composition", Owner::Routes, false),
+    ("Composition", Owner::Routes, true),
     ("Route", Owner::Routes, true),
 ];
 

@@ -305,7 +305,7 @@ fn matching(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> MatchTemplate {
     found
 }
 
-fn vars(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<(Spanned<String>, Node)> {
+pub(super) fn vars(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<(Spanned<String>, Node)> {
     let vars = decoder.map(fields, "vars");
     for (name, _) in vars {
         decoder.check_identifier("a var", name);

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    composition::COMPOSITION,
     gateway::GATEWAY,
     keys::{Key, Need, Object, Shape},
     route::ROUTE,
@@ -17,7 +18,9 @@ use super::{
 #[must_use]
 pub fn schema() -> Value {
     let mut kinds = Map::new();
-    for (kind, table) in [("Gateway", &GATEWAY), ("Service", &SERVICE), ("Route", &ROUTE)] {
+    for (kind, table) in
+        [("Gateway", &GATEWAY), ("Service", &SERVICE), ("Composition", &COMPOSITION), ("Route", &ROUTE)]
+    {
         let mut schema = object(table);
         schema["properties"]["kind"] = json!({"const": kind});
         kinds.insert(kind.to_owned(), schema);
@@ -84,6 +87,7 @@ fn shape(shape: &Shape) -> Value {
         Shape::Secret => object(&SECRET),
         Shape::TextOrSecret => json!({"oneOf": [{"type": ["string", "number", "boolean"]}, object(&SECRET)]}),
         Shape::Object(table) => object(table),
+        Shape::Either(table) => json!({"anyOf": [object(table), {"type": "object"}]}),
         Shape::List(entry) => json!({"type": "array", "items": self::shape(entry)}),
         Shape::Map(entry) => json!({"type": "object", "additionalProperties": self::shape(entry)}),
     }
@@ -104,7 +108,7 @@ mod tests {
             while let Shape::List(entry) | Shape::Map(entry) = shape {
                 shape = *entry;
             }
-            if let Shape::Object(inner) = shape {
+            if let Shape::Object(inner) | Shape::Either(inner) = shape {
                 tables(inner, found);
             }
         }
@@ -113,7 +117,7 @@ mod tests {
     #[test]
     fn the_schema_offers_exactly_the_keys_that_work() {
         let mut all = Vec::new();
-        for table in [&GATEWAY, &SERVICE, &ROUTE] {
+        for table in [&GATEWAY, &SERVICE, &COMPOSITION, &ROUTE] {
             tables(table, &mut all);
         }
         assert!(all.len() > 20);
@@ -128,10 +132,10 @@ mod tests {
     #[test]
     fn every_kind_has_a_definition_and_a_choice() {
         let schema = schema();
-        for kind in ["Gateway", "Service", "Route"] {
+        for kind in ["Gateway", "Service", "Composition", "Route"] {
             assert_eq!(schema["$defs"][kind]["properties"]["kind"]["const"], kind);
         }
-        assert_eq!(schema["allOf"].as_array().unwrap().len(), 3);
+        assert_eq!(schema["allOf"].as_array().unwrap().len(), 4);
         assert_eq!(schema["$defs"]["Route"]["properties"]["respond"]["type"], "object");
         assert!(schema["$defs"]["Route"]["properties"].get("policies").is_none());
     }
@@ -139,7 +143,7 @@ mod tests {
     #[test]
     fn no_table_has_a_key_twice() {
         let mut all = Vec::new();
-        for table in [&GATEWAY, &SERVICE, &ROUTE] {
+        for table in [&GATEWAY, &SERVICE, &COMPOSITION, &ROUTE] {
             tables(table, &mut all);
         }
         for table in all {

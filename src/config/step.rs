@@ -7,7 +7,8 @@ use http::{HeaderName, Method, StatusCode};
 use super::{
     Node, Spanned,
     decode::{Decoder, Fields},
-    keys::{Key, Need, Object, Shape, later, optional, required},
+    keys::{Object, Shape, optional, required},
+    retry::{RETRY, RetryTemplate, retry},
     route::{CHECK, CheckTemplate, checks},
     yaml::Value,
 };
@@ -19,7 +20,8 @@ pub(super) static STEP: Object = Object {
     keys: &[
         optional("call", Shape::Text, "SERVICE.OPERATION, or UNIT/SERVICE.OPERATION."),
         optional("http", Shape::Object(&HTTP), "A call written out."),
-        Key { name: "with", shape: Shape::Object(&WITH), need: Need::Optional, doc: "What a `call` sends." },
+        optional("compose", Shape::Text, "A Composition: NAME, UNIT/NAME, NAME@MAJOR."),
+        optional("with", Shape::Either(&WITH), "What a `call` sends; the inputs of a `compose`."),
         optional("when", Shape::Value, "The step runs only if this is true."),
         optional("forEach", Shape::Object(&FOR_EACH), "Runs the call once per item of a list."),
         optional("optional", Shape::Flag, "A failure does not fail the route (false)."),
@@ -30,8 +32,7 @@ pub(super) static STEP: Object = Object {
         optional("passStatus", Shape::List(&Shape::Count(400, 599)), "Upstream statuses that become ours."),
         optional("ensure", Shape::List(&Shape::Object(&CHECK)), "What must hold of the answer."),
         optional("unordered", Shape::Flag, "An unsafe call that needs no order (false)."),
-        later("retry"),
-        later("compose"),
+        optional("retry", Shape::Object(&RETRY), "More attempts of a call that may be repeated (none)."),
     ],
     one_of: &["call", "http", "compose"],
     open: false,
@@ -115,6 +116,8 @@ pub struct StepTemplate {
     pub ensure: Vec<CheckTemplate>,
     /// `unordered` (false)
     pub unordered: bool,
+    /// `retry`
+    pub retry: Option<RetryTemplate>,
 }
 
 /// Headers of a call.
@@ -141,6 +144,13 @@ pub enum CallTemplate {
         path: Node,
         /// `safe` (false)
         safe: bool,
+    },
+    /// `compose: NAME`, `UNIT/NAME` or either with `@MAJOR`
+    Compose {
+        /// `compose`
+        name: Spanned<String>,
+        /// `with`: a value per input.
+        inputs: Vec<(Spanned<String>, Node)>,
     },
 }
 
@@ -172,8 +182,11 @@ pub(super) fn steps(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<StepT
 fn step(decoder: &mut Decoder<'_>, name: &Spanned<String>, node: &Node) -> Option<StepTemplate> {
     let fields = &decoder.fields(&name.value, &STEP, node, &name.place)?;
     let http = decoder.object(fields, "http");
-    // With `compose`, which has had its finding, `with` holds anything.
-    let with = if fields.get("compose").is_some() { None } else { decoder.object(fields, "with") };
+    let composes = fields.get("compose").is_some();
+    let with = match fields.get("with") {
+        Some(node) if !composes => decoder.fields("with", &WITH, node, fields.key_place("with")),
+        _ => None,
+    };
     if http.is_some() && with.is_some() {
         let place = fields.key_place("with").clone();
         decoder.invalid(
@@ -185,6 +198,7 @@ fn step(decoder: &mut Decoder<'_>, name: &Spanned<String>, node: &Node) -> Optio
     let parts = http.as_ref().or(with.as_ref());
     let call = match &http {
         Some(http) => http_call(decoder, http),
+        None if composes => compose(decoder, fields, name),
         None => CallTemplate::Operation(decoder.text(fields, "call").unwrap_or_else(|| nothing(name))),
     };
     Some(StepTemplate {
@@ -204,12 +218,29 @@ fn step(decoder: &mut Decoder<'_>, name: &Spanned<String>, node: &Node) -> Optio
         pass_status: decoder.statuses(fields, "passStatus", 400..=599),
         ensure: checks(decoder, fields, "ensure"),
         unordered: decoder.flag(fields, "unordered").unwrap_or(false),
+        retry: retry(decoder, fields),
     })
 }
 
 /// What stands where a finding has been made already.
 fn nothing(name: &Spanned<String>) -> Spanned<String> {
     Spanned { value: String::new(), place: name.place.clone() }
+}
+
+fn compose(decoder: &mut Decoder<'_>, fields: &Fields<'_>, step: &Spanned<String>) -> CallTemplate {
+    // What judges or bounds one answer has nothing to judge here: the steps inside have their own.
+    for key in ["timeout", "retry", "expect", "passStatus", "ensure"] {
+        if fields.get(key).is_some() {
+            let message = format!("`{key}` belongs to a call, and `compose` is none");
+            decoder.invalid(fields.key_place(key), message, "write it in a step of the Composition");
+        }
+    }
+    let inputs = fields.get("with").map_or(&[][..], |node| decoder.map_of("with", node));
+    for (name, _) in inputs {
+        decoder.check_identifier("an input", name);
+    }
+    let name = decoder.text(fields, "compose").unwrap_or_else(|| nothing(step));
+    CallTemplate::Compose { name, inputs: inputs.to_vec() }
 }
 
 fn http_call(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> CallTemplate {

@@ -38,6 +38,8 @@ pub struct OtherFile {
     pub path: Arc<str>,
     /// Whether it is a link that leaves its unit's folder.
     pub outside: bool,
+    /// Its text, if it is JSON by its name: a schema or a contract.
+    pub text: Option<Arc<str>>,
 }
 
 /// Every file of both trees, sorted by path.
@@ -75,7 +77,8 @@ impl Tree {
             if is_yaml(path) {
                 tree.files.push(SourceFile { path: path.into(), text: text.into(), unit: unit_of(path) });
             } else {
-                tree.others.push(OtherFile { path: path.into(), outside: false });
+                let text = path.ends_with(".json").then(|| text.into());
+                tree.others.push(OtherFile { path: path.into(), outside: false, text });
             }
         }
         tree.sort();
@@ -94,6 +97,14 @@ impl Tree {
     pub fn other(&self, path: &str) -> Option<&OtherFile> {
         let at = self.others.binary_search_by(|file| (*file.path).cmp(path)).ok()?;
         Some(&self.others[at])
+    }
+
+    /// The text of a file that a template names: YAML or JSON.
+    pub(super) fn source(&self, path: &str) -> Option<&Arc<str>> {
+        match self.files.binary_search_by(|file| (*file.path).cmp(path)) {
+            Ok(at) => Some(&self.files[at].text),
+            Err(_) => self.other(path)?.text.as_ref(),
+        }
     }
 
     /// Whether the tree would list this path if it were there: it was read from a disk, the path lies
@@ -235,7 +246,8 @@ impl Reader<'_> {
     fn file(&mut self, relative: String, path: &Path, size: u64) {
         let outside = self.leaves_unit(&relative, path);
         if !is_yaml(&relative) {
-            self.tree.others.push(OtherFile { path: relative.into(), outside });
+            let text = if relative.ends_with(".json") && !outside { self.json(path, size) } else { None };
+            self.tree.others.push(OtherFile { path: relative.into(), outside, text });
             return;
         }
         if outside {
@@ -268,6 +280,17 @@ impl Reader<'_> {
             }
             Err(error) => self.unreadable(&file, &error.to_string()),
         }
+    }
+
+    /// The text of a JSON file. Without one, whoever names it says so.
+    fn json(&mut self, path: &Path, size: u64) -> Option<Arc<str>> {
+        let left = MAX_TREE_BYTES.saturating_sub(self.bytes);
+        if size > yaml::MAX_FILE_BYTES.min(left) as u64 {
+            return None;
+        }
+        let text = read_text(path).ok()?.ok()?;
+        self.bytes += text.len();
+        Some(text.into())
     }
 
     /// Whether a link leads out of the folder of its unit.

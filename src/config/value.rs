@@ -356,7 +356,7 @@ enum Either<'n> {
 
 /// `path` as seen from `file`, without `.` and `..`. Nothing if it climbs above the directory; an
 /// absolute path stays as it is.
-fn join(file: &str, path: &str) -> Option<String> {
+pub(super) fn join(file: &str, path: &str) -> Option<String> {
     if path.starts_with('/') {
         return Some(path.to_owned());
     }

@@ -114,6 +114,10 @@ codes! {
     NotVisible = "not_visible", Error,
         "The Service belongs to another unit and is not open to all. A Service is visible to its own unit only, so that its owner \
          knows who depends on it. Its owner can open it with `visibility: all`.";
+    UnknownComposition = "unknown_composition", Error,
+        "The step runs a Composition that does not exist, or not in this version. One's own unit's is just `name`, another unit's is \
+         `unit/name`; `name@2` is the one whose `version` starts with 2, and without `@` it is the highest. Check the spelling, or add the \
+         document with `kind: Composition`.";
     UnknownStep = "unknown_step", Error,
         "The template names a step that it does not have, in `after` or in an expression. Steps are the keys of the document's own \
          `steps` map. Check the spelling; the help has the nearest one.";
@@ -161,6 +165,31 @@ codes! {
     UnusedStep = "unused_step", Warning,
         "Nothing reads the answer of a safe step, so calling it costs time and changes nothing. Often a reference was renamed. Use the \
          answer, or remove the step. A step with an unsafe method is not meant, because it is called for what it does.";
+    CompositionCycle = "composition_cycle", Error,
+        "Compositions run each other in a circle, so a request that enters it would never end. The message shows the circle as a path. \
+         Take one of its `compose` steps out, or move what they share into a Composition of its own.";
+    CompositionDepth = "composition_depth", Error,
+        "Compositions are nested more than 8 deep. Every level holds memory for every request, and nobody can say any more what a call \
+         costs. Let an outer one run the inner ones side by side, and pass what they give as inputs.";
+    InputMismatch = "input_mismatch", Error,
+        "What a step gives to a Composition is not what its `input` declares: a value is missing, has no such name, or has another type. It \
+         is refused at load, because every request would fail. Write `with: {id: …}` with the names of `input`; one that may be left out has a \
+         `default` there, or is not `required: true`.";
+    RetryUnsafe = "retry_unsafe", Error,
+        "A `retry` stands on a call that may not be repeated: sent twice, it may charge or book twice, and nobody can tell whether the first \
+         attempt arrived. Methods that may be repeated are GET, HEAD, OPTIONS, QUERY, PUT and DELETE; a POST that only reads can say `safe: \
+         true`. Remove `retry`, or let the service offer an operation that may be repeated.";
+    RetryStreamed = "retry_streamed", Warning,
+        "The step streams the request's body on, and what was streamed is gone, so its `retry` never happens. Remove `retry`; or let an \
+         expression read something of `request.body`, which keeps it in memory.";
+    TooManyCalls = "too_many_calls", Error,
+        "One request could make more upstream calls than `limits.maxCalls` of the Gateway allows (500). The bound is the product of `max` of \
+         `forEach`, of `attempts`, and of nesting; `segue plan UNIT/ROUTE` shows it step by step. Lower a `max`, which is 100 where it is left \
+         out, or let the service answer for a list at once.";
+    InvalidSchema = "invalid_schema", Error,
+        "The JSON Schema cannot be used: it is no valid schema, a file that it refers to is not there, or a `pattern` needs look-around or \
+         back-references, which no engine runs in bounded time. Schemas are JSON or YAML, drafts 4 to 2020-12; `$ref` leads into the schema \
+         itself or to files of the unit's folder.";
     BodyNotReadable = "body_not_readable", Error,
         "A proxy route streams the request's body to the service without looking at it, so nothing may read it: not its \
          steps, not its headers, not its path. Read something else of the request, or answer with `respond` and call the service in a step.";

@@ -2,8 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
-use super::{BodyUse, Call, Problem};
+use super::{Action, BodyUse, Problem};
 use crate::{
+    config::retry::Reasons,
     expr::{Program, Shape},
     id::StepId,
 };
@@ -21,6 +22,8 @@ pub struct Composition {
     pub waves: u16,
     /// Whether any expression reads `request.body`, and how.
     pub request_body: BodyUse,
+    /// Every step only reads.
+    pub safe: bool,
 }
 
 /// A step.
@@ -36,8 +39,10 @@ pub struct Step {
     pub when: Option<Program>,
     /// Runs once per element. Its `as` is local 0 of every expression of the call.
     pub for_each: Option<ForEach>,
-    /// What it sends.
-    pub call: Call,
+    /// What it does.
+    pub action: Action,
+    /// Only reads, with all that it runs: an unsafe one is never dropped once it has sent something.
+    pub safe: bool,
     /// What happens when it fails.
     pub tolerance: Tolerance,
     /// One attempt; the Service's when absent.
@@ -50,6 +55,21 @@ pub struct Step {
     pub ensure: Box<[(Program, Problem)]>,
     /// Whether expressions read its body, and how.
     pub body: BodyUse,
+    /// More attempts.
+    pub retry: Option<Retry>,
+}
+
+/// More attempts of a call that may be repeated.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// All attempts, the first counted.
+    pub attempts: u32,
+    /// What is worth another one.
+    pub on: Reasons,
+    /// The first wait; it doubles.
+    pub initial: Duration,
+    /// The longest wait.
+    pub max: Duration,
 }
 
 /// A step's fan-out.

@@ -65,6 +65,7 @@ impl Upstream {
             tls,
             headers,
             network: Arc::clone(network),
+            retries: tower::retry::budget::TpsBudget::new(std::time::Duration::from_secs(1), 3, 0.2),
             retired: AtomicBool::new(false),
             counters: Mutex::default(),
         })

@@ -48,6 +48,11 @@ errors:
     problem: {status: 404, type: "https://errors.example.com/unknown-customer", title: Unknown customer}
 "#;
 
+/// What a step calls.
+fn sent(step: &crate::plan::Step) -> &crate::plan::Call {
+    step.action.call().expect("a call")
+}
+
 #[test]
 fn the_customer_example_of_the_format_runs_in_two_waves() {
     let route = planned(CUSTOMER_360);
@@ -65,16 +70,16 @@ fn the_customer_example_of_the_format_runs_in_two_waves() {
     let [profile, orders, shipments, loyalty] = &*composition.steps else { panic!() };
     assert!([profile, orders, shipments, loyalty].iter().all(|step| step.body == BodyUse::Parsed));
     assert_eq!(profile.pass_status[0], 404);
-    assert!(profile.call.safe && orders.ensure.len() == 1);
+    assert!(profile.safe && orders.ensure.len() == 1);
     assert!(matches!(shipments.tolerance, Tolerance::Optional));
     assert!(matches!(&loyalty.tolerance, Tolerance::Fallback(Shape::Literal(json))
         if json == br#"{"tier":"none","points":0}"#));
     let each = shipments.for_each.as_ref().expect("forEach");
     assert_eq!((each.name.as_str(), each.max, each.concurrency), ("o", 20, 5));
     assert!(
-        matches!(&*shipments.call.path, [PathPart::Literal(text), PathPart::Segment(_)] if text == "/shipments/")
+        matches!(&*sent(shipments).path, [PathPart::Literal(text), PathPart::Segment(_)] if text == "/shipments/")
     );
-    let Query::Parameters(query) = &orders.call.query else { panic!() };
+    let Query::Parameters(query) = &sent(orders).query else { panic!() };
     assert!(matches!(&*query[1].1.0, [Text::Literal(text)] if text == "20"));
     let Endpoint::Compose { respond, errors, .. } = &route.endpoint else { panic!() };
     assert!(matches!(respond.status, StatusTemplate::Fixed(status) if status == 200));
@@ -110,7 +115,7 @@ respond:
         order(composition),
         ["trains 0 []", "seats 1 [trains]", "prices 2 [trains seats]", "offers 0 []"]
     );
-    assert!(composition.steps[2].call.safe);
+    assert!(composition.steps[2].safe);
     assert_eq!(composition.request_body, BodyUse::Unread);
 }
 
@@ -135,7 +140,7 @@ steps:
 respond: {body: ["${ steps.one.body }", "${ steps.two.body }", "${ steps.three.body }", "${ steps.four.body }"]}
 "#,
     );
-    let path = |index: usize| &*composition(&route).steps[index].call.path;
+    let path = |index: usize| &*sent(&composition(&route).steps[index]).path;
     assert!(matches!(path(0), [PathPart::Literal(text), PathPart::Segment(_)] if text == "/orders/a%20b%2F"));
     assert!(matches!(path(1), [PathPart::Literal(text)] if text == "/orders/5"));
     assert!(matches!(path(2), [PathPart::Literal(text), PathPart::Rest(_)] if text == "/files/"));
@@ -251,7 +256,7 @@ fn query_and_headers_may_be_one_expression() {
     let route = planned(
         "match: {path: /}\nsteps: {x: {call: orders.list, with: {query: '${ request.query }', headers: '${ request.headers }'}}}\nrespond: {body: ['${ steps.x.body }']}",
     );
-    let call = &composition(&route).steps[0].call;
+    let call = sent(&composition(&route).steps[0]);
     assert!(matches!((&call.query, &call.headers), (Query::Expression(_), Headers::Expression(_))));
 }
 

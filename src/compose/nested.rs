@@ -1,0 +1,139 @@
+//! A step that runs a Composition: inputs checked, its steps run in a state of their own, its output
+//! shaped. Deadline, trace and budgets are the route's.
+
+use std::{pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::{
+    Env,
+    attempt::locals,
+    check, drive, failure,
+    lanes::Lanes,
+    output::{Composed, Ended},
+    state::State,
+    step::{self, failed},
+    vars::{Var, made},
+};
+use crate::{
+    error::Error,
+    expr::EvalError,
+    json::Document,
+    plan::{Callable, Input, Nested, Step, Tolerance},
+    problem::Kind,
+    upstream::Caller,
+};
+
+/// Says how a Composition ended, while unsafe calls of it may still run.
+pub(super) type Report<'a> = Box<dyn FnOnce(Ended) + Send + 'a>;
+
+/// Runs the Composition of a step, or of one item of it. The future ends when its last unsafe call has.
+///
+/// Boxed and of no type of its own, because a Composition's steps may run others.
+pub(super) fn run<'a, C: Caller>(
+    env: &'a Env<C>,
+    (index, step, nested): (usize, &'a Step, &'a Nested),
+    item: Option<(&'a Document, usize)>,
+    report: Report<'a>,
+) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
+    Box::pin(async move {
+        let tolerated = !matches!(step.tolerance, Tolerance::Required);
+        let end = if tolerated { env.state.run.cut } else { env.state.run.deadline };
+        let late = || failed(step, Kind::DeadlineExceeded.into());
+        if env.state.is_decided() || Instant::now() >= end {
+            return report(Ended::Failed(late()));
+        }
+        let state = match inputs(&env.state, nested, item).await {
+            Ok(inputs) => State::nested(&env.state, index, nested.composition, inputs),
+            Err(error) => return report(Ended::Failed(failed(step, error))),
+        };
+        let Some(callable) = state.callable() else {
+            return report(Ended::Failed(failed(step, Kind::Internal.into())));
+        };
+        let inner = Env { state: Arc::clone(&state), caller: Arc::clone(&env.caller) };
+        let mut lanes = Lanes::new();
+        let start = |index, step| step::run(&inner, index, step);
+        let result = drive::steps(&inner, &callable.composition, &mut lanes, end, start).await;
+        let result = result.and_then(|()| finish(callable, &state));
+        state.decide();
+        report(match result {
+            Ok(composed) => Ended::Composed(Box::new(composed)),
+            // The failure is the step's, whatever is inside of it.
+            Err(error) => Ended::Failed(failed(step, error)),
+        });
+        lanes.keep_unsafe();
+        lanes.end().await;
+    })
+}
+
+/// The values of all inputs, each as its schema says.
+async fn inputs(
+    state: &State,
+    nested: &Nested,
+    item: Option<(&Document, usize)>,
+) -> Result<Box<[Option<Var>]>, Error> {
+    let callable = &state.run.plan.compositions[nested.composition.index()];
+    let mut values = Vec::with_capacity(callable.inputs.len());
+    for (input, shape) in callable.inputs.iter().zip(&nested.inputs) {
+        let given = {
+            let local = locals(item);
+            match shape {
+                Some(shape) => Var::eval(shape, &state.frame(local.as_slice())).map_err(failure::fault)?,
+                None => Var::Omitted,
+            }
+        };
+        // What stands in the template was checked when it was loaded.
+        let fixed = matches!(shape, Some(crate::expr::Shape::Literal(_)));
+        values.push(match given {
+            Var::Omitted => stand_in(input)?,
+            given => {
+                if !fixed {
+                    check_input(state, input, &given).await?;
+                }
+                Some(given)
+            }
+        });
+    }
+    Ok(values.into())
+}
+
+/// The default of an input that is not given.
+fn stand_in(input: &Input) -> Result<Option<Var>, Error> {
+    match &input.default {
+        Some(json) => {
+            made(json.to_vec()).map(|document| Some(Var::Document(document))).map_err(failure::fault)
+        }
+        None if input.required => Err(refused(input, "is not given")),
+        None => Ok(None),
+    }
+}
+
+async fn check_input(state: &State, input: &Input, given: &Var) -> Result<(), Error> {
+    let bytes = match given {
+        Var::Document(document) => document.bytes().clone(),
+        given => {
+            let mut json = Vec::new();
+            if let Some(value) = given.value() {
+                value.write_json(&mut json, &state.run.meter).map_err(failure::fault)?;
+            }
+            Bytes::from(json)
+        }
+    };
+    match check::violations(&input.schema, bytes).await?.first() {
+        Some(violation) if violation.pointer.is_empty() => Err(refused(input, &violation.message)),
+        Some(violation) => Err(refused(input, &format!("{} at {}", violation.message, violation.pointer))),
+        None => Ok(()),
+    }
+}
+
+fn refused(input: &Input, why: &str) -> Error {
+    failure::fault(EvalError::Failed(format!("the input `{}` {why}", input.name).into()))
+}
+
+fn finish(callable: &Callable, state: &State) -> Result<Composed, Error> {
+    let mut json = Vec::with_capacity(512);
+    let written = callable.output.write(&state.frame(&[]), &mut json).map_err(failure::fault)?;
+    let output = if written { Some(made(json).map_err(failure::fault)?) } else { None };
+    Ok(Composed { output, degraded: state.degraded() })
+}
