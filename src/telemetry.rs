@@ -33,6 +33,8 @@ pub struct Exchange {
     pub client: IpAddr,
     /// `http` or `https`, or what a trusted proxy said.
     pub scheme: &'static str,
+    /// The peer is a trusted proxy.
+    pub trusted: bool,
     /// What a trusted proxy has left of its own deadline.
     pub given: Option<Duration>,
     /// What is learnt on the way.
@@ -78,7 +80,17 @@ impl Exchange {
     #[must_use]
     pub fn new(id: Arc<str>, trace: Trace, peer: Arc<Peer>, client: IpAddr, scheme: &'static str) -> Self {
         let started = Instant::now();
-        Self { id, trace, started, peer, client, scheme, given: None, record: Mutex::default() }
+        Self {
+            id,
+            trace,
+            started,
+            peer,
+            client,
+            scheme,
+            trusted: false,
+            given: None,
+            record: Mutex::default(),
+        }
     }
 
     /// What is learnt on the way. Never held across an await.

@@ -24,7 +24,7 @@ use crate::{
     json::Document,
     plan::{Action, BodyUse, Call, Endpoint, Step, Tolerance},
     problem::Kind,
-    upstream::{Caller, Outgoing},
+    upstream::{Added, Caller, Outgoing},
 };
 
 /// Calls a step, or one item of it. What is rare in it is boxed, because a future is moved when its step
@@ -57,8 +57,8 @@ pub(super) async fn attempt<C: Caller>(
     if !call.safe {
         state.run.note_unsafe_call();
     }
-    let outgoing =
-        Outgoing { request, idempotent: call.safe || call.method.is_idempotent(), timeout: end - now };
+    let idempotent = call.safe || call.method.is_idempotent();
+    let outgoing = Outgoing { request, added: Added::default(), idempotent, timeout: end - now };
     let upstream = &state.run.upstreams[call.service.index()];
     let (head, body) = match env.caller.send(upstream, outgoing).await {
         Ok(answer) => answer.into_parts(),

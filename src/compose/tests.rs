@@ -182,7 +182,8 @@ impl Drop for Under<'_> {
 impl Caller for Services {
     async fn send(&self, to: &Arc<Upstream>, call: Outgoing) -> Result<Response<Body>, Error> {
         let service = to.name.rsplit('/').next().unwrap_or_default().to_owned();
-        let (head, body) = call.request.into_parts();
+        let limit = call.timeout;
+        let (head, body) = call.into_request().into_parts();
         let line = format!("{service} {} {}", head.method, head.uri);
         self.note("start", &line);
         let mut under = Under(self, Some(line.clone()));
@@ -193,7 +194,7 @@ impl Caller for Services {
             headers: head.headers,
             body,
         });
-        let late = tokio::time::timeout(call.timeout, tokio::time::sleep(after)).await.is_err();
+        let late = tokio::time::timeout(limit, tokio::time::sleep(after)).await.is_err();
         under.1 = None;
         self.note(if late { "late" } else { "end" }, &line);
         if late {

@@ -38,6 +38,7 @@ pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) 
     }
     let id = id.map_or_else(telemetry::request_id, Arc::from);
     let mut exchange = Exchange::new(id, trace, Arc::clone(peer), client, scheme);
+    exchange.trusted = trusted;
     if trusted {
         let left = request.headers().get("x-segue-deadline-ms").and_then(|left| left.to_str().ok());
         exchange.given = left.and_then(|left| left.parse().ok()).map(Duration::from_millis);
@@ -95,8 +96,7 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
     if upgrades && let Some(upgrade) = Wanted::of(request) {
         request.extensions_mut().insert(upgrade);
     }
-    let trusted = is_trusted(exchange.peer.address.ip(), &settings.trusted_proxies);
-    headers::sanitize_request(request.headers_mut(), trusted);
+    headers::sanitize_request(request.headers_mut(), exchange.trusted);
     Ok(host)
 }
 

@@ -28,7 +28,7 @@ use crate::{
     error::Error,
     plan::Service,
     problem::Kind,
-    upstream::{Caller, Network, Outgoing, Upstream, Upstreams, secret::Sources},
+    upstream::{Added, Caller, Network, Outgoing, Upstream, Upstreams, secret::Sources},
 };
 
 /// Nothing but what a test puts there.
@@ -85,7 +85,7 @@ pub(super) fn build_with(service: &Service, given: &Given) -> Arc<Upstream> {
 pub(super) fn request(method: Method, path: &str, body: Body) -> Outgoing {
     let idempotent = method != Method::POST;
     let request = Request::builder().method(method).uri(path).body(body).unwrap();
-    Outgoing { request, idempotent, timeout: Duration::from_secs(10) }
+    Outgoing { request, added: Added::default(), idempotent, timeout: Duration::from_secs(10) }
 }
 
 pub(super) fn get(path: &str) -> Outgoing {
