@@ -8,6 +8,7 @@ use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 mod connection;
+mod gather;
 mod io_watch;
 mod listener;
 mod outbound;

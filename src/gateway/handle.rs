@@ -72,7 +72,7 @@ impl Handle {
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
         let answer = match self.route(&mut request, &exchange) {
             Ok(Routed::Stack(stack)) => {
-                request.extensions_mut().insert(exchange);
+                request.body_mut().carry(exchange);
                 stack.call(request)
             }
             Ok(Routed::Nothing) => {

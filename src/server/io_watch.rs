@@ -19,7 +19,7 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::connection::Limits;
+use super::{connection::Limits, gather};
 
 /// What is known of a connection. One timer per connection looks at it now and then, so that a
 /// request sets no timer of its own.
@@ -177,7 +177,7 @@ impl Write for ClientIo {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        let written = gather::poll_write(Pin::new(&mut this.stream), cx, slices);
         this.activity.wrote(written.is_ready());
         written
     }

@@ -168,7 +168,8 @@ impl Upstreams {
         to: &Arc<Upstream>,
         call: Outgoing,
     ) -> impl Future<Output = Result<Response<Body>, Error>> + Send + use<> {
-        send::send(self.local(to), call)
+        // Behind a pointer from the start: the future is moved several times before it is polled.
+        send::send(self.local(to), Box::new(call))
     }
 }
 

@@ -46,8 +46,7 @@ impl Broken {
 
 /// One future without another of its size in it, and the request behind a pointer: what a call's future
 /// holds is moved and is cold memory to all that wait.
-pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<Body>, Error> {
-    let mut call = Box::new(call);
+pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<Response<Body>, Error> {
     let idempotent = call.idempotent;
     let deadline = Instant::now() + call.timeout;
     let local = &local;
