@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, watch};
 
 mod connection;
 mod gather;
+#[doc(hidden)]
+pub mod http1;
 mod io_watch;
 mod listener;
 mod outbound;

@@ -19,7 +19,13 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::{connection::Limits, gather};
+use super::{connection::Limits, gather, http1::link::Link};
+
+/// How long a connection of HTTP/1 is idle before the codec does without it.
+const REST: Duration = Duration::from_secs(5);
+
+/// How long a connection is emptied after its last answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What is known of a connection. One timer per connection looks at it now and then, so that a
 /// request sets no timer of its own.
@@ -37,6 +43,8 @@ pub(super) struct Activity {
     blocked: AtomicU64,
     /// The client was cut: nothing that the kernel still holds for it is worth keeping.
     aborted: AtomicBool,
+    /// What the reader of HTTP/1 and the others tell each other.
+    pub(super) http1: Link,
 }
 
 impl Activity {
@@ -48,6 +56,7 @@ impl Activity {
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
             aborted: AtomicBool::new(false),
+            http1: Link::default(),
         }
     }
 
@@ -79,12 +88,41 @@ impl Activity {
         }
     }
 
+    pub(super) fn is_answering(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Bytes of HTTP/1 came; whether they leave a head that is not whole, or nothing that is under way.
+    pub(super) fn judged(&self, head_has_begun: bool, between: bool) {
+        self.partial.store(false, Ordering::Relaxed);
+        self.http1.judged(head_has_begun, between);
+    }
+
+    /// Whether a connection of HTTP/1 has been idle for so long that the codec should not keep it.
+    pub(super) fn may_rest(&self) -> bool {
+        let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
+        !self.is_answering()
+            && self.blocked.load(Ordering::Relaxed) == 0
+            && self.http1.is_between()
+            && since + REST <= self.epoch.elapsed()
+    }
+
+    /// How long an idle connection may stay; `None` when its time is up.
+    pub(super) fn idle(&self, idle: Duration) -> Option<Duration> {
+        rest(self.since.load(Ordering::Relaxed), idle, self.epoch.elapsed())
+    }
+
+    /// The connection's time is up. Whether it is for a head that is late, which is to be answered then.
+    pub(super) fn expire(&self) -> bool {
+        !self.is_answering() && !self.aborted.load(Ordering::Relaxed) && self.http1.expire()
+    }
+
     /// How long the connection may still stay as it is; `None` when its time is up.
     pub(super) fn patience(&self, limits: &Limits) -> Option<Duration> {
         let (head, idle, stall) = (limits.header_timeout, limits.idle_timeout, limits.write_stall);
         let now = self.epoch.elapsed();
         // Whatever begins while this waits is looked at in time.
-        let mut left = head.min(idle);
+        let mut left = head.min(idle).min(REST);
         if !stall.is_zero() {
             left = left.min(stall);
             if let Some(since) = self.blocked.load(Ordering::Relaxed).checked_sub(1) {
@@ -96,8 +134,18 @@ impl Activity {
             }
         }
         if self.in_flight.load(Ordering::Relaxed) == 0 {
-            let limit = if self.partial.load(Ordering::Relaxed) { head } else { idle };
-            left = left.min(rest(self.since.load(Ordering::Relaxed), limit, now)?);
+            let limit = if self.http1.is_lingering() {
+                LINGER
+            } else if self.partial.load(Ordering::Relaxed) || self.http1.has_begun() {
+                head
+            } else {
+                idle
+            };
+            let since = self.since.load(Ordering::Relaxed);
+            left = left.min(rest(since, limit, now)?);
+            if self.http1.is_between() {
+                left = left.min(rest(since, REST, now).unwrap_or(REST));
+            }
         }
         Some(left)
     }
@@ -123,6 +171,13 @@ impl ClientIo {
             activity.bytes_came();
         }
         Self { stream: TokioIo::new(stream), first, activity }
+    }
+}
+
+impl ClientIo {
+    /// Waits until there is something to read, the end included.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.stream.inner().readable().await
     }
 }
 

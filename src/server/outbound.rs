@@ -32,6 +32,11 @@ impl Ended {
         activity.request_began();
         Self(Arc::clone(activity))
     }
+
+    /// The connection speaks another protocol after this answer.
+    pub(super) fn switched(&self) {
+        self.0.http1.switch();
+    }
 }
 
 impl Drop for Ended {

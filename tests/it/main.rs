@@ -3,9 +3,12 @@
 
 mod admin;
 mod composed;
+mod corpus;
 mod edge;
 mod hostile;
+mod http1;
 mod layering;
+mod paths;
 mod process;
 mod proxied;
 mod reload;
