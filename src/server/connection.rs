@@ -20,9 +20,9 @@ use tokio::{
 };
 
 use super::{
-    io_watch::{Activity, ClientIo},
+    io_watch::{Activity, ClientIo, Quiet},
     outbound::Ended,
-    worker::{Phase, Worker},
+    worker::{Open, Phase},
 };
 use crate::headers::Peer;
 
@@ -30,7 +30,8 @@ use crate::headers::Peer;
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
+pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, open: Open) {
+    let worker = Arc::clone(&open.worker);
     let _ = stream.set_nodelay(true);
     let limits = worker.limits();
     let mut closing = worker.phase();
@@ -45,7 +46,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worke
     };
     let http2 = first == PREFACE;
     let activity = Arc::new(Activity::new());
-    let io = ClientIo::new(stream, first, Arc::clone(&activity));
+    let io = ClientIo::new(stream, first, Arc::clone(&activity), open);
     let phase = worker.phase();
     let peer = Arc::new(Peer::new(peer));
     let seen = Arc::clone(&activity);
@@ -89,7 +90,8 @@ async fn watch_over<C>(
 ) where
     C: Future<Output = hyper::Result<()>>,
 {
-    let first = activity.patience(limits).unwrap_or_default();
+    let mut quiet = Quiet::default();
+    let first = activity.patience(limits, &mut quiet).unwrap_or_default();
     let mut timer: Pin<&mut Sleep> = pin!(tokio::time::sleep(first));
     let mut follower = phase.clone();
     let mut closing = false;
@@ -122,7 +124,7 @@ async fn watch_over<C>(
                 }
                 return;
             }
-            Event::Timer => match activity.patience(limits) {
+            Event::Timer => match activity.patience(limits, &mut quiet) {
                 Some(left) => timer.as_mut().reset(Instant::now() + left),
                 None => return,
             },

@@ -3,8 +3,11 @@
 
 mod admin;
 mod composed;
+mod crowded;
 mod edge;
+mod faults;
 mod hostile;
+mod injection;
 mod layering;
 mod process;
 mod proxied;
