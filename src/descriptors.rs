@@ -184,13 +184,13 @@ mod tests {
         assert!(share.take().is_none());
         {
             let mut wait = pin!(share.wait());
-            poll_fn(|cx| Poll::Ready(assert!(wait.as_mut().poll(cx).is_pending()))).await;
+            assert!(poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx).is_pending())).await);
             drop(first);
             drop(wait.await);
         }
         let _second = share.take().unwrap();
         let mut wait = pin!(share.wait());
-        poll_fn(|cx| Poll::Ready(assert!(wait.as_mut().poll(cx).is_pending()))).await;
+        assert!(poll_fn(|cx| Poll::Ready(wait.as_mut().poll(cx).is_pending())).await);
         share.allow(2);
         wait.await;
         assert!(share.refused() >= 3);

@@ -1,23 +1,27 @@
 //! More clients than the gateway takes, and fewer file descriptors than it wants.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering::SeqCst},
+use std::{
+    io::{BufRead, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::SeqCst},
+    },
 };
 
+use segue::{serve, upstream::secret::Process};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
     sync::Semaphore,
 };
 
-use crate::{
-    process::{Served, serve_with_descriptors},
-    support::{
-        client::get,
-        gateway::{GATEWAY, Gateway, route, service, write},
-        origin::{Origin, json},
-    },
+use crate::support::{
+    client::get,
+    gateway::{GATEWAY, Gateway, route, service, write},
+    origin::{Origin, json},
 };
 
 const ASK: &[u8] = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n";
@@ -58,6 +62,52 @@ async fn past_the_most_connections_a_client_waits_until_another_leaves() {
     assert!(read(&mut third).await.starts_with("HTTP/1.1 204"));
 }
 
+/// Says where a gateway in a process of its own is to be found.
+const ROOT: &str = "SEGUE_TEST_ROOT";
+
+/// A gateway as a process of its own, so that its limits are its own too; ended when dropped.
+struct Served {
+    child: Child,
+    address: SocketAddr,
+    admin: SocketAddr,
+}
+
+impl Drop for Served {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What that process runs.
+#[test]
+#[ignore = "other tests run it, as a process of its own"]
+fn child() {
+    let Some(root) = std::env::var_os(ROOT).map(std::path::PathBuf::from) else { return };
+    let sources = Arc::new(Process::new(&root));
+    let running = serve::start(serve::Options { root, sources, signals: false }).unwrap();
+    println!("serving {} {}", running.listeners[0].1, running.admin.unwrap());
+    running.wait().unwrap();
+}
+
+/// Starts it with no more file descriptors than these.
+fn serve_with_descriptors(root: &Path, descriptors: u32, more: &str) -> Served {
+    write(root, "policies/gateway.yaml", &GATEWAY.replace("workers: 2\n", more));
+    let mut child = Command::new("sh")
+        .args(["-c", &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\"")])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", "crowded::child", "--ignored", "--nocapture"])
+        .env(ROOT, root)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+    let line = lines.into_iter().find(|line| line.contains("serving ")).expect("it did not start");
+    let mut addresses = line.rsplit(' ').map(|address| address.parse().unwrap());
+    let (admin, address) = (addresses.next().unwrap(), addresses.next().unwrap());
+    Served { child, address, admin }
+}
+
 /// CPU time of a process so far, in ticks of 10 ms (proc(5): fields 14 and 15).
 fn cpu(served: &Served) -> u64 {
     let stat = std::fs::read_to_string(format!("/proc/{}/stat", served.child.id())).unwrap();
@@ -69,8 +119,8 @@ fn cpu(served: &Served) -> u64 {
 async fn starved_of_descriptors_it_does_not_spin_its_admin_answers_and_it_recovers() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "routes/a/r.yaml", &route("r", "match: {path: /}\nstatic: {status: 204}"));
-    let limits = "limits: {headerTimeout: 500ms}\nworkers: 2";
-    let served = serve_with_descriptors(folder.path(), 256, limits).await;
+    let limits = "limits: {headerTimeout: 500ms}\nworkers: 2\n";
+    let served = serve_with_descriptors(folder.path(), 256, limits);
     let before = cpu(&served);
     let mut crowd = Vec::new();
     for _ in 0..300 {
@@ -117,7 +167,7 @@ async fn a_call_without_a_descriptor_is_the_gateways_fault() {
         ]
         .join("---\n"),
     );
-    let served = serve_with_descriptors(folder.path(), 200, "workers: 1").await;
+    let served = serve_with_descriptors(folder.path(), 200, "workers: 1");
     let address = served.address;
     let mut requests = tokio::task::JoinSet::new();
     for _ in 0..40 {

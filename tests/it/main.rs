@@ -4,6 +4,7 @@
 mod admin;
 mod composed;
 mod crowded;
+mod defaults;
 mod edge;
 mod faults;
 mod hostile;

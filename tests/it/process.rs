@@ -108,10 +108,10 @@ fn exit_codes_are_0_1_and_2() {
 }
 
 /// A gateway as a process of its own, ended when dropped.
-pub(crate) struct Served {
-    pub(crate) child: Child,
-    pub(crate) address: std::net::SocketAddr,
-    pub(crate) admin: std::net::SocketAddr,
+struct Served {
+    child: Child,
+    address: std::net::SocketAddr,
+    admin: std::net::SocketAddr,
 }
 
 impl Drop for Served {
@@ -127,28 +127,13 @@ fn free() -> [std::net::SocketAddr; 2] {
     sockets.map(|socket| socket.local_addr().unwrap())
 }
 
-async fn serve(root: &Path, more: &str) -> Served {
-    serve_by(Command::new(env!("CARGO_BIN_EXE_segue")), root, more).await
-}
-
-/// The same with no more file descriptors than these.
-pub(crate) async fn serve_with_descriptors(root: &Path, descriptors: u32, more: &str) -> Served {
-    let mut shell = Command::new("sh");
-    shell.args([
-        "-c",
-        &format!("ulimit -n {descriptors} && exec \"$0\" \"$@\""),
-        env!("CARGO_BIN_EXE_segue"),
-    ]);
-    serve_by(shell, root, more).await
-}
-
-async fn serve_by(mut command: Command, root: &Path, more: &str) -> Served {
+async fn serve(root: &Path, drain: &str) -> Served {
     let [address, admin] = free();
     let gateway = format!(
-        "apiVersion: segue/v1\nkind: Gateway\nmetadata: {{name: g, owner: it}}\nlisteners: [{{name: h, address: \"{address}\"}}]\nadmin: {{address: \"{admin}\"}}\n{more}\n"
+        "apiVersion: segue/v1\nkind: Gateway\nmetadata: {{name: g, owner: it}}\nlisteners: [{{name: h, address: \"{address}\"}}]\nadmin: {{address: \"{admin}\"}}\n{drain}\n"
     );
     write(root, "policies/gateway.yaml", &gateway);
-    let mut child = command
+    let mut child = Command::new(env!("CARGO_BIN_EXE_segue"))
         .args(["serve", "--config"])
         .arg(root)
         .stderr(Stdio::piped())
