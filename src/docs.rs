@@ -7,6 +7,9 @@ pub mod architecture {}
 #[doc = include_str!("docs/format.md")]
 pub mod format {}
 
+#[doc = include_str!("docs/defaults.md")]
+pub mod defaults {}
+
 #[doc = include_str!("docs/operations.md")]
 pub mod operations {}
 

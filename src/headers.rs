@@ -102,7 +102,7 @@ fn is_claimed(name: &str) -> bool {
 /// Fields that `Connection` may not name: dropping them would change what a request means, or hide where it
 /// comes from.
 fn is_protected(name: &HeaderName) -> bool {
-    is_claimed(name)
+    is_claimed(name.as_str())
         || matches!(
             *name,
             header::HOST

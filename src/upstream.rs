@@ -24,6 +24,7 @@ mod pool;
 pub mod secret;
 mod send;
 mod slot;
+mod socket;
 mod tls;
 
 #[cfg(test)]
@@ -45,6 +46,7 @@ use tower::retry::budget::TpsBudget;
 use crate::{
     body::Body,
     config::service::{AssetType, Balance, Protocol},
+    descriptors::Descriptors,
     error::Error,
 };
 
@@ -66,13 +68,15 @@ pub struct Network {
     pub resolver: Arc<Resolver>,
     /// Addresses that no call may reach.
     pub egress: Egress,
+    /// Of which every connection takes one.
+    pub descriptors: Descriptors,
 }
 
 impl Network {
     /// The system's resolver; no listener of the gateway is known yet.
     #[must_use]
-    pub fn system() -> Self {
-        Self { resolver: Arc::new(Resolver::system()), egress: Egress::default() }
+    pub fn system(descriptors: Descriptors) -> Self {
+        Self { resolver: Arc::new(Resolver::system()), egress: Egress::default(), descriptors }
     }
 }
 

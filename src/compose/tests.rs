@@ -328,6 +328,7 @@ pub(super) fn post(content_type: &str, body: &str) -> Request<Body> {
 /// Built as the gateway does it; nothing is connected before a call.
 fn upstream(service: &crate::plan::Service) -> Arc<Upstream> {
     static NETWORK: OnceLock<Arc<Network>> = OnceLock::new();
-    let network = NETWORK.get_or_init(|| Arc::new(Network::system()));
+    let network =
+        NETWORK.get_or_init(|| Arc::new(Network::system(crate::descriptors::Descriptors::unbounded())));
     Arc::new(Upstream::build(service, &Process::new("."), network).expect("the service can be built"))
 }

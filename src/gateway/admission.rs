@@ -7,7 +7,7 @@ use std::{net::IpAddr, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::PathAndQuery};
 
-use super::{path, upgrade::Wanted};
+use super::{forward, path, upgrade::Wanted};
 use crate::{
     body::Body,
     error::Error,
@@ -79,15 +79,19 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
     }
     let mut bytes = 0u64;
     // What most requests do not have is looked up only in those that do.
-    let (mut framed, mut upgrades, mut expects) = (false, false, false);
+    let (mut framed, mut upgrades, mut expects, mut visits) = (false, false, false, false);
     for (name, value) in request.headers() {
         bytes += (name.as_str().len() + value.len() + 4) as u64;
         framed |= matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING);
         upgrades |= *name == header::UPGRADE;
         expects |= *name == header::EXPECT;
+        visits |= *name == header::VIA;
     }
     if bytes > limits.header_bytes || request.headers().len() > limits.headers as usize {
         return Err(Kind::HeaderTooLarge.into());
+    }
+    if visits && forward::is_loop(request.headers()) {
+        return Err(Kind::LoopDetected.into());
     }
     if framed {
         framing(request)?;

@@ -152,8 +152,9 @@ pub struct Begun {
 // === impl Begun ===
 
 impl Begun {
-    /// The answer. The second value writes the request's signals when it is dropped.
-    pub async fn answer(self) -> (Response<Body>, Finish) {
+    /// The answer. The second value writes the request's signals when it is dropped, the third follows a body
+    /// that is still to come.
+    pub async fn answer(self) -> (Response<Body>, Finish, Option<Arc<Upload>>) {
         let mut response = match self.answer.await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -166,7 +167,7 @@ impl Begun {
             upload.answered();
         }
         self.finish.answered(response.status());
-        (response, self.finish)
+        (response, self.finish, self.upload)
     }
 }
 

@@ -17,6 +17,7 @@ use pin_project_lite::pin_project;
 use super::{
     composed::{Target, exchange_of},
     forward,
+    tunnel::Patience,
     upgrade::{Tunnels, Wanted},
 };
 use crate::{
@@ -224,7 +225,11 @@ impl Proxy {
         let protocol = if switching { response.headers().get(http::header::UPGRADE).cloned() } else { None };
         forward::response(&mut response);
         match upgrade {
-            Some(upgrade) => upgrade.conclude(&mut response, protocol, &self.tunnels),
+            Some(upgrade) => {
+                let limits = &self.target.gateway.plan.gateway.limits;
+                let patience = Patience { idle: limits.idle_timeout, stall: limits.write_stall };
+                upgrade.conclude(&mut response, protocol, &self.tunnels, patience);
+            }
             None if switching => {
                 return Err(Error::new(Kind::UpstreamInvalid).cause("a 101 that nobody asked for"));
             }

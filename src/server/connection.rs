@@ -21,9 +21,9 @@ use tokio::{
 
 use super::{
     http1,
-    io_watch::{Activity, ClientIo},
+    io_watch::{Activity, ClientIo, Quiet},
     outbound::Ended,
-    worker::{Phase, Worker},
+    worker::{Open, Phase, Worker},
 };
 use crate::headers::Peer;
 
@@ -31,7 +31,8 @@ use crate::headers::Peer;
 const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves a connection to its end.
-pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
+pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, open: Open) {
+    let worker = Arc::clone(&open.worker);
     let _ = stream.set_nodelay(true);
     let limits = worker.limits();
     let mut closing = worker.phase();
@@ -50,7 +51,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worke
     if !in_time {
         activity.http1.began_late();
     }
-    let io = ClientIo::new(stream, first, Arc::clone(&activity));
+    let io = ClientIo::new(stream, first, Arc::clone(&activity), open);
     let peer = Arc::new(Peer::new(peer));
     if http2 {
         // In a box, so that a connection of HTTP/1 does not have the size of this one.
@@ -105,7 +106,8 @@ pub(super) async fn watch_over<C>(
 where
     C: Future<Output = hyper::Result<()>>,
 {
-    let first = activity.patience(limits).unwrap_or_default();
+    let mut quiet = Quiet::default();
+    let first = activity.patience(limits, &mut quiet).unwrap_or_default();
     let mut timer: Pin<&mut Sleep> = pin!(tokio::time::sleep(first));
     let mut follower = phase.clone();
     let mut closing = false;
@@ -144,7 +146,7 @@ where
                 return Left::Ended;
             }
             Event::Timer if !closing && activity.may_rest() => return Left::Idle,
-            Event::Timer => match activity.patience(limits) {
+            Event::Timer => match activity.patience(limits, &mut quiet) {
                 Some(left) => timer.as_mut().reset(Instant::now() + left),
                 None if activity.expire() => timer.as_mut().reset(Instant::now() + limits.header_timeout),
                 None => return Left::Ended,

@@ -103,6 +103,10 @@ impl Connection {
         !self.sender.is_closed() && !self.retired.load(Relaxed) && now <= self.retires
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        self.active.load(Relaxed) == 0
+    }
+
     /// Ticks since its last call.
     pub(super) fn idle_for(&self, now: u32) -> u32 {
         if self.active.load(Relaxed) > 0 { 0 } else { now.wrapping_sub(self.idle_since.load(Relaxed)) }

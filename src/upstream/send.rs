@@ -82,6 +82,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
             // Boxed, because what connecting needs would make every call's future several times larger.
             None => match Box::pin(timeout_at(deadline, Slot::acquire(local, index, want))).await {
                 Ok(Ok(channel)) => channel,
+                Ok(Err(error)) if error.ours => break failure::unconnected(&error),
                 Ok(Err(error)) => {
                     // Nothing was sent, so any call may go elsewhere.
                     balance::avoid(endpoint);

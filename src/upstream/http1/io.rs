@@ -6,18 +6,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_rustls::client::TlsStream;
+
+use crate::upstream::socket::Socket;
 
 /// TCP, or TLS over it. An enumeration rather than a type parameter: connections of both kinds lie in one
 /// pool without another indirection.
 #[derive(Debug)]
 pub(in crate::upstream) enum Io {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
 }
 
 impl AsyncRead for Io {

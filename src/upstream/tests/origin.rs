@@ -79,7 +79,14 @@ pub(super) fn build(service: &Service) -> Arc<Upstream> {
 }
 
 pub(super) fn build_with(service: &Service, given: &Given) -> Arc<Upstream> {
-    Arc::new(Upstream::build(service, given, &Arc::new(Network::system())).unwrap())
+    Arc::new(
+        Upstream::build(
+            service,
+            given,
+            &Arc::new(Network::system(crate::descriptors::Descriptors::unbounded())),
+        )
+        .unwrap(),
+    )
 }
 
 pub(super) fn request(method: Method, path: &str, body: Body) -> Outgoing {
