@@ -70,9 +70,15 @@ pub(super) fn hex4(bytes: &[u8]) -> u32 {
 
 /// Writes a JSON string, quotes included.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
+    out.reserve(text.len() + 2);
     out.push(b'"');
+    write_escaped(text, out);
+    out.push(b'"');
+}
+
+/// Writes what stands between the quotes of a JSON string.
+pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
     let mut from = 0;
     loop {
         let at = scan(bytes, from);
@@ -95,5 +101,4 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
         }
         from = at + 1;
     }
-    out.push(b'"');
 }
