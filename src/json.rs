@@ -208,7 +208,7 @@ impl<'a> Ref<'a> {
     #[must_use]
     #[inline]
     pub fn decoding(self) -> usize {
-        if self.tag() == Tag::Escaped { self.raw().len() } else { 0 }
+        if self.tag() == Tag::Escaped { self.raw().len() * 2 } else { 0 }
     }
 
     /// The elements of a list; nothing for anything else.

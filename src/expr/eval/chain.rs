@@ -109,6 +109,9 @@ impl<'a> Machine<'a, '_> {
                 None => return Err(self.absent(chain, link.end)),
             }
         }
+        if let Value::Json(json) = &value {
+            self.work(json.decoding())?;
+        }
         Ok(if optional { Found::Optional(Some(value)) } else { Found::Plain(value) })
     }
 
