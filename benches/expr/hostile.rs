@@ -188,7 +188,8 @@ pub(crate) fn run(heap: &PeakAlloc) -> bool {
             let before = heap.current_usage();
             heap.reset_peak_usage();
             let started = Instant::now();
-            let end = catch_unwind(AssertUnwindSafe(|| end(&source, &data))).unwrap_or("PANIC".to_owned());
+            let end =
+                catch_unwind(AssertUnwindSafe(|| end(&source, &data))).unwrap_or_else(|_| "PANIC".to_owned());
             (started.elapsed(), heap.peak_usage().saturating_sub(before), end)
         };
         let (first, memory, end) = once();

@@ -7,6 +7,8 @@
 //! E1 is a field path, E2 a `filter` and a `map` of 20 items to objects, E3 a condition and a
 //! concatenation, each over a document of about 2 KB that is parsed already. `parse` reads it.
 
+#![allow(clippy::print_stdout, reason = "a benchmark reports there")]
+
 mod hostile;
 
 use std::{
