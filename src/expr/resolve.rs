@@ -163,7 +163,8 @@ impl Resolver<'_> {
                     }
                     lowered.push((entry.optional, key, self.literal_part(&entry.value, entry.optional)));
                 }
-                self.push(Op::Map(MapLiteral { entries: lowered.into(), distinct }), Type::Map)
+                let literal = MapLiteral::new(lowered, distinct, &self.ops);
+                self.push(Op::Map(literal), Type::Map)
             }
         }
     }
