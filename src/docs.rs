@@ -7,6 +7,9 @@ pub mod architecture {}
 #[doc = include_str!("docs/format.md")]
 pub mod format {}
 
+#[doc = include_str!("docs/expressions.md")]
+pub mod expressions {}
+
 #[doc = include_str!("docs/operations.md")]
 pub mod operations {}
 

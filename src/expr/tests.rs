@@ -4,6 +4,8 @@ mod bounds;
 mod conformance;
 mod grammar;
 mod numbers;
+mod oracle;
+mod page;
 mod references;
 mod semantics;
 mod shapes;
