@@ -7,14 +7,14 @@ pub mod architecture {}
 #[doc = include_str!("docs/format.md")]
 pub mod format {}
 
-#[doc = include_str!("docs/expressions.md")]
-pub mod expressions {}
-
 #[doc = include_str!("docs/operations.md")]
 pub mod operations {}
 
 #[doc = include_str!("docs/problems.md")]
 pub mod problems {}
+
+#[doc = include_str!("docs/expressions.md")]
+pub mod expressions {}
 
 #[doc = include_str!("docs/changelog.md")]
 pub mod changelog {}

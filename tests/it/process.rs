@@ -27,7 +27,7 @@ steps:
   two: {http: {service: rial, path: /b}}
   three:
     http: {service: rail, path: "/c/${ request.path.idd }"}
-    retry: {atempts: 2}
+    hedge: {after: 50ms}
   four: {http: {service: rail, path: /d}, after: [fife]}
   five:
     http: {service: rail, path: /e}
@@ -63,7 +63,7 @@ fn a_template_with_ten_mistakes_has_ten_findings_with_exact_places() {
         "7:16 unknown_key",
         "8:25 unknown_service",
         "10:53 unknown_reference",
-        "11:13 unknown_key",
+        "11:5 not_in_this_version",
         "12:51 unknown_step",
         "15:15 wrong_type",
         "18:32 expression_syntax",
