@@ -1,10 +1,12 @@
 //! Small trees as text: what is in the plan, and which findings stand where.
 
 mod any;
+mod bounds;
 mod conflicts;
 mod findings;
 mod nested;
 mod plans;
+mod request;
 
 use super::compile;
 use crate::{
