@@ -168,6 +168,18 @@ impl Body {
         self
     }
 
+    /// The same body, which breaks off where it passes `limit` bytes; an error if it says so already.
+    pub fn capped(self, limit: u64) -> Result<Self, BodyError> {
+        let hint = self.size_hint();
+        if hint.lower() > limit {
+            return Err(BodyError::TooLarge { limit });
+        }
+        if hint.upper().is_some_and(|upper| upper <= limit) {
+            return Ok(self);
+        }
+        Ok(Self::other(Capped { body: self, left: limit, limit }))
+    }
+
     /// Reads it whole, up to `limit` bytes. Trailers are dropped.
     pub async fn collect(mut self, limit: u64) -> Result<Bytes, BodyError> {
         if let (Source::Full(bytes), None) = (&mut self.source, &self.watch) {
@@ -200,6 +212,42 @@ impl Body {
             }
         }
         Ok(joined.map_or(first, Bytes::from))
+    }
+}
+
+/// A body with a largest size.
+struct Capped {
+    body: Body,
+    left: u64,
+    limit: u64,
+}
+
+impl HttpBody for Capped {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            let length = data.len() as u64;
+            if length > self.left {
+                self.body = Body::empty();
+                return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
+            }
+            self.left -= length;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
     }
 }
 

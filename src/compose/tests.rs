@@ -3,7 +3,9 @@
 mod answer;
 mod custody;
 mod deadline;
+mod details;
 mod errors;
+mod estimate;
 mod fan_out;
 mod hostile;
 mod nested;
@@ -12,6 +14,7 @@ mod outgoing;
 mod request;
 mod retry;
 mod tolerance;
+mod validate;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
