@@ -24,6 +24,7 @@ pub mod json_schema;
 pub mod retry;
 pub mod step;
 pub mod schema;
+pub mod suite;
 
 #[cfg(test)]
 mod tests;
