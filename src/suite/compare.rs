@@ -111,11 +111,12 @@ fn map(
 /// Equal as text, or as a number where both fit one.
 fn is_number(asked: &str, got: Number<'_>, raw: &[u8]) -> bool {
     asked.as_bytes() == raw
-        || match got {
-            Number::Int(got) => asked.parse() == Ok(got) || asked.parse() == Ok(got as f64),
-            Number::Uint(got) => asked.parse() == Ok(got),
-            Number::Double(got) => asked.parse() == Ok(got),
-            Number::Text(_) => false,
+        || match (asked.parse::<i64>(), got) {
+            (Ok(asked), Number::Int(got)) => asked == got,
+            (_, Number::Int(got)) => asked.parse() == Ok(got as f64),
+            (_, Number::Uint(got)) => asked.parse() == Ok(got),
+            (_, Number::Double(got)) => asked.parse() == Ok(got),
+            (_, Number::Text(_)) => false,
         }
 }
 
