@@ -61,7 +61,8 @@ impl Names {
         }
         for composition in &templates.compositions {
             let metadata = &composition.metadata;
-            let versions = names.compositions.entry(qualified(&metadata.name.value, &metadata.unit)).or_default();
+            let versions =
+                names.compositions.entry(qualified(&metadata.name.value, &metadata.unit)).or_default();
             versions.insert(metadata.major().unwrap_or(0), steps(&composition.steps, &metadata.unit));
         }
         for route in &templates.routes {

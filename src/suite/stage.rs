@@ -113,7 +113,10 @@ impl Dialer for Stage {
                 answer(Arc::clone(&script), caller.clone(), request, Arc::clone(&garbled))
             });
             // It ends with an error when a fault breaks it or the other end leaves: both are meant.
-            let _ = http1::Builder::new().serve_connection(TokioIo::new(stream), service).await;
+            let _ = http1::Builder::new()
+                .auto_date_header(false)
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
         });
         Ok(near)
     }

@@ -6,9 +6,9 @@
 
 use std::{ffi::OsString, fmt::Write as _, fs, path::Path};
 
-use segue::cli;
+use segue::{cli, diagnostic::Code, problem::Kind};
 
-use crate::sources::{files_below, root};
+use crate::sources::{code, files_below, is_tests, root, rust_files};
 
 /// What every spec has unless it writes the file itself.
 const GIVEN: [(&str, &str); 2] = [
@@ -129,4 +129,79 @@ fn every_spec_holds() {
         .unwrap();
     }
     assert!(broken.is_empty(), "UPDATE_SPECS=1 rewrites them:\n{broken}");
+}
+
+/// Finding codes that no template alone gives: the disk, the environment or the moment of a reload does.
+/// With the file whose tests provoke them.
+const CODES_ELSEWHERE: [(Code, &str); 4] = [
+    (Code::FileTooLarge, "src/config/tree/tests.rs"),
+    (Code::HalfWritten, "src/reload.rs"),
+    (Code::MissingSecret, "src/upstream/tests/settings.rs"),
+    (Code::CannotListen, "src/serve.rs"),
+];
+
+/// Problem codes that no single request to a template gives, with the file whose tests provoke them.
+const KINDS_ELSEWHERE: [(Kind, &str); 4] = [
+    (Kind::RequestTimeout, "tests/it/slow.rs"),
+    (Kind::PayloadTooLarge, "src/compose/tests/request.rs"),
+    (Kind::Overloaded, "src/compose/tests/custody.rs"),
+    (Kind::Internal, "src/policy/catch_panic.rs"),
+];
+
+/// What the console blocks of all specs hold.
+fn printed() -> String {
+    let mut printed = String::new();
+    for (_, spec) in specs() {
+        for block in spec.split(CONSOLE).skip(1) {
+            printed.push_str(block.split("\n```").next().unwrap());
+            printed.push('\n');
+        }
+    }
+    printed
+}
+
+/// Whether any source but its table says the name of a variant: a code that nothing makes needs no spec yet.
+fn is_made(name: &str, table: &str) -> bool {
+    let word = format!("::{name}");
+    let uses = |text: &str| {
+        text.match_indices(&word).any(|(at, _)| {
+            let end = text[at + word.len()..].chars().next();
+            !end.is_some_and(|c| c.is_alphanumeric() || c == '_')
+        })
+    };
+    rust_files().iter().any(|(file, text)| file != table && !is_tests(file) && uses(&code(text)))
+}
+
+fn holds(file: &str, name: &str, code: &str) {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let said = text.contains(&format!("::{name}")) || text.contains(&format!("\"{code}\""));
+    assert!(said, "{file} does not say `{code}` any more");
+}
+
+#[test]
+fn every_finding_that_can_be_made_has_a_spec() {
+    let printed = printed();
+    for code in Code::ALL {
+        let name = format!("{code:?}");
+        if let Some((_, file)) = CODES_ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere == code) {
+            holds(file, &name, code.as_str());
+        } else if is_made(&name, "diagnostic/code.rs") {
+            let shown = format!("{}[{}]: ", code.severity().as_str(), code.as_str());
+            assert!(printed.contains(&shown), "no spec shows `{}`", code.as_str());
+        }
+    }
+}
+
+#[test]
+fn every_problem_that_can_be_made_has_a_spec() {
+    let printed = printed();
+    for kind in Kind::ALL {
+        let name = format!("{kind:?}");
+        if let Some((_, file)) = KINDS_ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere == kind) {
+            holds(file, &name, kind.code());
+        } else if is_made(&name, "problem.rs") {
+            let shown = format!("\"code\":\"{}\"", kind.code());
+            assert!(printed.contains(&shown), "no spec shows `{}`", kind.code());
+        }
+    }
 }
