@@ -38,6 +38,8 @@ pub mod upstream;
 pub mod compose;
 // -- gateway
 pub mod gateway;
+// -- tests of templates
+pub mod suite;
 // -- process
 pub mod server;
 pub mod reload;

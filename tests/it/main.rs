@@ -20,4 +20,5 @@ mod shipped;
 mod size;
 mod slow;
 mod sources;
+mod specs;
 mod support;

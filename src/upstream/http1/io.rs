@@ -6,17 +6,19 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
 use crate::upstream::socket::Socket;
 
-/// TCP, or TLS over it. An enumeration rather than a type parameter: connections of both kinds lie in one
-/// pool without another indirection.
+/// TCP, TLS over it, or a stream within the process. An enumeration rather than a type parameter:
+/// connections of all kinds lie in one pool without another indirection.
 #[derive(Debug)]
 pub(in crate::upstream) enum Io {
     Plain(Socket),
     Tls(Box<TlsStream<Socket>>),
+    /// To whoever stands in for the network.
+    Within(DuplexStream),
 }
 
 impl AsyncRead for Io {
@@ -24,6 +26,7 @@ impl AsyncRead for Io {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Within(stream) => Pin::new(stream).poll_read(cx, into),
         }
     }
 }
@@ -33,6 +36,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Within(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -44,6 +48,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Within(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -56,6 +61,7 @@ impl AsyncWrite for Io {
             // There is nothing between it and the kernel.
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Within(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -63,6 +69,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Within(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }
