@@ -9,7 +9,10 @@ use std::{
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 
-use super::io_watch::Activity;
+use super::{
+    http2::stall::{self, PIECE},
+    io_watch::Activity,
+};
 use crate::{
     body::{Body, BodyError},
     telemetry::Finish,
@@ -21,6 +24,8 @@ pub(super) struct Outbound {
     body: Body,
     finish: Finish,
     _ended: Ended,
+    /// Over HTTP/2, what is left of a frame of the body; `None` over HTTP/1.
+    rest: Option<Bytes>,
 }
 
 /// A request on a connection, counted until it has ended, however it ends.
@@ -46,11 +51,29 @@ impl Drop for Ended {
 }
 
 impl Outbound {
-    pub(super) fn new(body: Body, mut finish: Finish, ended: Ended) -> Self {
+    pub(super) fn new(body: Body, mut finish: Finish, ended: Ended, http1: bool) -> Self {
         if body.is_end_stream() {
             finish.complete();
         }
-        Self { body, finish, _ended: ended }
+        Self { body, finish, _ended: ended, rest: (!http1).then(Bytes::new) }
+    }
+
+    fn left(&self) -> usize {
+        self.rest.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The front of a frame that is too large to be handed over at once.
+    fn front(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        let Some(rest) = &mut self.rest else { return frame };
+        match frame.into_data() {
+            Ok(mut data) => {
+                if data.len() > PIECE {
+                    *rest = data.split_off(PIECE);
+                }
+                Frame::data(data)
+            }
+            Err(frame) => frame,
+        }
     }
 }
 
@@ -63,13 +86,19 @@ impl HttpBody for Outbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let frame = ready!(Pin::new(&mut this.body).poll_frame(cx));
+        stall::asked();
+        let frame = match &mut this.rest {
+            Some(rest) if !rest.is_empty() => Some(Ok(Frame::data(std::mem::take(rest)))),
+            _ => ready!(Pin::new(&mut this.body).poll_frame(cx)),
+        };
+        let frame = frame.map(|frame| frame.map(|frame| this.front(frame)));
         match &frame {
             Some(Ok(frame)) => {
+                stall::handed_over();
                 if let Some(data) = frame.data_ref() {
                     this.finish.sent(data.len() as u64);
                 }
-                if frame.is_trailers() || this.body.is_end_stream() {
+                if frame.is_trailers() || this.is_end_stream() {
                     this.finish.complete();
                 }
             }
@@ -80,10 +109,16 @@ impl HttpBody for Outbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.left() == 0 && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let left = self.left() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + left);
+        }
+        hint.set_lower(hint.lower() + left);
+        hint
     }
 }

@@ -27,7 +27,7 @@ use crate::{
     compose::{Custody, Runner},
     gateway::{Handle, upgrade::Tunnels},
     headers::Peer,
-    telemetry::registry,
+    telemetry::{Instruments, registry},
     upstream::Upstreams,
 };
 
@@ -172,7 +172,7 @@ impl Worker {
                 let close = http::HeaderValue::from_static("close");
                 response.headers_mut().insert(http::header::CONNECTION, close);
             }
-            response.map(|body| Outbound::new(body, finish, ended))
+            response.map(|body| Outbound::new(body, finish, ended, http1))
         }
     }
 
@@ -209,6 +209,10 @@ impl Worker {
             header_bytes: limits.header_bytes,
             headers: limits.headers,
         }
+    }
+
+    pub(super) fn instruments(&self) -> Arc<Instruments> {
+        Arc::clone(&self.shared.instruments)
     }
 
     pub(super) fn phase(&self) -> watch::Receiver<Phase> {

@@ -7,6 +7,7 @@ mod corpus;
 mod edge;
 mod hostile;
 mod http1;
+mod http2;
 mod layering;
 mod paths;
 mod process;
