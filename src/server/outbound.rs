@@ -15,6 +15,7 @@ use super::{
 };
 use crate::{
     body::{Body, BodyError},
+    headers::sanitize_answer_trailers,
     telemetry::Finish,
 };
 
@@ -62,8 +63,12 @@ impl Outbound {
         self.rest.as_ref().map_or(0, Bytes::len)
     }
 
-    /// The front of a frame that is too large to be handed over at once.
-    fn front(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+    /// The front of a frame that is too large to be handed over at once; of trailers, what may go on.
+    fn front(&mut self, mut frame: Frame<Bytes>) -> Frame<Bytes> {
+        if let Some(trailers) = frame.trailers_mut() {
+            sanitize_answer_trailers(trailers);
+            return frame;
+        }
         let Some(rest) = &mut self.rest else { return frame };
         match frame.into_data() {
             Ok(mut data) => {
