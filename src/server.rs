@@ -11,6 +11,7 @@ mod connection;
 mod gather;
 #[doc(hidden)]
 pub mod http1;
+mod http2;
 mod io_watch;
 mod listener;
 mod outbound;

@@ -12,9 +12,13 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::io_watch::Activity;
+use super::{
+    http2::stall::{self, PIECE},
+    io_watch::Activity,
+};
 use crate::{
     body::{Body, BodyError, pace::Upload},
+    headers::sanitize_answer_trailers,
     telemetry::Finish,
 };
 
@@ -25,6 +29,8 @@ pub(super) struct Outbound {
     finish: Finish,
     ended: Ended,
     stream: Option<Stream>,
+    /// Over HTTP/2, what is left of a frame of the body; `None` over HTTP/1.
+    rest: Option<Bytes>,
 }
 
 /// A request on a connection, counted until it has ended, however it ends.
@@ -96,7 +102,30 @@ impl Outbound {
             ended.answering = true;
             ended.activity.answer_began();
         }
-        Self { body, finish, ended, stream }
+        let rest = stream.as_ref().map(|_| Bytes::new());
+        Self { body, finish, ended, stream, rest }
+    }
+
+    fn left(&self) -> usize {
+        self.rest.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// The front of a frame that is too large to be handed over at once; of trailers, what may go on.
+    fn front(&mut self, mut frame: Frame<Bytes>) -> Frame<Bytes> {
+        if let Some(trailers) = frame.trailers_mut() {
+            sanitize_answer_trailers(trailers);
+            return frame;
+        }
+        let Some(rest) = &mut self.rest else { return frame };
+        match frame.into_data() {
+            Ok(mut data) => {
+                if data.len() > PIECE {
+                    *rest = data.split_off(PIECE);
+                }
+                Frame::data(data)
+            }
+            Err(frame) => frame,
+        }
     }
 }
 
@@ -117,22 +146,31 @@ impl HttpBody for Outbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-            if this.stream.as_mut().is_some_and(|stream| stream.is_over(cx)) {
-                this.finish.broke();
-                return Poll::Ready(Some(Err(BodyError::Stalled)));
+        stall::asked();
+        let frame = match &mut this.rest {
+            Some(rest) if !rest.is_empty() => Some(Ok(Frame::data(std::mem::take(rest)))),
+            _ => {
+                let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
+                    if this.stream.as_mut().is_some_and(|stream| stream.is_over(cx)) {
+                        this.finish.broke();
+                        return Poll::Ready(Some(Err(BodyError::Stalled)));
+                    }
+                    return Poll::Pending;
+                };
+                if let Some(stream) = &mut this.stream {
+                    stream.moved = true;
+                }
+                frame
             }
-            return Poll::Pending;
         };
-        if let Some(stream) = &mut this.stream {
-            stream.moved = true;
-        }
+        let frame = frame.map(|frame| frame.map(|frame| this.front(frame)));
         match &frame {
             Some(Ok(frame)) => {
+                stall::handed_over();
                 if let Some(data) = frame.data_ref() {
                     this.finish.sent(data.len() as u64);
                 }
-                if frame.is_trailers() || this.body.is_end_stream() {
+                if frame.is_trailers() || this.is_end_stream() {
                     this.finish.complete();
                 }
             }
@@ -143,10 +181,16 @@ impl HttpBody for Outbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.left() == 0 && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let left = self.left() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + left);
+        }
+        hint.set_lower(hint.lower() + left);
+        hint
     }
 }

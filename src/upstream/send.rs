@@ -157,8 +157,8 @@ impl Channel {
                 connection.exchange(call, deadline, again, upgrades, own_host, lease).await
             }
             Self::Http2(mut stream) => {
-                let response = Box::pin(stream.exchange(*call, deadline, again)).await?;
-                Ok(stream.deliver(response, lease))
+                let response = Box::pin(stream.exchange(*call, deadline, again, lease)).await?;
+                Ok(stream.deliver(response))
             }
         }
     }
