@@ -42,6 +42,8 @@ pub struct Exchange {
     pub trusted: bool,
     /// What a trusted proxy has left of its own deadline.
     pub given: Option<Duration>,
+    /// Where in the canonical path the parameters of its route are, as byte ranges.
+    pub captures: Vec<(u32, u32)>,
     /// What is learnt on the way.
     record: Mutex<Record>,
 }
@@ -96,6 +98,7 @@ impl Exchange {
             scheme,
             trusted: false,
             given: None,
+            captures: Vec::new(),
             record: Mutex::default(),
         }
     }

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Response};
 use tokio::time::Instant;
 
-use super::{Gateway, handle::Captured, router};
+use super::{Gateway, router};
 use crate::{
     body::Body,
     compose::{self, Call, Runner},
@@ -50,17 +50,12 @@ impl Target {
 
     /// What an execution needs of a request.
     pub(super) fn call(&self, exchange: Arc<Exchange>, request: Request<Body>) -> Result<Call, Error> {
-        let (mut head, body) = request.into_parts();
-        let captures = match head.extensions.remove::<Captured>() {
-            None => Box::default(),
-            Some(Captured(ranges)) => {
-                let path = head.uri.path();
-                let decoded = ranges.into_iter().map(|range| router::captured(path, range).map(Into::into));
-                decoded
-                    .collect::<Option<_>>()
-                    .ok_or_else(|| Error::new(Kind::BadRequest).detail("the path is not UTF-8"))?
-            }
-        };
+        let (head, body) = request.into_parts();
+        let path = head.uri.path();
+        let decoded = exchange.captures.iter().map(|range| router::captured(path, *range).map(Into::into));
+        let captures = decoded
+            .collect::<Option<_>>()
+            .ok_or_else(|| Error::new(Kind::BadRequest).detail("the path is not UTF-8"))?;
         let timeout = self.timeout(&exchange);
         Ok(Call {
             plan: Arc::clone(&self.gateway.plan),

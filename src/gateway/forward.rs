@@ -42,20 +42,20 @@ pub(super) fn request(
     if asset != AssetType::External {
         let peer = exchange.peer.forwarded_for.as_bytes();
         match said_for {
-            None => added.push_text(&FORWARDED_FOR, peer),
+            None => added.push_plain(&FORWARDED_FOR, peer),
             Some(said) => added.push_text(&FORWARDED_FOR, &[&said, peer].join(&b", "[..])),
         }
-        added.push_text(&FORWARDED_PROTO, exchange.scheme.as_bytes());
+        added.push_plain(&FORWARDED_PROTO, exchange.scheme.as_bytes());
         if let Some(host) = said_host.or(host) {
             added.push(&FORWARDED_HOST, &host);
         }
     }
-    added.push_text(&TRACEPARENT, &exchange.trace.to_text(fastrand::u64(1..)));
+    added.push_plain(&TRACEPARENT, &exchange.trace.to_text(fastrand::u64(1..)));
     if let Some(state) = &exchange.trace.state {
         added.push(&TRACESTATE, state);
     }
     added.push_text(&REQUEST_ID, exchange.id.as_bytes());
-    added.push_text(&DEADLINE, itoa::Buffer::new().format(deadline_ms).as_bytes());
+    added.push_plain(&DEADLINE, itoa::Buffer::new().format(deadline_ms).as_bytes());
     if version == Version::HTTP_2 {
         join_cookies(map);
     }

@@ -7,7 +7,7 @@ use hyper::body::Incoming;
 
 use super::{
     Gateway, admission, composed,
-    router::{Captures, Found, Target},
+    router::{Found, Target},
     stack::{self, Answer, Stack},
     upgrade::Tunnels,
 };
@@ -31,10 +31,6 @@ pub struct Handle {
     tunnels: Arc<Tunnels>,
     stacks: Box<[OnceLock<Stack>]>,
 }
-
-/// Captures of the matched pattern; an extension of the request, absent when there are none.
-#[derive(Clone, Debug)]
-pub(super) struct Captured(pub(super) Captures);
 
 // === impl Handle ===
 
@@ -74,9 +70,11 @@ impl Handle {
         let settings = &self.gateway.plan.gateway;
         let http1 = request.version() < Version::HTTP_2;
         let upload = request.body().upload();
-        let exchange = Arc::new(admission::exchange(&request, peer, settings));
+        let mut exchange = admission::exchange(&request, peer, settings);
+        let routed = self.route(&mut request, &mut exchange);
+        let exchange = Arc::new(exchange);
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
-        let answer = match self.route(&mut request, &exchange) {
+        let answer = match routed {
             Ok(Routed::Stack(stack)) => {
                 request.body_mut().carry(exchange);
                 stack.call(request)
@@ -111,7 +109,7 @@ impl Handle {
         composed::Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone() }
     }
 
-    fn route(&self, request: &mut Request<Body>, exchange: &Exchange) -> Result<Routed<'_>, Error> {
+    fn route(&self, request: &mut Request<Body>, exchange: &mut Exchange) -> Result<Routed<'_>, Error> {
         let host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
         if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
@@ -126,9 +124,7 @@ impl Handle {
         match found {
             Found::Route(id, captures) => {
                 exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
-                if !captures.is_empty() {
-                    request.extensions_mut().insert(Captured(captures));
-                }
+                exchange.captures = captures;
                 Ok(Routed::Stack(
                     self.stacks[id.index()].get_or_init(|| stack::build(self.target(id), &self.tunnels)),
                 ))

@@ -29,6 +29,12 @@ impl Added {
         }
     }
 
+    /// Adds a field whose value is made of digits and the like.
+    pub fn push_plain(&mut self, name: &HeaderName, value: &[u8]) {
+        debug_assert!(value.iter().all(u8::is_ascii_graphic), "a value that must be looked at");
+        self.line(name, value);
+    }
+
     fn line(&mut self, name: &HeaderName, value: &[u8]) {
         self.0.extend_from_slice(name.as_str().as_bytes());
         self.0.extend_from_slice(b": ");

@@ -114,7 +114,8 @@ fn parse(bytes: Bytes, method: &Method) -> Result<Head, Malformed> {
         match name {
             CONTENT_LENGTH => framing.length(value.as_bytes())?,
             TRANSFER_ENCODING => framing.coding(value.as_bytes())?,
-            CONNECTION => framing.connection(value.as_bytes()),
+            // Nobody else needs to see what was for this connection.
+            CONNECTION if framing.connection(value.as_bytes()) => continue,
             _ => {}
         }
         headers.append(name, value);
@@ -161,11 +162,17 @@ impl Lines {
         Ok(())
     }
 
-    fn connection(&mut self, value: &[u8]) {
+    /// Whether it says nothing but what becomes of the connection.
+    fn connection(&mut self, value: &[u8]) -> bool {
+        let mut names = false;
         for option in value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii) {
-            self.close |= option.eq_ignore_ascii_case(b"close");
-            self.keep_alive |= option.eq_ignore_ascii_case(b"keep-alive");
+            let close = option.eq_ignore_ascii_case(b"close");
+            let keep_alive = option.eq_ignore_ascii_case(b"keep-alive");
+            self.close |= close;
+            self.keep_alive |= keep_alive;
+            names |= !close && !keep_alive;
         }
+        !names
     }
 
     fn decide(&self, status: StatusCode, method: &Method, http11: bool) -> Result<Framing, Malformed> {

@@ -12,8 +12,9 @@ use tokio::io::AsyncReadExt;
 
 use super::io::Io;
 
-/// Room for a read at first, which is that of most answers; and at most, for those that stream.
-const ROOM: (usize, usize) = (8 * 1024, 256 * 1024);
+/// Room for a read at first, which is that of most answers; and at most, for those that stream. More would be
+/// held for each client that takes its answer slowly.
+const ROOM: (usize, usize) = (8 * 1024, 64 * 1024);
 /// Less room than this is not worth a read.
 const LEAST: usize = 1024;
 
