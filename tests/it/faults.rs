@@ -171,3 +171,24 @@ async fn an_answer_that_stops_coming_is_cut_and_blamed_on_the_upstream() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_came_by_here_eight_times_is_refused_on_every_route() {
+    let origin = Origin::json("{}").await;
+    let gateway = Gateway::start(&[
+        service("back", origin.address, ""),
+        route("pass", "match: {path: /pass}\nproxy: {service: back}"),
+        route("read", "match: {path: /read}\nrespond: {body: {a: 1}}"),
+        route("fixed", "match: {path: /fixed}\nstatic: {status: 204}"),
+    ]);
+    for path in ["/pass", "/read", "/fixed"] {
+        for (visits, refused) in [(7, false), (8, true), (80, true)] {
+            let via = vec!["1.1 segue"; visits].join(", ");
+            let request = Request::get(path).header("via", via).body(Full::default()).unwrap();
+            let got = send(gateway.address, request).await;
+            assert_eq!(got.status == 508, refused, "{path} {visits}: {}", got.status);
+        }
+    }
+    let series = r#"segue_failures_total{unit="",route="",code="loop_detected",fault="client"} 6"#;
+    assert!(metrics(&gateway).await.contains(series));
+}
