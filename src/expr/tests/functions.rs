@@ -115,11 +115,15 @@ fn times_are_read_strictly() {
         "2026-01-01T00:00:0éZ",
         "",
     ] {
-        assert!(eval(&format!("timestamp('{wrong}')")).starts_with("error: `timestamp` needs"), "{wrong}");
+        let computed = over(&format!("\"{wrong}\""), "timestamp(request.body)");
+        assert!(computed.starts_with("error: `timestamp` needs"), "{wrong}");
+        assert!(faults(&format!("timestamp('{wrong}')")).starts_with("invalid_value 10+"), "{wrong}");
     }
     assert_eq!(eval("timestamp('2024-02-29t23:59:59.5z')"), "\"2024-02-29T23:59:59.5Z\"");
     for wrong in ["", "1", "s", "1.5.5s", "1x", "1h-1m", "--1s", "1e3s", ".s", "9223372037s"] {
-        assert!(eval(&format!("duration('{wrong}')")).starts_with("error: `duration` needs"), "{wrong}");
+        let computed = over(&format!("\"{wrong}\""), "duration(request.body)");
+        assert!(computed.starts_with("error: `duration` needs"), "{wrong}");
+        assert!(faults(&format!("duration('{wrong}')")).starts_with("invalid_value 9+"), "{wrong}");
     }
     assert_eq!(
         eval("[duration('0'), duration('-1.5h'), duration('1us'), duration('.5s')]"),
