@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex},
     task::Poll,
 };
@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::{
     Env,
+    aside::aside,
     content::{Content, Media},
     failure,
     lanes::Lanes,
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     body::Body,
     error::Error,
-    expr::{Shape, Slot},
+    expr::{Shape, Slot, sliced},
     plan::{BodyUse, Composition, Endpoint, Step, Tolerance},
     problem::Kind,
     upstream::Caller,
@@ -33,11 +34,11 @@ use crate::{
 pub(super) type Early<T> = Mutex<Option<Result<T, Error>>>;
 
 /// Runs an execution to its end. The answer goes to `early` instead when unsafe calls outlive it.
-pub(super) async fn execute<C: Caller, T>(
+pub(super) async fn execute<C: Caller, T: Send + 'static>(
     env: Env<C>,
     body: Option<Body>,
     early: Option<Arc<Early<T>>>,
-    finish: impl FnOnce(&Arc<State>) -> Result<T, Error>,
+    finish: fn(&Arc<State>) -> Result<T, Error>,
 ) -> Option<Result<T, Error>> {
     let state = &env.state;
     let Some(composition) = state.composition() else {
@@ -50,9 +51,11 @@ pub(super) async fn execute<C: Caller, T>(
     }
     let mut lanes = Lanes::new();
     let end = state.run.deadline;
-    let result = steps(&env, composition, &mut lanes, end, |index, step| step::run(&env, index, step))
-        .await
-        .and_then(|()| finish(state));
+    let ended = steps(&env, composition, &mut lanes, end, |index, step| step::run(&env, index, step)).await;
+    let result = match finished(state, ended, finish) {
+        Ok(result) => result,
+        Err(later) => later.await,
+    };
     let result = result.map_err(|error| failure::explain(state, error));
     state.decide();
     drop(unread);
@@ -72,8 +75,31 @@ pub(super) async fn execute<C: Caller, T>(
     None
 }
 
+/// An answer that takes longer than a slice.
+type Later<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+/// The answer, if making it takes no longer than a slice. Not a future of its own: that would be moved and
+/// kept by every execution.
+fn finished<T: Send + 'static>(
+    state: &Arc<State>,
+    ended: Result<(), Error>,
+    finish: fn(&Arc<State>) -> Result<T, Error>,
+) -> Result<Result<T, Error>, Later<T>> {
+    if let Err(error) = ended {
+        return Ok(Err(error));
+    }
+    sliced(&state.run.meter, || finish(state)).ok_or_else(|| {
+        let state = Arc::clone(state);
+        Box::pin(aside(move || finish(&state))) as Later<T>
+    })
+}
+
 /// What comes before any step: the request's body as far as it is read, and `require`.
-async fn prepare(state: &State, composition: &Composition, body: &mut Option<Body>) -> Result<(), Error> {
+async fn prepare(
+    state: &Arc<State>,
+    composition: &Composition,
+    body: &mut Option<Body>,
+) -> Result<(), Error> {
     if composition.request_body > BodyUse::Unread
         && let Some(body) = body.take()
     {
@@ -86,7 +112,14 @@ async fn prepare(state: &State, composition: &Composition, body: &mut Option<Bod
                 Ok(bytes) => bytes?,
                 Err(_) => return Err(Error::new(Kind::RequestTimeout)),
             };
-            let _ = state.run.request_body.set(content(state, composition.request_body, bytes)?);
+            let how = composition.request_body;
+            let read = if Content::is_long(&bytes, how) {
+                let state = Arc::clone(state);
+                Box::pin(aside(move || content(&state, how, bytes))).await
+            } else {
+                content(state, how, bytes)
+            };
+            let _ = state.run.request_body.set(read?);
         }
     }
     let frame = state.frame(&[]);

@@ -3,6 +3,7 @@
 mod bounds;
 mod conformance;
 mod grammar;
+mod hostile;
 mod numbers;
 mod references;
 mod semantics;
