@@ -13,5 +13,8 @@ pub mod operations {}
 #[doc = include_str!("docs/problems.md")]
 pub mod problems {}
 
+#[doc = include_str!("docs/expressions.md")]
+pub mod expressions {}
+
 #[doc = include_str!("docs/changelog.md")]
 pub mod changelog {}

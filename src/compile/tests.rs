@@ -4,6 +4,7 @@ mod any;
 mod conflicts;
 mod findings;
 mod nested;
+mod places;
 mod plans;
 
 use super::compile;

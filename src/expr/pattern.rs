@@ -24,6 +24,10 @@ const MAX_SIZE: usize = 128 * 1024;
 /// What the states of one search may take, in bytes.
 const CACHE: usize = 64 * 1024;
 
+/// What a state costs per byte where the lazy DFA has given up: a simulated one takes some nanoseconds,
+/// and a whole expression's fuel should be spent within 50 ms.
+const STATE: usize = 5;
+
 type Caches = Pool<Cache, Box<dyn Fn() -> Cache + Send + Sync>>;
 
 /// A compiled pattern.
@@ -90,7 +94,7 @@ impl Pattern {
         match found {
             Ok(found) => Ok(found.is_some()),
             Err(_) => {
-                work(text.len().saturating_mul(states))?;
+                work(text.len().saturating_mul(states).saturating_mul(STATE))?;
                 let Ok(slow) = PikeVM::new_from_nfa(self.dfa.get_nfa().clone()) else {
                     return Err(EvalError::Budget);
                 };

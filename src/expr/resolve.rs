@@ -9,6 +9,9 @@ mod root;
 
 use std::collections::HashSet;
 
+#[cfg(test)]
+pub(super) use self::{call::FORMS, macros::NAMES as MACROS};
+
 use super::{
     Fault, Reference, Scope,
     ast::{Kind, Node, Span},

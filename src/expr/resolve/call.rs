@@ -11,6 +11,7 @@ use crate::{
         function::{self, Function},
         op::{Base, Chain},
         pattern::Pattern,
+        time,
         zone::Zone,
     },
 };
@@ -25,7 +26,7 @@ pub(super) struct Call<'n> {
 }
 
 /// Names that are called but live outside the table, macros aside.
-const FORMS: [&str; 17] = [
+pub(in crate::expr) const FORMS: [&str; 17] = [
     "has",
     "or",
     "orValue",
@@ -239,6 +240,11 @@ impl Resolver<'_> {
             let needed: Vec<&str> = function.takes.iter().map(|kind| kind.name()).collect();
             self.mismatch(*span, format!("`{full}` needs {}, not {}", needed.join(" or "), kind.name()));
         }
+        if let ([Node { kind: Kind::Str(text), span, .. }], None) = (call.arguments, target)
+            && let Some(message) = unreadable(full, text)
+        {
+            self.faults.push(Fault::new(Code::InvalidValue, *span, message));
+        }
         let values = values.into_iter().map(|(op, _, _)| op).collect();
         self.push(Op::Call(function.run, values), function.gives)
     }
@@ -261,6 +267,19 @@ impl Resolver<'_> {
     pub(super) fn wrong_count(&mut self, call: Call<'_>, needed: &str) -> Lowered {
         let message = format!("`{}` takes {needed}, not {}", call.name, call.arguments.len());
         self.refuse(Fault::new(Code::UnknownFunction, call.span, message))
+    }
+}
+
+/// What is wrong with a time that is written out.
+fn unreadable(name: &str, text: &str) -> Option<&'static str> {
+    match name {
+        "timestamp" if time::parse_timestamp(text).is_none() => {
+            Some("this is no RFC 3339 timestamp in the years 1 to 9999, such as `2026-01-31T12:00:00Z`")
+        }
+        "duration" if time::parse_duration(text).is_none() => {
+            Some("this is no duration: numbers with units of h, m, s, ms, us or ns, such as `1h30m`")
+        }
+        _ => None,
     }
 }
 
