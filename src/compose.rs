@@ -10,6 +10,7 @@
 //! Absent: no task per step, no name looked up, no lock held across an `await`, no response rendered for
 //! a failure (that is the respond layer's), no metric named.
 
+mod aside;
 mod attempt;
 mod bound;
 mod check;

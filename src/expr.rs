@@ -34,7 +34,7 @@ mod tests;
 
 use std::{borrow::Cow, fmt};
 
-pub use meter::Meter;
+pub use meter::{Meter, is_cut, sliced};
 pub use parse::is_keyword;
 pub use program::Program;
 pub use shape::Shape;

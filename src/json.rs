@@ -22,11 +22,12 @@ use bytestring::ByteString;
 
 pub use iter::{Items, Members};
 pub use number::Number;
-pub use parse::{MAX_BYTES, MAX_DEPTH};
-pub use string::{write_escaped, write_string};
+pub use parse::{MAX_BYTES, MAX_DEPTH, MAX_NODES, TOO_MANY_VALUES};
+pub use string::{escaped_len, write_escaped, write_string};
 use tape::{Tag, Tape};
 
 /// A parsed document: the received bytes and an index over them.
+#[derive(Clone)]
 pub struct Document {
     /// Checked to be UTF-8 once, so that no reader checks it again.
     text: ByteString,
@@ -77,7 +78,12 @@ impl fmt::Display for JsonError {
 impl Document {
     /// Reads a whole document (RFC 8259). Empty input is an error; callers treat it as null first.
     pub fn parse(bytes: Bytes) -> Result<Self, JsonError> {
-        let (text, tape) = parse::parse(bytes)?;
+        Self::parse_within(bytes, MAX_NODES)
+    }
+
+    /// Reads a document that may have so many values and keys, lists and maps counted twice.
+    pub fn parse_within(bytes: Bytes, nodes: usize) -> Result<Self, JsonError> {
+        let (text, tape) = parse::parse(bytes, nodes.min(MAX_NODES))?;
         Ok(Self { text, tape })
     }
 
@@ -208,7 +214,7 @@ impl<'a> Ref<'a> {
     #[must_use]
     #[inline]
     pub fn decoding(self) -> usize {
-        if self.tag() == Tag::Escaped { self.raw().len() * 2 } else { 0 }
+        if self.tag() == Tag::Escaped { self.raw().len() } else { 0 }
     }
 
     /// The elements of a list; nothing for anything else.

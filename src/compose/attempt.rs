@@ -1,12 +1,13 @@
 //! One call: built, sent, bounded in time, judged, read.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, Request, StatusCode, header};
 use tokio::time::Instant;
 
 use super::{
     Env,
+    aside::aside,
     bound::within,
     content::Content,
     failure,
@@ -20,7 +21,7 @@ use super::{
 use crate::{
     body::Body,
     error::{Error, UpstreamAnswer},
-    expr::{Slot, StepField, Value},
+    expr::{Slot, StepField, Value, sliced},
     json::Document,
     plan::{Action, BodyUse, Call, Endpoint, Step, Tolerance},
     problem::Kind,
@@ -50,10 +51,15 @@ pub(super) async fn attempt<C: Caller>(
         return Err(Error::new(Kind::DeadlineExceeded).step(&step.name).into());
     }
 
-    let mut request = {
+    let request = sliced(&state.run.meter, || {
         let local = locals(item);
-        outgoing::build(state, (step, call), local.as_slice(), now).map_err(|error| error.step(&step.name))?
+        outgoing::build(state, (step, call), local.as_slice(), now)
+    });
+    let request = match request {
+        Some(request) => request,
+        None => Box::pin(build_aside(Arc::clone(&env.state), index, item, now)).await,
     };
+    let mut request = request.map_err(|error| error.step(&step.name))?;
     if !call.safe {
         state.run.note_unsafe_call();
     }
@@ -94,9 +100,16 @@ pub(super) async fn attempt<C: Caller>(
         Some(Err(error)) => return failed(error, headers),
         None => return failed(Error::new(late(Kind::UpstreamTimeout)), headers),
     };
-    let content = match Content::read(bytes, &headers.0, step.body) {
-        Ok(content) => content,
-        Err(error) => {
+    let content = if Content::is_long(&bytes, step.body) {
+        let (headers, how) = (headers.0.clone(), step.body);
+        Box::pin(aside(move || Ok(Content::read(bytes, &headers, how)))).await
+    } else {
+        Ok(Content::read(bytes, &headers.0, step.body))
+    };
+    let content = match content {
+        Ok(Ok(content)) => content,
+        Err(error) => return failed(error, headers),
+        Ok(Err(error)) => {
             let bad = Error::new(Kind::BadPayload).detail(error.reason);
             return failed(bad.cause(format_args!("at byte {}", error.offset)), headers);
         }
@@ -106,6 +119,24 @@ pub(super) async fn attempt<C: Caller>(
         Ok(()) => Ok(received),
         Err(error) => Err(judged(step, error, received.status, received.headers, received.content)),
     }
+}
+
+/// Builds a request that takes longer than a slice.
+async fn build_aside(
+    state: Arc<State>,
+    index: usize,
+    item: Option<(&Document, usize)>,
+    now: Instant,
+) -> Result<Request<Body>, Error> {
+    let item = item.map(|(list, at)| (list.clone(), at));
+    aside(move || {
+        let step = state.composition().and_then(|composition| composition.steps.get(index));
+        let step = step.ok_or(Kind::Internal)?;
+        let call = step.action.call().ok_or(Kind::Internal)?;
+        let local = locals(item.as_ref().map(|(list, at)| (list, *at)));
+        outgoing::build(&state, (step, call), local.as_slice(), now)
+    })
+    .await
 }
 
 /// A failure although an answer came whose status is ok.

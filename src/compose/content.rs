@@ -67,7 +67,15 @@ impl Media {
     }
 }
 
+/// A body from here on is not read between two requests: half a millisecond at worst.
+const LONG: usize = 128 * 1024;
+
 impl Content {
+    /// Whether to read a body takes a worker too long.
+    pub(super) fn is_long(bytes: &Bytes, how: BodyUse) -> bool {
+        how == BodyUse::Parsed && bytes.len() >= LONG
+    }
+
     /// Reads a body as far as its use asks for.
     pub(super) fn read(bytes: Bytes, headers: &HeaderMap, how: BodyUse) -> Result<Self, JsonError> {
         let content_type = headers.get(header::CONTENT_TYPE);

@@ -2,7 +2,7 @@
 
 use std::{
     future::poll_fn,
-    pin::pin,
+    pin::{Pin, pin},
     sync::{Arc, Mutex},
     task::Poll,
 };
@@ -10,7 +10,7 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Env, failure,
+    Env, aside::aside, failure,
     lanes::Lanes,
     state::State,
     step,
@@ -19,7 +19,7 @@ use super::{
 use crate::{
     body::Body,
     error::Error,
-    expr::{Shape, Slot},
+    expr::{Shape, Slot, sliced},
     plan::{BodyUse, Composition, Endpoint, Step, Tolerance},
     problem::Kind,
     upstream::Caller,
@@ -29,11 +29,11 @@ use crate::{
 pub(super) type Early<T> = Mutex<Option<Result<T, Error>>>;
 
 /// Runs an execution to its end. The answer goes to `early` instead when unsafe calls outlive it.
-pub(super) async fn execute<C: Caller, T>(
+pub(super) async fn execute<C: Caller, T: Send + 'static>(
     env: Env<C>,
     body: Option<Body>,
     early: Option<Arc<Early<T>>>,
-    finish: impl FnOnce(&Arc<State>) -> Result<T, Error>,
+    finish: fn(&Arc<State>) -> Result<T, Error>,
 ) -> Option<Result<T, Error>> {
     let state = &env.state;
     // Until the answer is there, so that a body that nobody reads is not taken for refused.
@@ -49,9 +49,11 @@ pub(super) async fn execute<C: Caller, T>(
     }
     let mut lanes = Lanes::new();
     let end = state.run.deadline;
-    let result = steps(&env, composition, &mut lanes, end, |index, step| step::run(&env, index, step))
-        .await
-        .and_then(|()| finish(state));
+    let ended = steps(&env, composition, &mut lanes, end, |index, step| step::run(&env, index, step)).await;
+    let result = match finished(state, ended, finish) {
+        Ok(result) => result,
+        Err(later) => later.await,
+    };
     let result = result.map_err(|error| failure::explain(state, error));
     state.decide();
     drop(unread);
@@ -71,9 +73,28 @@ pub(super) async fn execute<C: Caller, T>(
     None
 }
 
+/// An answer that takes longer than a slice.
+type Later<T> = Pin<Box<dyn Future<Output = Result<T, Error>> + Send>>;
+
+/// The answer, if making it takes no longer than a slice. Not a future of its own: that would be moved and
+/// kept by every execution.
+fn finished<T: Send + 'static>(
+    state: &Arc<State>,
+    ended: Result<(), Error>,
+    finish: fn(&Arc<State>) -> Result<T, Error>,
+) -> Result<Result<T, Error>, Later<T>> {
+    if let Err(error) = ended {
+        return Ok(Err(error));
+    }
+    sliced(&state.run.meter, || finish(state)).ok_or_else(|| {
+        let state = Arc::clone(state);
+        Box::pin(aside(move || finish(&state))) as Later<T>
+    })
+}
+
 /// The request as its route declares it, its body as far as it is read.
 async fn admit(state: &State, body: &mut Option<Body>) -> Result<(), Error> {
-    let run = &*state.run;
+    let run = &state.run;
     let rules = run.route().request.as_ref();
     let mut faults = Faults::default();
     if let Some(rules) = rules {

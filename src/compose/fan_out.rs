@@ -13,6 +13,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Env,
+    aside::aside,
     attempt::locals,
     failure, nested,
     output::{Ended, Item, Many, Output},
@@ -23,7 +24,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    expr::{EvalError, Value},
+    expr::{EvalError, Value, sliced},
     json::Document,
     plan::{Action, ForEach, Step, Tolerance},
     problem::Kind,
@@ -43,7 +44,19 @@ pub(super) async fn run<C: Caller>(
         let ended = Ended::Failed(failed(step, error));
         state.settle(index, Output::One(single(state, step, ended, None)), started);
     };
-    let (list, count) = match elements(state, each) {
+    let found = match sliced(&state.run.meter, || elements(state, each)) {
+        Some(found) => found,
+        None => {
+            let state = Arc::clone(&env.state);
+            aside(move || {
+                let step = state.composition().and_then(|composition| composition.steps.get(index));
+                let each = step.and_then(|step| step.for_each.as_ref()).ok_or(Kind::Internal)?;
+                elements(&state, each)
+            })
+            .await
+        }
+    };
+    let (list, count) = match found {
         Ok(list) => list,
         Err(error) => return whole(error),
     };
@@ -182,6 +195,7 @@ fn elements(state: &State, each: &ForEach) -> Result<(Arc<Document>, usize), Err
     }
     let mut json = Vec::new();
     value.write_json(&mut json, &state.run.meter).map_err(failure::fault)?;
+    state.run.meter.take_work(json.len() * 4).map_err(failure::fault)?;
     let list = Document::parse(Bytes::from(json)).map_err(|error| {
         Error::new(Kind::ExpressionError).detail("the list of `forEach` cannot be kept").cause(error.reason)
     })?;

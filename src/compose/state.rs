@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     body::Body,
-    expr::{Data, EvalError, Frame, Slot, StepField, Value},
+    expr::{self, Data, EvalError, Frame, Slot, StepField, Value},
     id::CompositionId,
     plan::{Callable, Composition, Endpoint, Step, Tolerance},
     telemetry::StepRecord,
@@ -218,6 +218,10 @@ impl State {
             Some(made) => made,
             None => {
                 let made = Var::eval(shape, &self.frame(&[]));
+                if expr::is_cut() {
+                    // Nobody looks at the result: it is evaluated again, with more time.
+                    return Err(EvalError::Budget);
+                }
                 cell.get_or_init(|| made)
             }
         };

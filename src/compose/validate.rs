@@ -1,9 +1,12 @@
 //! The request against what its route declares: everything that does not fit is in one answer.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use http::header;
 
 use super::{
+    aside::aside,
     check::violations,
     content::{Content, Media},
     execution::Run,
@@ -155,7 +158,7 @@ fn scalar(text: &str, types: &[String], out: &mut Vec<u8>) {
 
 /// Reads the body as far as it is used or checked.
 pub(super) async fn body(
-    run: &Run,
+    run: &Arc<Run>,
     how: BodyUse,
     rules: Option<&BodyRules>,
     body: Body,
@@ -172,7 +175,13 @@ pub(super) async fn body(
     }
     let schema = rules.and_then(|rules| rules.schema.as_ref()).filter(|_| !bytes.is_empty());
     let how = if schema.is_some() { BodyUse::Parsed } else { how };
-    let content = match content(run, how, bytes, schema)? {
+    let read = if Content::is_long(&bytes, how) {
+        let (run, schema) = (Arc::clone(run), schema.cloned());
+        Box::pin(aside(move || content(&run, how, bytes, schema.as_ref()))).await
+    } else {
+        content(run, how, bytes, schema)
+    };
+    let content = match read? {
         Ok(content) => content,
         Err(words) if schema.is_some() => {
             faults.add("body", None, Some(""), &words);

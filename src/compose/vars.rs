@@ -48,6 +48,7 @@ impl Var {
         if !written {
             return Ok(Self::Omitted);
         }
+        frame.meter.take_work(out.len() * 4)?;
         Ok(Self::Document(made(out)?))
     }
 

@@ -88,6 +88,11 @@ impl<'a, 'f> Machine<'a, 'f> {
         self.allowance.produce(bytes)
     }
 
+    /// Bytes that it may still produce.
+    pub(super) fn bytes_left(&self) -> usize {
+        usize::try_from(self.allowance.bytes()).unwrap_or(usize::MAX)
+    }
+
     /// Takes what a list or map of this many elements costs.
     pub(super) fn grow(&mut self, elements: usize) -> Result<(), EvalError> {
         self.allowance.steps(elements as u64)?;
@@ -104,7 +109,10 @@ impl<'a, 'f> Machine<'a, 'f> {
         self.step()?;
         match self.op(id) {
             Op::Chain(chain) => match self.chain(chain)? {
-                Found::Plain(value) => Ok(value),
+                Found::Plain(value) => {
+                    self.pay(&value)?;
+                    Ok(value)
+                }
                 Found::Optional(value) => Ok(Value::Optional(value.map(Rc::new))),
             },
             Op::Str(text) => Ok(Value::Str(Cow::Borrowed(text))),
@@ -231,7 +239,10 @@ impl<'a, 'f> Machine<'a, 'f> {
             Op::Chain(chain) => {
                 self.step()?;
                 match self.chain(chain)? {
-                    Found::Optional(value) => return Ok(value),
+                    Found::Optional(value) => {
+                        value.iter().try_for_each(|value| self.pay(value))?;
+                        return Ok(value);
+                    }
                     Found::Plain(value) => value,
                 }
             }

@@ -2,8 +2,15 @@
 //!
 //! An evaluation takes its allowance in plain integers and settles with the execution's meter once,
 //! at its end, so counting costs a decrement per operation.
+//!
+//! A worker serves other requests too, so it evaluates in a [`sliced`] way: what is not done within a slice is
+//! given up, and whoever asked for it runs it again on a thread that may take its time. That costs the
+//! short case nothing, and expressions can be run again because they have no effect.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    cell::Cell,
+    sync::atomic::{AtomicI64, Ordering::Relaxed},
+};
 
 use super::EvalError;
 
@@ -12,61 +19,148 @@ pub(super) const FUEL: u64 = 100_000;
 /// Bytes that one expression may produce.
 pub(super) const BYTES: u64 = 8 * 1024 * 1024;
 /// How many times as much a whole execution may spend.
-const EXECUTION: u64 = 10;
+const EXECUTION: i64 = 10;
+
+/// Steps of a slice: mostly less than half a millisecond, 1.5 ms at worst (texts full of escapes).
+const SLICE_FUEL: u64 = 10_000;
+/// Bytes of a slice.
+const SLICE_BYTES: u64 = 512 * 1024;
 
 /// What an execution may still spend on expressions. A default one is that of a fresh execution.
 #[derive(Debug)]
 pub struct Meter {
-    fuel: AtomicU64,
-    bytes: AtomicU64,
+    // Signed, as two evaluations at the same time may both spend what is left.
+    fuel: AtomicI64,
+    bytes: AtomicI64,
+}
+
+/// What is left of this thread's slice.
+#[derive(Clone, Copy)]
+struct Slice {
+    fuel: u64,
+    bytes: u64,
+    /// Something wanted more than there was.
+    cut: bool,
+}
+
+thread_local! {
+    static SLICE: Cell<Option<Slice>> = const { Cell::new(None) };
+}
+
+/// Runs evaluations of an execution as far as one slice goes. `None` when it does not go far enough: what
+/// `work` gave then means nothing, and what it spent is given back.
+pub fn sliced<T>(meter: &Meter, work: impl FnOnce() -> T) -> Option<T> {
+    let fresh = Slice { fuel: SLICE_FUEL, bytes: SLICE_BYTES, cut: false };
+    let around = SLICE.replace(Some(fresh));
+    let result = work();
+    let slice = SLICE.replace(around).unwrap_or(fresh);
+    if !slice.cut {
+        return Some(result);
+    }
+    meter.fuel.fetch_add((SLICE_FUEL - slice.fuel) as i64, Relaxed);
+    meter.bytes.fetch_add((SLICE_BYTES - slice.bytes) as i64, Relaxed);
+    None
+}
+
+/// Whether the slice that is under way is spent, so that no failure means anything.
+#[must_use]
+pub fn is_cut() -> bool {
+    SLICE.get().is_some_and(|slice| slice.cut)
 }
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { fuel: AtomicU64::new(FUEL * EXECUTION), bytes: AtomicU64::new(BYTES * EXECUTION) }
+        Self {
+            fuel: AtomicI64::new(FUEL as i64 * EXECUTION),
+            bytes: AtomicI64::new(BYTES as i64 * EXECUTION),
+        }
     }
 }
 
 impl Meter {
     /// Takes steps for work outside of expressions that data can multiply.
     pub fn take_fuel(&self, steps: u64) -> Result<(), EvalError> {
-        take(&self.fuel, steps)
+        self.take(|allowance| allowance.steps(steps))
     }
 
     /// Takes bytes that were produced outside of expressions.
     pub fn take_bytes(&self, bytes: u64) -> Result<(), EvalError> {
-        take(&self.bytes, bytes)
+        self.take(|allowance| allowance.produce(usize::try_from(bytes).unwrap_or(usize::MAX)))
+    }
+
+    /// Takes steps for looking at this many bytes outside of expressions.
+    pub fn take_work(&self, bytes: usize) -> Result<(), EvalError> {
+        self.take_fuel(bytes as u64 / 128)
+    }
+
+    fn take(&self, take: impl FnOnce(&mut Allowance) -> Result<(), EvalError>) -> Result<(), EvalError> {
+        let mut allowance = self.limited(u64::MAX, u64::MAX);
+        let result = take(&mut allowance);
+        self.settle(&allowance);
+        result
+    }
+
+    /// Steps and bytes that are left.
+    #[cfg(test)]
+    pub(super) fn left(&self) -> (i64, i64) {
+        (self.fuel.load(Relaxed), self.bytes.load(Relaxed))
     }
 
     /// What one expression may spend now.
+    #[inline]
     pub(super) fn allowance(&self) -> Allowance {
-        let (fuel, bytes) = (self.fuel.load(Relaxed).min(FUEL), self.bytes.load(Relaxed).min(BYTES));
-        Allowance { fuel, bytes, given: (fuel, bytes) }
+        self.limited(FUEL, BYTES)
+    }
+
+    #[inline]
+    fn limited(&self, fuel: u64, bytes: u64) -> Allowance {
+        let left = |left: &AtomicI64| left.load(Relaxed).max(0) as u64;
+        let (fuel, bytes) = (fuel.min(left(&self.fuel)), bytes.min(left(&self.bytes)));
+        let given = match SLICE.get() {
+            Some(slice) => (fuel.min(slice.fuel), bytes.min(slice.bytes)),
+            None => (fuel, bytes),
+        };
+        Allowance { fuel: given.0, bytes: given.1, given, whole: (fuel, bytes), short: Short::Nothing }
     }
 
     /// Takes off what it has spent.
+    #[inline]
     pub(super) fn settle(&self, spent: &Allowance) {
-        // An execution evaluates one expression at a time, so a plain load and store lose nothing.
-        let (fuel, bytes) = spent.given;
-        self.fuel.store(self.fuel.load(Relaxed).saturating_sub(fuel - spent.fuel), Relaxed);
-        if bytes != spent.bytes {
-            self.bytes.store(self.bytes.load(Relaxed).saturating_sub(bytes - spent.bytes), Relaxed);
+        let (fuel, bytes) = (spent.given.0 - spent.fuel, spent.given.1 - spent.bytes);
+        self.fuel.fetch_sub(fuel as i64, Relaxed);
+        if bytes != 0 {
+            self.bytes.fetch_sub(bytes as i64, Relaxed);
+        }
+        if let Some(mut slice) = SLICE.get() {
+            slice.fuel = slice.fuel.saturating_sub(fuel);
+            slice.bytes = slice.bytes.saturating_sub(bytes);
+            slice.cut |= match spent.short {
+                Short::Nothing => false,
+                Short::Fuel => spent.given.0 < spent.whole.0,
+                Short::Bytes => spent.given.1 < spent.whole.1,
+            };
+            SLICE.set(Some(slice));
         }
     }
-}
-
-fn take(left: &AtomicU64, amount: u64) -> Result<(), EvalError> {
-    let rest = left.load(Relaxed).checked_sub(amount);
-    left.store(rest.unwrap_or(0), Relaxed);
-    rest.map(|_| ()).ok_or(EvalError::Budget)
 }
 
 /// What one evaluation may spend.
 #[derive(Debug)]
 pub(super) struct Allowance {
-    pub(super) fuel: u64,
-    pub(super) bytes: u64,
+    fuel: u64,
+    bytes: u64,
     given: (u64, u64),
+    /// What it could spend if there were no slices.
+    whole: (u64, u64),
+    short: Short,
+}
+
+/// What there was too little of.
+#[derive(Debug)]
+enum Short {
+    Nothing,
+    Fuel,
+    Bytes,
 }
 
 impl Allowance {
@@ -79,7 +173,7 @@ impl Allowance {
             }
             None => {
                 self.fuel = 0;
-                Err(EvalError::Budget)
+                self.spent(Short::Fuel)
             }
         }
     }
@@ -93,8 +187,19 @@ impl Allowance {
             }
             None => {
                 self.bytes = 0;
-                Err(EvalError::Budget)
+                self.spent(Short::Bytes)
             }
         }
+    }
+
+    /// How many bytes are left.
+    pub(super) fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    #[cold]
+    fn spent(&mut self, what: Short) -> Result<(), EvalError> {
+        self.short = what;
+        Err(EvalError::Budget)
     }
 }

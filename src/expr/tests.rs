@@ -4,6 +4,7 @@ mod bounds;
 mod conformance;
 mod functions;
 mod grammar;
+mod hostile;
 mod numbers;
 mod oracle;
 mod page;

@@ -21,6 +21,12 @@ pub const MAX_DEPTH: usize = 128;
 /// The largest document that the index can describe.
 pub const MAX_BYTES: usize = (1 << 28) - 1;
 
+/// The most values and keys of a document, lists and maps counted twice: the index takes 8 bytes for each.
+pub const MAX_NODES: usize = 1 << 23;
+
+/// Why a document is refused that has more of them than it may.
+pub const TOO_MANY_VALUES: &str = "the document has too many values";
+
 /// Maps up to this many members compare keys as they come; larger ones are checked at their end.
 const FEW: u32 = 24;
 
@@ -29,7 +35,7 @@ const LATER: u32 = u32::MAX;
 
 const NO_PARENT: u32 = u32::MAX;
 
-pub(super) fn parse(bytes: Bytes) -> Result<(ByteString, Tape), JsonError> {
+pub(super) fn parse(bytes: Bytes, nodes: usize) -> Result<(ByteString, Tape), JsonError> {
     if bytes.len() > MAX_BYTES {
         return Err(JsonError { offset: MAX_BYTES, reason: "the document is too large" });
     }
@@ -37,7 +43,12 @@ pub(super) fn parse(bytes: Bytes) -> Result<(ByteString, Tape), JsonError> {
         offset: error.valid_up_to(),
         reason: "the text is not valid UTF-8",
     })?;
-    let mut parser = Parser { bytes: text.as_bytes(), at: 0, tape: Tape::for_bytes(text.len()) };
+    let mut parser = Parser {
+        bytes: text.as_bytes(),
+        at: 0,
+        tape: Tape::for_bytes(text.len(), nodes),
+        nodes: nodes as u32,
+    };
     parser.document()?;
     let tape = parser.tape;
     Ok((text, tape))
@@ -47,6 +58,8 @@ struct Parser<'b> {
     bytes: &'b [u8],
     at: usize,
     tape: Tape,
+    /// How many entries the index may have.
+    nodes: u32,
 }
 
 impl Parser<'_> {
@@ -56,6 +69,9 @@ impl Parser<'_> {
         let mut depth = 0usize;
         loop {
             let start = self.at;
+            if self.tape.end() > self.nodes {
+                return self.fail(TOO_MANY_VALUES);
+            }
             match self.skip_space() {
                 b'"' => self.string()?,
                 open @ (b'{' | b'[') => {

@@ -1,5 +1,8 @@
 //! Strings: finding their end, undoing escapes, writing them.
 
+/// Room that a decoded string may take without need.
+const ROOMY: usize = 4096;
+
 /// A byte of ones in every lane of a word.
 const ONES: u64 = 0x0101_0101_0101_0101;
 const HIGHS: u64 = ONES << 7;
@@ -33,8 +36,8 @@ pub(super) fn scan(bytes: &[u8], mut at: usize) -> usize {
 
 /// Undoes the escapes of a string that the parser accepted.
 pub(super) fn unescape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
     let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     loop {
         // Escapes often stand side by side, so a search is not worth its start.
@@ -42,15 +45,15 @@ pub(super) fn unescape(text: &str) -> String {
         while bytes.get(at).is_some_and(|byte| *byte != b'\\') {
             at += 1;
         }
-        out.push_str(text.get(from..at).unwrap_or_default());
-        let Some(code) = bytes.get(at + 1) else { return out };
+        out.extend_from_slice(bytes.get(from..at).unwrap_or_default());
+        let Some(code) = bytes.get(at + 1) else { break };
         at += 2;
         match code {
-            b'b' => out.push('\u{8}'),
-            b'f' => out.push('\u{c}'),
-            b'n' => out.push('\n'),
-            b'r' => out.push('\r'),
-            b't' => out.push('\t'),
+            b'b' => out.push(8),
+            b'f' => out.push(12),
+            b'n' => out.push(b'\n'),
+            b'r' => out.push(b'\r'),
+            b't' => out.push(b'\t'),
             b'u' => {
                 let mut point = hex4(bytes.get(at..).unwrap_or_default());
                 at += 4;
@@ -59,11 +62,17 @@ pub(super) fn unescape(text: &str) -> String {
                     point = 0x10000 + ((point - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
                     at += 6;
                 }
-                out.push(char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER));
+                let c = char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER);
+                out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
             }
-            other => out.push(char::from(*other)),
+            other => out.push(*other),
         }
     }
+    if out.capacity() - out.len() > ROOMY {
+        out.shrink_to_fit();
+    }
+    // It was text and stays text.
+    String::from_utf8(out).unwrap_or_default()
 }
 
 /// Four hexadecimal digits, 0 if they are not there.
@@ -78,6 +87,19 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
     write_escaped(text, out);
     out.push(b'"');
+}
+
+/// How many bytes [`write_escaped`] writes.
+#[must_use]
+pub fn escaped_len(text: &str) -> usize {
+    let bytes = text.as_bytes();
+    let (mut length, mut at) = (bytes.len(), 0);
+    loop {
+        at = scan(bytes, at);
+        let Some(byte) = bytes.get(at) else { return length };
+        length += if matches!(byte, b'"' | b'\\' | b'\n' | b'\r' | b'\t' | 8 | 12) { 1 } else { 5 };
+        at += 1;
+    }
 }
 
 /// Writes what stands between the quotes of a JSON string.

@@ -68,12 +68,13 @@ impl Entry {
 }
 
 /// The index of a document.
+#[derive(Clone)]
 pub(super) struct Tape(Vec<Entry>);
 
 impl Tape {
     /// Room for what a document of this many bytes usually needs.
-    pub(super) fn for_bytes(len: usize) -> Self {
-        Self(Vec::with_capacity(len / 5 + 8))
+    pub(super) fn for_bytes(len: usize, nodes: usize) -> Self {
+        Self(Vec::with_capacity(len.min(nodes * 5) / 5 + 8))
     }
 
     /// The index that the next entry gets. Offsets below 2^28 keep it within u32.

@@ -1,3 +1,5 @@
+mod suite;
+
 use proptest::prelude::*;
 
 use super::*;

@@ -45,6 +45,61 @@ async fn nesting_beyond_the_bound_is_a_bad_payload() {
     assert_eq!(error.kind(), Kind::BadPayload);
 }
 
+/// A list of 12 000 numbers: longer than what a worker reads, and than what it evaluates, in one go.
+fn long() -> String {
+    format!("[{}]", (0..12_000).map(|i| (1_000_000_000 + i).to_string()).collect::<Vec<_>>().join(","))
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_longer_than_a_slice_is_answered_all_the_same() {
+    let route = r#"
+vars: {kept: "${ steps.s.body.filter(n, n % 3 != 0) }"}
+steps:
+  s: {http: {service: a, path: /s}}
+  t: {http: {service: b, path: "/t/${ vars.kept.size() }", method: POST, body: {$each: "${ vars.kept }", $as: n, $yield: "${ n }"}}}
+  each:
+    forEach: {in: "${ steps.s.body.filter(n, n < 1000000002) }", as: n, max: 2}
+    http: {service: c, path: "/c/${ steps.s.body.filter(m, m < n).size() }"}
+respond: {body: {first: "${ steps.t.body.line }", each: "${ steps.each.items.map(i, i.body.line) }", all: {$each: "${ vars.kept }", $as: n, $yield: "${ n - 1 }"}}}
+"#;
+    let bench = Bench::new(route, |_, line| match line {
+        "GET /s" => json(&long()),
+        line => json(&format!("{{\"line\":\"{line}\"}}")),
+    });
+    let answer = bench.get("/r/1").await.unwrap();
+    let kept = (1_000_000_000..1_000_012_000).filter(|n| n % 3 != 0);
+    let all = kept.map(|n| (n - 1).to_string()).collect::<Vec<_>>().join(",");
+    let expected = format!(r#"{{"first":"POST /t/8000","each":["GET /c/0","GET /c/1"],"all":[{all}]}}"#);
+    assert_eq!(answer.body, expected);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_expression_beyond_its_budget_fails_its_own_request_alone() {
+    let route = r#"
+steps: {s: {http: {service: a, path: /s}}}
+respond: {body: "${ steps.s.body.map(a, steps.s.body.map(b, steps.s.body.map(c, a + b + c))) }"}
+"#;
+    let bench = Bench::new(route, |_, line| json(if line == "GET /s" { "[1,2,3]" } else { "[]" }));
+    assert_eq!(
+        bench.get("/r/1").await.unwrap().body,
+        "[[[3,4,5],[4,5,6],[5,6,7]],[[4,5,6],[5,6,7],[6,7,8]],[[5,6,7],[6,7,8],[7,8,9]]]"
+    );
+    let large = Bench::new(route, |_, _| json(&long()));
+    assert_eq!(large.get("/r/1").await.unwrap_err().kind(), Kind::ExpressionBudget);
+    assert!(bench.get("/r/1").await.is_ok());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_execution_that_spends_ten_times_the_budget_of_an_expression_ends() {
+    let route = r#"
+steps: {s: {http: {service: a, path: /s}}}
+respond: {body: {$each: "${ steps.s.body }", $as: n, $yield: "${ [LIST] }"}}
+"#;
+    let bench = Bench::new(&route.replace("LIST", &["n"; 100].join(",")), |_, _| json(&long()));
+    let error = bench.get("/r/1").await.map(|answer| answer.body.len()).unwrap_err();
+    assert_eq!(error.kind(), Kind::ExpressionBudget);
+}
+
 fn answers() -> impl Strategy<Value = (u16, String, Vec<u8>)> {
     let content_type = prop_oneof![
         Just("application/json".to_owned()),

@@ -54,10 +54,20 @@ impl<'a> Machine<'a, '_> {
                 _ => return self.select_all(chain, Value::Json(json), &chain.links[position..]),
             }
         }
-        // Whoever reads it as a string decodes it.
-        self.work(json.decoding())?;
         let value = Value::Json(json);
         Ok(if chain.optional { Found::Optional(Some(value)) } else { Found::Plain(value) })
+    }
+
+    /// Takes what it costs to read a part of a document: a text with escapes is decoded into a copy.
+    #[inline]
+    pub(super) fn pay(&mut self, value: &Value<'a>) -> Result<(), EvalError> {
+        match value {
+            Value::Json(json) if json.decoding() > 0 => {
+                self.work(json.decoding() * 2)?;
+                self.produce(json.decoding())
+            }
+            _ => Ok(()),
+        }
     }
 
     #[inline]
@@ -108,9 +118,6 @@ impl<'a> Machine<'a, '_> {
                 None if optional => return Ok(Found::Optional(None)),
                 None => return Err(self.absent(chain, link.end)),
             }
-        }
-        if let Value::Json(json) = &value {
-            self.work(json.decoding())?;
         }
         Ok(if optional { Found::Optional(Some(value)) } else { Found::Plain(value) })
     }

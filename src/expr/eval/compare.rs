@@ -13,7 +13,7 @@ impl<'a> Machine<'a, '_> {
     pub(in crate::expr) fn equal(&mut self, a: &Value<'a>, b: &Value<'a>) -> Result<bool, EvalError> {
         match (a, b) {
             (Value::Json(json), Value::Str(text)) | (Value::Str(text), Value::Json(json)) => {
-                self.work(text.len().max(json.decoding()))?;
+                self.work(text.len() + json.decoding() * 2)?;
                 return Ok(is_text(*json, text));
             }
             (Value::Str(a), Value::Str(b)) => {
@@ -57,7 +57,7 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn equal_json(&mut self, a: Ref<'a>, b: Ref<'a>) -> Result<bool, EvalError> {
-        self.work(a.raw().len().min(b.raw().len()) + a.decoding() + b.decoding())?;
+        self.work(a.raw().len().min(b.raw().len()) + (a.decoding() + b.decoding()) * 2)?;
         if a.raw() == b.raw() {
             return Ok(true);
         }

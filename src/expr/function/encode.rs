@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     expr::{EvalError, eval::failed},
-    json::{Document, Kind, Ref},
+    json::{Document, Kind, Ref, TOO_MANY_VALUES},
 };
 
 /// Padding is not asked for when decoding.
@@ -88,12 +88,21 @@ pub(super) fn json_encode<'a>(machine: &mut Machine<'a, '_>, value: Value<'a>) -
     }
 }
 
+/// Bytes that a value of a decoded document takes, its place in the index included.
+const NODE: usize = 64;
+
 pub(super) fn json_decode<'a>(machine: &mut Machine<'a, '_>, value: Value<'a>) -> Evaluated<'a> {
     let bytes = octets("json.decode", &value)?;
-    machine.produce(bytes.len() * 4)?;
+    machine.produce(bytes.len() * 3)?;
     machine.work(bytes.len())?;
-    let document = Document::parse(Bytes::copy_from_slice(&bytes))
-        .map_err(|error| failed(format!("`json.decode` was given what is not JSON: {error}")))?;
+    let nodes = machine.bytes_left() / NODE;
+    let document =
+        Document::parse_within(Bytes::copy_from_slice(&bytes), nodes).map_err(|error| {
+            match error.reason {
+                TOO_MANY_VALUES => EvalError::Budget,
+                _ => failed(format!("`json.decode` was given what is not JSON: {error}")),
+            }
+        })?;
     own(machine, document.root())
 }
 

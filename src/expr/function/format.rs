@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write};
 
-use super::{Evaluated, Machine, Value, argument::elements, argument::text, encode::hex};
+use super::{Evaluated, Machine, Value, argument::elements, argument::text, encode::hex, text::known_len};
 use crate::expr::{EvalError, arithmetic::Num, eval::failed};
 
 const MAX_PRECISION: usize = 100;
@@ -14,8 +14,10 @@ pub(super) fn format<'a>(
 ) -> Evaluated<'a> {
     let pattern = text("format", &pattern)?;
     let mut values = elements(machine, "format", &values)?.into_iter();
-    machine.produce(pattern.len())?;
-    let mut out = String::with_capacity(pattern.len());
+    // What is known of the length is taken, and reserved, before anything is copied.
+    let known = values.as_slice().iter().map(known_len).fold(pattern.len(), usize::saturating_add);
+    machine.produce(known)?;
+    let mut out = String::with_capacity(known);
     let mut rest = &*pattern;
     while let Some(at) = rest.find('%') {
         out.push_str(&rest[..at]);
@@ -42,6 +44,7 @@ pub(super) fn format<'a>(
             return Err(failed("`format` was given fewer values than its text asks for"));
         };
         let start = out.len();
+        let known = if clause == 's' { known_len(&value) } else { 0 };
         match (clause, precision) {
             ('s', None) => show(machine, &value, &mut out)?,
             ('d', None) => decimal(&value, &mut out)?,
@@ -54,7 +57,7 @@ pub(super) fn format<'a>(
                 )));
             }
         }
-        machine.produce(out.len() - start)?;
+        machine.produce((out.len() - start).saturating_sub(known))?;
     }
     out.push_str(rest);
     Ok(Value::Str(Cow::Owned(out)))

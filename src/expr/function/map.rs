@@ -76,6 +76,9 @@ pub(super) fn group_by<'a>(
     Ok(Value::Map(groups.into_iter().map(|(key, values)| (key, Value::List(Rc::from(values)))).collect()))
 }
 
+/// Bytes that a group takes besides its key and elements.
+const GROUP: usize = 256;
+
 type Groups<'a> = Vec<(Value<'a>, Vec<Value<'a>>)>;
 
 fn group<'a>(
@@ -103,11 +106,16 @@ fn group<'a>(
             other => return Err(refuse(name, "a list of maps", other)),
         };
         let key = key.key().map_err(|_| failed(format!("`{name}` cannot make {} a key", key.type_name())))?;
-        machine.produce(key.len())?;
+        machine.produce(key.len() * 2)?;
+        let known = places.len();
         let place = *places.entry(key.clone()).or_insert_with(|| {
             groups.push((Value::Str(key), Vec::new()));
             groups.len() - 1
         });
+        if places.len() > known {
+            // Its place in the index, and a list with room for the next.
+            machine.produce(GROUP)?;
+        }
         groups[place].1.push(element);
     }
     Ok(groups)

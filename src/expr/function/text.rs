@@ -8,6 +8,9 @@ use super::{
 };
 use crate::expr::{EvalError, eval::failed, pattern::Pattern};
 
+/// How much longer a search takes at worst than a look at the same bytes.
+const SEARCH: usize = 4;
+
 fn made<'a>(text: impl Into<String>) -> Evaluated<'a> {
     Ok(Value::Str(Cow::Owned(text.into())))
 }
@@ -26,7 +29,7 @@ fn test<'a>(
             part.type_name()
         )));
     };
-    machine.work(text.len())?;
+    machine.work(text.len() * SEARCH)?;
     Ok::<_, EvalError>(Value::Bool(holds(&text, &part)))
 }
 
@@ -96,7 +99,7 @@ pub(super) fn last_index_of<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Va
 fn find<'a>(machine: &mut Machine<'a, '_>, name: &str, arguments: &[Value<'a>]) -> Evaluated<'a> {
     let [value, part, rest @ ..] = arguments else { return Ok(Value::Int(-1)) };
     let (text, part) = (text(name, value)?, text(name, part)?);
-    machine.work(text.len() * 2)?;
+    machine.work(text.len() * SEARCH * 2)?;
     let from = match rest.first() {
         Some(position) => {
             let position = whole(name, position)?;
@@ -156,7 +159,7 @@ pub(super) fn replace<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Value<'a
     };
     let (text, old, new) = (text("replace", value)?, text("replace", old)?, text("replace", new)?);
     let limit = limit("replace", rest.first())?;
-    machine.work(text.len())?;
+    machine.work(text.len() * SEARCH * 2)?;
     let count = text.matches(&*old).take(limit).count();
     machine.produce(text.len() + count.saturating_mul(new.len()))?;
     made(text.replacen(&*old, &new, count))
@@ -171,7 +174,7 @@ pub(super) fn split<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Value<'a>>
     if limit == 0 {
         return Ok(Value::List(Rc::default()));
     }
-    machine.work(text.len())?;
+    machine.work(text.len() * SEARCH * 2)?;
     let cuts = if separator.is_empty() {
         text.chars().count().saturating_sub(1)
     } else {
@@ -218,14 +221,27 @@ pub(super) fn substring<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Value<
     made(part)
 }
 
+/// The length of a text as far as that is known without reading it.
+pub(super) fn known_len(value: &Value<'_>) -> usize {
+    match value {
+        Value::Str(text) => text.len(),
+        Value::Json(json) => json.plain_str().map_or(0, str::len),
+        _ => 0,
+    }
+}
+
 pub(super) fn join<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Value<'a>>) -> Evaluated<'a> {
     let [list, rest @ ..] = arguments.as_slice() else { return made("") };
     let list = elements(machine, "join", list)?;
     let separator = rest.first().map_or(Ok(Cow::Borrowed("")), |separator| text("join", separator))?;
-    let mut joined = String::new();
+    // What is known of the length is taken, and reserved, before anything is copied.
+    let known = list.iter().map(known_len).fold(0, usize::saturating_add);
+    let known = known.saturating_add(separator.len().saturating_mul(list.len()));
+    machine.produce(known)?;
+    let mut joined = String::with_capacity(known);
     for (index, element) in list.iter().filter(|element| !element.is_omitted()).enumerate() {
         let part = scalar("join", element)?;
-        machine.produce(part.len() + separator.len())?;
+        machine.produce(part.len().saturating_sub(known_len(element)))?;
         if index > 0 {
             joined.push_str(&separator);
         }

@@ -12,7 +12,7 @@ use crate::{
         meter::Allowance,
         time::{write_duration, write_timestamp},
     },
-    json::{Kind, write_string},
+    json::{Kind, escaped_len, write_string},
 };
 
 impl Value<'_> {
@@ -106,7 +106,7 @@ pub(in crate::expr) fn write_value(
         Value::Int(value) => out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes()),
         Value::Uint(value) => out.extend_from_slice(itoa::Buffer::new().format(*value).as_bytes()),
         Value::Double(value) => double(*value, |text| out.extend_from_slice(text.as_bytes()))?,
-        Value::Str(text) => write_string(text, out),
+        Value::Str(text) => return write_text(text, out, allowance),
         Value::Json(json) => {
             let raw = json.raw();
             allowance.produce(raw.len())?;
@@ -160,6 +160,22 @@ pub(in crate::expr) fn write_value(
     allowance.produce(out.len() - start)
 }
 
+/// Writes a string with its quotes. What is long is measured before it is written.
+fn write_text(text: &str, out: &mut Vec<u8>, allowance: &mut Allowance) -> Result<(), EvalError> {
+    const SHORT: usize = 1024;
+    if text.len() > SHORT {
+        let length = escaped_len(text);
+        allowance.produce(length + 2)?;
+        // Escapes are written one by one.
+        allowance.steps((length - text.len()) as u64 / 16)?;
+        write_string(text, out);
+        return Ok(());
+    }
+    let start = out.len();
+    write_string(text, out);
+    allowance.produce(out.len() - start)
+}
+
 /// Writes a comma unless this is the first element or member, which begins at `first`.
 #[inline]
 pub(in crate::expr) fn separate(out: &mut Vec<u8>, first: usize) {
@@ -170,8 +186,7 @@ pub(in crate::expr) fn separate(out: &mut Vec<u8>, first: usize) {
 
 /// Writes a key and its colon.
 fn write_key(key: &str, out: &mut Vec<u8>, allowance: &mut Allowance) -> Result<(), EvalError> {
-    let start = out.len();
-    write_string(key, out);
+    write_text(key, out, allowance)?;
     out.push(b':');
-    allowance.produce(out.len() - start + 1)
+    allowance.produce(2)
 }
