@@ -7,7 +7,10 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::Full;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
-use tokio::{net::TcpListener, sync::watch};
+use tokio::{
+    net::TcpListener,
+    sync::{Semaphore, watch},
+};
 
 use crate::{
     reload::Reloader,
@@ -16,6 +19,10 @@ use crate::{
 
 mod metrics;
 mod status;
+
+/// Connections to the admin pages, which live off the file descriptors that clients leave. One on which no
+/// request comes closes after 30 seconds.
+const MOST_CONNECTIONS: usize = 32;
 
 /// What the admin pages show.
 #[derive(Debug)]
@@ -35,7 +42,9 @@ pub struct Admin {
 impl Admin {
     /// Serves until the future is dropped.
     pub async fn serve(self: Arc<Self>, listener: TcpListener) {
+        let connections = Arc::new(Semaphore::new(MOST_CONNECTIONS));
         loop {
+            let Ok(permit) = Arc::clone(&connections).acquire_owned().await else { return };
             let (stream, peer) = match listener.accept().await {
                 Ok(accepted) => accepted,
                 Err(error) => {
@@ -55,6 +64,7 @@ impl Admin {
                     .timer(TokioTimer::new())
                     .serve_connection(TokioIo::new(stream), service)
                     .await;
+                drop(permit);
             });
         }
     }

@@ -1,6 +1,7 @@
 //! The one body type: empty, whole in memory, or streaming from a peer.
 
 use std::{
+    any::Any,
     fmt, io,
     pin::Pin,
     sync::Arc,
@@ -19,6 +20,8 @@ use pace::{Pace, Upload};
 pub struct Body {
     source: Source,
     watch: Option<Box<dyn Watch>>,
+    /// See [`Body::carry`].
+    cargo: Option<Arc<dyn Any + Send + Sync>>,
 }
 
 enum Source {
@@ -81,7 +84,7 @@ impl Body {
     /// No body.
     #[must_use]
     pub const fn empty() -> Self {
-        Self { source: Source::Empty, watch: None }
+        Self { source: Source::Empty, watch: None, cargo: None }
     }
 
     /// A body in memory.
@@ -89,7 +92,7 @@ impl Body {
     pub fn full(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
         let source = if bytes.is_empty() { Source::Empty } else { Source::Full(bytes) };
-        Self { source, watch: None }
+        Self { source, watch: None, cargo: None }
     }
 
     /// A client's, who must send it at `rate` bytes per second on average (0: at any rate); none where
@@ -98,7 +101,7 @@ impl Body {
     pub fn of_client(incoming: Incoming, rate: Option<u32>) -> Self {
         let ended = incoming.is_end_stream();
         let source = if ended { Source::Empty } else { Source::Client(incoming, Box::new(Pace::new(rate))) };
-        Self { source, watch: None }
+        Self { source, watch: None, cargo: None }
     }
 
     /// What becomes of it, if it is a client's and not at its end.
@@ -117,12 +120,29 @@ impl Body {
     /// The body that a connection delivers.
     #[must_use]
     pub fn exchange(connection: Box<dyn Exchange>) -> Self {
-        Self { source: Source::Exchange(Some(connection)), watch: None }
+        Self { source: Source::Exchange(Some(connection)), watch: None, cargo: None }
+    }
+
+    /// Lets what belongs to the whole request ride along. `http::Extensions` would do, at the price of a
+    /// hash table for each request.
+    pub fn carry(&mut self, cargo: Arc<dyn Any + Send + Sync>) {
+        self.cargo = Some(cargo);
+    }
+
+    /// What rides along, if it is this.
+    #[must_use]
+    pub fn carried<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        self.cargo.clone().and_then(|cargo| cargo.downcast().ok())
+    }
+
+    /// Takes off what rides along, if it is this.
+    pub fn unload<T: Any + Send + Sync>(&mut self) -> Option<Arc<T>> {
+        self.cargo.take().and_then(|cargo| cargo.downcast().ok())
     }
 
     /// Any other streaming body; one allocation.
     pub fn other(body: impl HttpBody<Data = Bytes, Error = BodyError> + Send + 'static) -> Self {
-        Self { source: Source::Other(Box::pin(body)), watch: None }
+        Self { source: Source::Other(Box::pin(body)), watch: None, cargo: None }
     }
 
     /// The same body once more, for a request that may have to be sent again; none of one that streams
@@ -146,6 +166,18 @@ impl Body {
             self.watch = Some(watch);
         }
         self
+    }
+
+    /// The same body, which breaks off where it passes `limit` bytes; an error if it says so already.
+    pub fn capped(self, limit: u64) -> Result<Self, BodyError> {
+        let hint = self.size_hint();
+        if hint.lower() > limit {
+            return Err(BodyError::TooLarge { limit });
+        }
+        if hint.upper().is_some_and(|upper| upper <= limit) {
+            return Ok(self);
+        }
+        Ok(Self::other(Capped { body: self, left: limit, limit }))
     }
 
     /// Reads it whole, up to `limit` bytes. Trailers are dropped.
@@ -183,6 +215,42 @@ impl Body {
     }
 }
 
+/// A body with a largest size.
+struct Capped {
+    body: Body,
+    left: u64,
+    limit: u64,
+}
+
+impl HttpBody for Capped {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
+            let length = data.len() as u64;
+            if length > self.left {
+                self.body = Body::empty();
+                return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
+            }
+            self.left -= length;
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
 impl Default for Body {
     fn default() -> Self {
         Self::empty()
@@ -192,7 +260,7 @@ impl Default for Body {
 impl From<Incoming> for Body {
     fn from(incoming: Incoming) -> Self {
         let source = if incoming.is_end_stream() { Source::Empty } else { Source::Incoming(incoming) };
-        Self { source, watch: None }
+        Self { source, watch: None, cargo: None }
     }
 }
 

@@ -11,6 +11,7 @@ mod explain;
 mod health;
 mod logging;
 mod output;
+mod plan;
 mod request;
 mod routes;
 mod serve;
@@ -92,12 +93,13 @@ pub fn run_with(
         Command::Serve => serve::run(&config, format, out, err),
         Command::Check { strict } => check::run(&config, format, strict, out, err),
         Command::Routes => routes::run(&config, format, out, err),
+        Command::Plan(options) => plan::run(&config, format, &options, out, err),
         Command::Explain { what } => explain::run(&what, out, err),
         Command::Schema => writeln!(out, "{:#}", crate::config::schema::schema()).map(|()| Outcome::Fine),
         Command::Demo(demo) => demo::run(&config, format, &demo, out, err),
         Command::Health => health::run(&config, err),
         Command::Test { path, show } => test::run(&config, format, (path.as_deref(), show), out, err),
-        Command::Plan(_) | Command::Mock(_) | Command::Diff(_) | Command::Status(_) | Command::Export(_) => {
+        Command::Mock(_) | Command::Diff(_) | Command::Status(_) | Command::Export(_) => {
             writeln!(err, "error: `segue {}` is not in this version", command.name())?;
             Ok(Outcome::Usage)
         }

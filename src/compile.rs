@@ -4,6 +4,7 @@
 //! Each document is judged on its own, so a broken one never hides what is wrong with another, and a
 //! broken expression still says which steps it names, so that it does not cause findings elsewhere.
 
+mod bounds;
 mod call;
 mod composition;
 mod conflict;
@@ -13,6 +14,7 @@ mod gateway;
 mod graph;
 mod nested;
 mod path;
+mod request;
 mod respond;
 mod route;
 mod service;
@@ -50,14 +52,18 @@ pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
             }
         }
     }
-    let diagnostics = findings.finish();
-    let plan = gateway.zip(callables).filter(|_| !diagnostics.has_errors());
+    let plan = gateway.zip(callables).filter(|_| !findings.has_errors());
     let plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
-        services: services.into_plan(),
+        services: services.plan(),
         compositions,
         routes: routes.into(),
     });
+    if let Some(plan) = &plan {
+        bounds::check(plan, &mut findings);
+    }
+    let diagnostics = findings.finish();
+    let plan = plan.filter(|_| !diagnostics.has_errors());
     (plan, diagnostics)
 }
 

@@ -34,6 +34,7 @@ mod respond;
 mod retry;
 mod state;
 mod step;
+mod validate;
 mod vars;
 
 #[cfg(test)]
@@ -53,6 +54,7 @@ use crate::{
     error::Error,
     id::RouteId,
     plan::{PathPart, Plan, Query, Values},
+    problem::Kind,
     telemetry::Exchange,
     upstream::{Caller, Upstream},
 };
@@ -110,6 +112,11 @@ pub async fn run<C: Caller + 'static>(runner: Runner<C>, call: Call) -> Result<R
 /// Runs the steps of a proxy route, if it has any. What they left is there for the proxied call.
 pub async fn prepare<C: Caller + 'static>(runner: Runner<C>, call: Call) -> Result<Prepared, Error> {
     let (state, body, extensions) = State::new(call);
+    let rules = state.run.route().request.as_ref().and_then(|rules| rules.body.as_ref());
+    let body = match rules.and_then(|rules| rules.max_bytes) {
+        Some(limit) => body.capped(limit).map_err(|error| Error::new(Kind::PayloadTooLarge).cause(error))?,
+        None => body,
+    };
     let state = execute(runner, state, None, false, |state| Ok(Arc::clone(state))).await?;
     Ok(Prepared { state, body, extensions })
 }
@@ -138,7 +145,7 @@ async fn execute<C: Caller + 'static, T: Send + 'static>(
 }
 
 fn no_answer() -> Error {
-    Error::new(crate::problem::Kind::Internal).cause("an execution gave no answer")
+    Error::new(Kind::Internal).cause("an execution gave no answer")
 }
 
 /// A proxy route whose steps have settled.
@@ -156,7 +163,7 @@ impl Prepared {
     #[must_use]
     pub fn head(&self) -> (&Method, &Uri, &HeaderMap) {
         let request = &self.state.run.request;
-        (&request.method, &request.query.0, &request.headers.0)
+        (&request.method, &request.query.raw.0, &request.headers.raw.0)
     }
 
     /// Renders the path of the proxied call.

@@ -21,6 +21,7 @@ pub mod route;
 pub mod composition;
 pub mod parameter;
 pub mod json_schema;
+pub mod request;
 pub mod retry;
 pub mod step;
 pub mod schema;

@@ -10,11 +10,17 @@ pub mod format {}
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
 
+#[doc = include_str!("docs/defaults.md")]
+pub mod defaults {}
+
 #[doc = include_str!("docs/operations.md")]
 pub mod operations {}
 
 #[doc = include_str!("docs/problems.md")]
 pub mod problems {}
+
+#[doc = include_str!("docs/expressions.md")]
+pub mod expressions {}
 
 #[doc = include_str!("docs/changelog.md")]
 pub mod changelog {}

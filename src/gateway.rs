@@ -21,6 +21,7 @@ mod forward;
 mod proxy;
 pub mod router;
 mod stack;
+mod tunnel;
 pub mod upgrade;
 
 pub use handle::Handle;

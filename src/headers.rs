@@ -64,50 +64,57 @@ impl Peer {
 
 /// Fields that belong to one connection and are never forwarded (RFC 9110 §7.6.1).
 /// `trailer` is not among them: it announces what is forwarded; `te` is handled by its value.
-fn is_hop_by_hop(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::CONNECTION
-            | header::TRANSFER_ENCODING
-            | header::UPGRADE
-            | header::PROXY_AUTHENTICATE
-            | header::PROXY_AUTHORIZATION
-    ) || matches!(name.as_str(), "keep-alive" | "proxy-connection" | "http2-settings")
+fn is_hop_by_hop(name: &str) -> bool {
+    // Nearly every field that is looked at is told by its length.
+    match name.len() {
+        7 => name == "upgrade",
+        10 => matches!(name, "connection" | "keep-alive"),
+        14 => name == "http2-settings",
+        16 => name == "proxy-connection",
+        17 => name == "transfer-encoding",
+        18 => name == "proxy-authenticate",
+        19 => name == "proxy-authorization",
+        _ => false,
+    }
 }
 
 /// Fields that only the gateway may say of a client, whatever its spelling of `-`.
-fn is_claimed(name: &HeaderName) -> bool {
-    let name = name.as_str();
-    name.starts_with("x-forwarded-")
-        || name.starts_with("x-segue-")
-        || matches!(
-            name,
-            "forwarded"
-                | "x-real-ip"
-                | "x-client-ip"
-                | "true-client-ip"
-                | "cf-connecting-ip"
-                | "remote-user"
-                | "x-request-id"
-                | "traceparent"
-                | "tracestate"
-        )
-        // Servers that turn `-` into `_` cannot tell them apart.
-        || name.contains('_')
+fn is_claimed(name: &str) -> bool {
+    // Servers that turn `-` into `_` cannot tell them apart.
+    name.contains('_')
+        || if name.starts_with("x-") {
+            name.starts_with("x-forwarded-")
+                || name.starts_with("x-segue-")
+                || matches!(name, "x-real-ip" | "x-client-ip" | "x-request-id")
+        } else {
+            matches!(
+                name,
+                "forwarded"
+                    | "true-client-ip"
+                    | "cf-connecting-ip"
+                    | "remote-user"
+                    | "traceparent"
+                    | "tracestate"
+            )
+        }
 }
 
-/// Fields that `Connection` may not name: dropping them would change what a request means.
+/// Fields that `Connection` may not name: dropping them would change what a request means, or hide where it
+/// comes from.
 fn is_protected(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::HOST
-            | header::CONTENT_LENGTH
-            | header::CONTENT_TYPE
-            | header::AUTHORIZATION
-            | header::COOKIE
-            | header::TE
-            | header::TRAILER
-    )
+    is_claimed(name.as_str())
+        || matches!(
+            *name,
+            header::HOST
+                | header::CONTENT_LENGTH
+                | header::CONTENT_TYPE
+                | header::AUTHORIZATION
+                | header::COOKIE
+                | header::TE
+                | header::TRAILER
+                | header::VIA
+                | header::EXPECT
+        )
 }
 
 /// Takes out what concerns only the connection it came on, and all that `Connection` names.
@@ -118,21 +125,20 @@ pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
 /// The same for a request, and with it what its sender may not say: a client nothing of where it comes
 /// from, a trusted proxy only `x-forwarded-for`, `-proto` and `-host`.
 pub fn sanitize_request(headers: &mut HeaderMap, trusted: bool) {
-    let believed = |name: &HeaderName| {
-        trusted && matches!(name.as_str(), "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host")
-    };
+    let believed =
+        |name: &str| trusted && matches!(name, "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host");
     remove(headers, |name| is_hop_by_hop(name) || (is_claimed(name) && !believed(name)));
 }
 
-fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     let mut gone: Vec<HeaderName> = Vec::new();
     let mut te = false;
     let mut connection = false;
     for name in headers.keys() {
-        match *name {
-            header::CONNECTION => connection = true,
-            header::TE => te = true,
-            _ if unwanted(name) => gone.push(name.clone()),
+        match name.as_str() {
+            "connection" => connection = true,
+            "te" => te = true,
+            text if unwanted(text) => gone.push(name.clone()),
             _ => {}
         }
     }

@@ -6,6 +6,7 @@
 //! change a document, and no conversion to a tree of owned values.
 
 mod iter;
+mod lookup;
 mod number;
 mod parse;
 mod string;
@@ -17,16 +18,18 @@ mod tests;
 use std::{borrow::Cow, fmt};
 
 use bytes::Bytes;
+use bytestring::ByteString;
 
 pub use iter::{Items, Members};
 pub use number::Number;
 pub use parse::{MAX_BYTES, MAX_DEPTH};
-pub use string::write_string;
+pub use string::{write_escaped, write_string};
 use tape::{Tag, Tape};
 
 /// A parsed document: the received bytes and an index over them.
 pub struct Document {
-    bytes: Bytes,
+    /// Checked to be UTF-8 once, so that no reader checks it again.
+    text: ByteString,
     tape: Tape,
 }
 
@@ -74,8 +77,8 @@ impl fmt::Display for JsonError {
 impl Document {
     /// Reads a whole document (RFC 8259). Empty input is an error; callers treat it as null first.
     pub fn parse(bytes: Bytes) -> Result<Self, JsonError> {
-        let tape = parse::parse(&bytes)?;
-        Ok(Self { bytes, tape })
+        let (text, tape) = parse::parse(bytes)?;
+        Ok(Self { text, tape })
     }
 
     /// The outermost value.
@@ -87,13 +90,13 @@ impl Document {
     /// The bytes it was read from.
     #[must_use]
     pub fn bytes(&self) -> &Bytes {
-        &self.bytes
+        self.text.as_bytes()
     }
 }
 
 impl fmt::Debug for Document {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Document").field("bytes", &self.bytes.len()).finish()
+        f.debug_struct("Document").field("bytes", &self.text.len()).finish()
     }
 }
 
@@ -116,8 +119,7 @@ impl<'a> Ref<'a> {
     /// The bytes of this value exactly as received.
     #[must_use]
     pub fn raw(self) -> &'a [u8] {
-        let (start, end) = self.document.tape.span(self.node);
-        self.document.bytes.get(start..end).unwrap_or_default()
+        self.text().as_bytes()
     }
 
     /// Where it starts in its document: tells it from every value beside it.
@@ -126,28 +128,12 @@ impl<'a> Ref<'a> {
         self.document.tape.span(self.node).0
     }
 
-    /// The member of a map.
+    /// The text of this value exactly as received.
     #[must_use]
-    pub fn get(self, key: &str) -> Option<Self> {
-        if self.tag() != Tag::Map {
-            return None;
-        }
-        let (document, tape) = (self.document, &self.document.tape);
-        let bytes: &[u8] = &document.bytes;
-        let mut node = self.node + 2;
-        for _ in 0..tape.count(self.node) {
-            let (tag, start, close) = tape.entry(node);
-            let equal = if tag == Tag::Plain {
-                close - start == key.len() + 2 && bytes.get(start + 1..close - 1) == Some(key.as_bytes())
-            } else {
-                Ref { document, node }.as_str().as_deref() == Some(key)
-            };
-            if equal {
-                return Some(Ref { document, node: node + 1 });
-            }
-            node = tape.next(node + 1);
-        }
-        None
+    #[inline]
+    pub fn text(self) -> &'a str {
+        let (_, start, end) = self.document.tape.entry(self.node);
+        self.document.text.get(start..end).unwrap_or_default()
     }
 
     /// The element of a list.
@@ -160,6 +146,13 @@ impl<'a> Ref<'a> {
     #[must_use]
     pub fn len(self) -> usize {
         if matches!(self.tag(), Tag::List | Tag::Map) { self.document.tape.count(self.node) } else { 0 }
+    }
+
+    /// Members of a map; nothing for anything else.
+    #[must_use]
+    #[inline]
+    pub fn map_len(self) -> Option<usize> {
+        (self.tag() == Tag::Map).then(|| self.document.tape.count(self.node))
     }
 
     /// Whether [`Ref::len`] is 0.
@@ -188,8 +181,8 @@ impl<'a> Ref<'a> {
     #[must_use]
     pub fn as_number(self) -> Option<Number<'a>> {
         match self.tag() {
-            Tag::Integer => number::integer(self.raw()),
-            Tag::Fraction => number::fraction(self.raw()),
+            Tag::Integer => Some(number::integer(self.text())),
+            Tag::Fraction => number::fraction(self.text()),
             _ => None,
         }
     }
@@ -197,18 +190,25 @@ impl<'a> Ref<'a> {
     /// The string, unescaped; borrowed when it has no escapes.
     #[must_use]
     pub fn as_str(self) -> Option<Cow<'a, str>> {
-        let tag = self.tag();
-        if !matches!(tag, Tag::Plain | Tag::Escaped) {
-            return None;
+        match self.tag() {
+            Tag::Plain => Some(Cow::Borrowed(self.inner())),
+            Tag::Escaped => Some(Cow::Owned(string::unescape(self.inner()))),
+            _ => None,
         }
-        let text = std::str::from_utf8(self.inner()).ok()?;
-        Some(if tag == Tag::Plain { Cow::Borrowed(text) } else { Cow::Owned(string::unescape(text)) })
     }
 
-    /// The bytes between the quotes of a string that has no escapes: what most comparisons need.
+    /// What is between the quotes of a string that has no escapes: what most comparisons need.
     #[must_use]
-    pub fn plain_str(self) -> Option<&'a [u8]> {
+    #[inline]
+    pub fn plain_str(self) -> Option<&'a str> {
         (self.tag() == Tag::Plain).then(|| self.inner())
+    }
+
+    /// How many bytes must be looked at and copied to read it as a string: none unless it has escapes.
+    #[must_use]
+    #[inline]
+    pub fn decoding(self) -> usize {
+        if self.tag() == Tag::Escaped { self.raw().len() * 2 } else { 0 }
     }
 
     /// The elements of a list; nothing for anything else.
@@ -221,11 +221,13 @@ impl<'a> Ref<'a> {
         Members::new(self)
     }
 
-    fn inner(self) -> &'a [u8] {
-        let raw = self.raw();
-        raw.get(1..raw.len().saturating_sub(1)).unwrap_or_default()
+    #[inline]
+    fn inner(self) -> &'a str {
+        let (_, start, end) = self.document.tape.entry(self.node);
+        self.document.text.get(start + 1..end - 1).unwrap_or_default()
     }
 
+    #[inline]
     fn tag(self) -> Tag {
         self.document.tape.tag(self.node)
     }

@@ -23,6 +23,7 @@ pub mod problem;
 pub mod error;
 pub mod diagnostic;
 // -- parts
+pub mod descriptors;
 pub mod telemetry;
 pub mod json;
 pub mod schema;

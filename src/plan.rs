@@ -16,8 +16,11 @@ use crate::{
 pub mod answer;
 pub mod call;
 pub mod composition;
+pub mod estimate;
 pub mod nested;
+pub mod request;
 pub mod route;
+pub mod typed;
 
 pub use answer::{ErrorRule, Problem, Respond, StaticAnswer};
 pub use call::{BodyUse, Call, Headers, PathPart, Proxy, Query, Values};

@@ -19,6 +19,7 @@ use tokio::{
 use crate::{
     admin::Admin,
     config::Tree,
+    descriptors::Descriptors,
     diagnostic::{Code, Diagnostic, Diagnostics},
     gateway::{AdminListener, Surroundings},
     reload::{Outcome, Reloader, watch},
@@ -81,7 +82,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let registry = Arc::new(Registry::new(cores));
     let instruments = Arc::new(Instruments::new(registry));
-    let network = Arc::new(Network::system());
+    let network = Arc::new(Network::system(Descriptors::raise(cores)));
     let around = Surroundings {
         sources: options.sources,
         network: Arc::clone(&network),
@@ -100,7 +101,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let wanted = gateway.listeners.clone();
     let admin_at = gateway.admin.clone();
     let count = settings.workers.map_or(cores, |workers| workers.max(1) as usize);
-    let shared = Arc::new(Shared::new(gateway, instruments));
+    let shared = Arc::new(Shared::new(gateway, instruments, Arc::clone(&network)));
     let mut workers = Workers::start(&shared, count).map_err(StartError::System)?;
     let mut listeners = Vec::new();
     for (name, address, _) in wanted {

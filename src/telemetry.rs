@@ -8,7 +8,10 @@ use std::{
 
 use http::StatusCode;
 
-use crate::{headers::Peer, problem::Kind};
+use crate::{
+    headers::Peer,
+    problem::{Fault, Kind},
+};
 
 pub mod instruments;
 pub mod registry;
@@ -33,6 +36,8 @@ pub struct Exchange {
     pub client: IpAddr,
     /// `http` or `https`, or what a trusted proxy said.
     pub scheme: &'static str,
+    /// The peer is a trusted proxy.
+    pub trusted: bool,
     /// What a trusted proxy has left of its own deadline.
     pub given: Option<Duration>,
     /// What is learnt on the way.
@@ -80,7 +85,17 @@ impl Exchange {
     #[must_use]
     pub fn new(id: Arc<str>, trace: Trace, peer: Arc<Peer>, client: IpAddr, scheme: &'static str) -> Self {
         let started = Instant::now();
-        Self { id, trace, started, peer, client, scheme, given: None, record: Mutex::default() }
+        Self {
+            id,
+            trace,
+            started,
+            peer,
+            client,
+            scheme,
+            trusted: false,
+            given: None,
+            record: Mutex::default(),
+        }
     }
 
     /// What is learnt on the way. Never held across an await.
@@ -95,7 +110,18 @@ impl Exchange {
 pub struct Finish {
     exchange: Arc<Exchange>,
     instruments: Arc<Instruments>,
-    complete: bool,
+    end: End,
+}
+
+/// How an answer ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// Not at all yet; dropped like this, the client has left.
+    Open,
+    /// It broke off on this side.
+    Broken,
+    /// As it should.
+    Complete,
 }
 
 impl Finish {
@@ -103,7 +129,7 @@ impl Finish {
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, instruments: Arc<Instruments>) -> Self {
         instruments.in_flight.increment(1.0);
-        Self { exchange, instruments, complete: false }
+        Self { exchange, instruments, end: End::Open }
     }
 
     /// The request's record.
@@ -123,8 +149,15 @@ impl Finish {
     }
 
     /// The answer ended as it should.
-    pub fn complete(&mut self) {
-        self.complete = true;
+    pub const fn complete(&mut self) {
+        self.end = End::Complete;
+    }
+
+    /// What the answer is made of broke off or stopped, so that the client has part of it.
+    pub fn broke(&mut self) {
+        if self.end == End::Open {
+            self.end = End::Broken;
+        }
     }
 }
 
@@ -133,7 +166,12 @@ impl Drop for Finish {
         self.instruments.in_flight.decrement(1.0);
         let record = self.exchange.record();
         let elapsed = self.exchange.started.elapsed().as_secs_f64();
-        self.instruments.finished(&record, elapsed, self.complete);
+        let aborted = match self.end {
+            End::Open => Some(Fault::Client),
+            End::Broken => Some(Fault::Upstream),
+            End::Complete => None,
+        };
+        self.instruments.finished(&record, elapsed, aborted);
     }
 }
 

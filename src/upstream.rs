@@ -8,6 +8,7 @@
 //! Absent on purpose: redirects, cookies, decompression, and any retry but the one of a call whose
 //! pooled connection was found closed.
 
+mod added;
 mod balance;
 mod build;
 mod connect;
@@ -24,6 +25,7 @@ mod pool;
 pub mod secret;
 mod send;
 mod slot;
+mod socket;
 mod tls;
 
 #[cfg(test)]
@@ -45,9 +47,11 @@ use tower::retry::budget::TpsBudget;
 use crate::{
     body::Body,
     config::service::{AssetType, Balance, Protocol},
+    descriptors::Descriptors,
     error::Error,
 };
 
+pub use added::Added;
 pub use counters::Counts;
 pub use dns::Resolver;
 pub use egress::Egress;
@@ -65,6 +69,8 @@ pub struct Network {
     pub resolver: Arc<Resolver>,
     /// Addresses that no call may reach.
     pub egress: Egress,
+    /// Of which every connection takes one.
+    pub descriptors: Descriptors,
     /// Stands in for the network; none where calls are served.
     pub dialer: Option<Arc<dyn dial::Dialer>>,
 }
@@ -72,8 +78,8 @@ pub struct Network {
 impl Network {
     /// The system's resolver; no listener of the gateway is known yet.
     #[must_use]
-    pub fn system() -> Self {
-        Self { resolver: Arc::new(Resolver::system()), egress: Egress::default(), dialer: None }
+    pub fn system(descriptors: Descriptors) -> Self {
+        Self { resolver: Arc::new(Resolver::system()), egress: Egress::default(), descriptors, dialer: None }
     }
 }
 
@@ -157,11 +163,23 @@ pub struct Outgoing {
     /// The request. Its URI is path and query only (the endpoint's prefix is put before it);
     /// `host` is set by the upstream unless present, and so are the service's own `headers`, which win.
     pub request: Request<Body>,
+    /// Fields that the gateway adds. The service's own win over them.
+    pub added: Added,
     /// The method is idempotent or the operation `safe`: it may be sent again when a pooled connection was
     /// found closed, even if bytes were written. A body that streams is never sent again.
     pub idempotent: bool,
     /// Until the response head. The caller bounds the body.
     pub timeout: Duration,
+}
+
+impl Outgoing {
+    /// The request with what the gateway adds in its fields.
+    #[must_use]
+    pub fn into_request(self) -> Request<Body> {
+        let Self { mut request, added, .. } = self;
+        added.insert_into(request.headers_mut());
+        request
+    }
 }
 
 /// The seam between execution and network; tests implement it without a socket.

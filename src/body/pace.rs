@@ -12,7 +12,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, Ordering::Relaxed},
+        atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
     },
     task::Context,
     time::Duration,
@@ -27,7 +27,10 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// What became of a request's body, for those who judge why an exchange failed.
 #[derive(Debug, Default)]
-pub struct Upload(AtomicU8);
+pub struct Upload {
+    state: AtomicU8,
+    pieces: AtomicU32,
+}
 
 /// Somebody waits for the client.
 const AWAITED: u8 = 1;
@@ -64,17 +67,23 @@ impl Upload {
         self.has(AWAITED)
     }
 
+    /// How many pieces of it have come; wraps around.
+    #[must_use]
+    pub fn pieces(&self) -> u32 {
+        self.pieces.load(Relaxed)
+    }
+
     // One task writes these at a time: the one that reads the body.
     fn set(&self, bit: u8) {
-        self.0.fetch_or(bit, Relaxed);
+        self.state.fetch_or(bit, Relaxed);
     }
 
     fn clear(&self, bit: u8) {
-        self.0.fetch_and(!bit, Relaxed);
+        self.state.fetch_and(!bit, Relaxed);
     }
 
     fn has(&self, bit: u8) -> bool {
-        self.0.load(Relaxed) & bit != 0
+        self.state.load(Relaxed) & bit != 0
     }
 }
 
@@ -102,6 +111,7 @@ impl Pace {
     /// Something came, or the body ended.
     pub(super) fn came(&mut self, bytes: usize) {
         self.received += bytes as u64;
+        self.upload.pieces.fetch_add(1, Relaxed);
         if let Some(since) = self.since.take() {
             self.waited += since.elapsed();
             self.upload.clear(AWAITED);

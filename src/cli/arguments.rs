@@ -77,6 +77,12 @@ pub(super) enum Command {
     #[command(after_help = "Examples:\n  segue routes\n  segue routes --format json")]
     Routes,
 
+    /// Shows what a route runs in which order, and what a request to it can cost
+    #[command(
+        after_help = "Examples:\n  segue plan sales/trip-search\n  segue plan sales/trip-search --format json\n  segue plan sales/trip-search --dot | dot -Tsvg > plan.svg"
+    )]
+    Plan(Plan),
+
     /// Explains the code of a finding or of a problem document
     #[command(after_help = "Examples:\n  segue explain unknown_step\n  segue explain upstream_timeout")]
     Explain {
@@ -101,7 +107,6 @@ pub(super) enum Command {
 
     // Named by the format, not built yet: refused by name, never mistaken for a misspelt command.
     #[command(hide = true)]
-    Plan(Later),
     #[command(hide = true)]
     Mock(Later),
     #[command(hide = true)]
@@ -131,6 +136,18 @@ impl Command {
             Self::Export(_) => "export",
         }
     }
+}
+
+/// Options of `plan`.
+#[derive(Debug, Args)]
+pub(super) struct Plan {
+    /// The route, as `segue routes` lists it
+    #[arg(value_name = "UNIT/ROUTE")]
+    pub(super) route: String,
+
+    /// Print a graph for Graphviz
+    #[arg(long)]
+    pub(super) dot: bool,
 }
 
 /// Options of `demo`.

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Outcome, standard output, standard error.
-fn segue(arguments: &[&str]) -> (Outcome, String, String) {
+pub(super) fn segue(arguments: &[&str]) -> (Outcome, String, String) {
     let arguments = std::iter::once("segue").chain(arguments.iter().copied()).map(OsString::from);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let outcome = run_with(arguments, &mut out, &mut err).unwrap();
@@ -11,7 +11,7 @@ fn segue(arguments: &[&str]) -> (Outcome, String, String) {
 }
 
 /// A configuration directory with a Gateway and the given files.
-fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
+pub(super) fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let gateway = "apiVersion: segue/v1\nkind: Gateway\nmetadata: {name: edge, owner: it}\nlisteners:\n  - {name: http, address: \"127.0.0.1:0\"}\n";
     for (path, text) in files.iter().chain(&[("policies/gateway.yaml", gateway)]) {
@@ -37,7 +37,7 @@ fn help_is_an_answer_and_a_misspelt_command_is_misuse() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["serve", "check", "routes", "explain", "schema", "demo", "test"] {
+    for command in ["serve", "check", "routes", "plan", "explain", "schema", "demo", "test"] {
         let (outcome, out, _) = segue(&[command, "--help"]);
         assert_eq!(outcome, Outcome::Fine);
         assert!(out.contains(&format!("  segue {command}")), "{out}");
@@ -46,7 +46,7 @@ fn every_command_has_help_with_an_example() {
 
 #[test]
 fn commands_of_a_later_version_say_so() {
-    for command in ["plan", "mock", "diff", "status", "export"] {
+    for command in ["mock", "diff", "status", "export"] {
         let (outcome, _, err) = segue(&[command, "x", "--dot"]);
         assert_eq!(outcome, Outcome::Usage);
         assert!(err.contains("not in this version"), "{err}");

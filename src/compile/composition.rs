@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{
+    Findings,
     call::{Callers, Drafted},
     graph::{Graph, Reads},
     text::Expressions,
@@ -14,7 +15,7 @@ use crate::{
         step::{CallTemplate, ForEachTemplate, StepTemplate},
     },
     diagnostic::Code,
-    expr::{Program, Scope, Shape, StepScope},
+    expr::{Program, Scope, Shape, Slot, StepScope},
     id::StepId,
     plan::{BodyUse, Composition, ForEach, Problem, Retry, Step, Tolerance},
 };
@@ -56,11 +57,7 @@ pub(super) struct Draft {
 }
 
 /// What the names of a document mean; nothing when there are too many of them to look any further.
-pub(super) fn scope(
-    template: &Document<'_>,
-    captures: Vec<String>,
-    with: &mut super::Findings,
-) -> Option<Scope> {
+pub(super) fn scope(template: &Document<'_>, captures: Vec<String>, with: &mut Findings) -> Option<Scope> {
     let (steps, vars) = (template.steps, template.vars);
     if let Some(step) = steps.get(MAX_STEPS) {
         let message = format!("{} steps; a document has at most {MAX_STEPS}", steps.len());
@@ -202,6 +199,24 @@ fn step<'t>(
         })
     })();
     (step, safe)
+}
+
+/// What was streamed cannot be sent again.
+pub(super) fn streamed_retries(template: &Document<'_>, composition: &Composition, findings: &mut Findings) {
+    let streams = |step: &Step| {
+        step.action.call().and_then(|call| call.body.as_ref()?.as_slot()) == Some(Slot::RequestBody)
+    };
+    if composition.request_body != BodyUse::Forwarded
+        || composition.steps.iter().filter(|step| streams(step)).count() > 1
+    {
+        return;
+    }
+    for (template, step) in template.steps.iter().zip(&composition.steps) {
+        if let Some(retry) = template.retry.as_ref().filter(|_| streams(step) && step.for_each.is_none()) {
+            let message = format!("`{}` streams the request's body, so it is sent once", step.name);
+            findings.advise(Code::RetryStreamed, &retry.place, message, "remove `retry`");
+        }
+    }
 }
 
 /// Calls of one `forEach` have no order between them either.

@@ -11,6 +11,7 @@ use super::{
     graph::{self, Reads},
     nested::Compositions,
     path::{self, Capture},
+    request,
     service::{self, Services},
     text::Expressions,
 };
@@ -81,6 +82,7 @@ pub(super) fn compile(
     findings: &mut Findings,
 ) -> Option<Route> {
     findings.next_document();
+    let request = request::compile(template.request.as_ref(), &captures, template.proxy.is_some(), findings);
     let endpoint = endpoint(template, &captures, (services, compositions), findings);
     let metadata = &template.metadata;
     Some(Route {
@@ -91,6 +93,7 @@ pub(super) fn compile(
         place: metadata.name.place.clone(),
         matching: matching?,
         timeout: template.timeout.value,
+        request: request?,
         endpoint: endpoint?,
     })
 }
@@ -128,6 +131,10 @@ fn endpoint(
     reads.errors = with.take_reads();
     let graph = graph::judge(&document, &draft.safe, &reads, with.findings);
     let composition = draft.finish(graph)?;
+    let checked = template.request.as_ref().and_then(|request| request.body.as_ref());
+    if checked.is_none_or(|body| body.schema.is_none() && !body.required) {
+        composition::streamed_retries(&document, &composition, with.findings);
+    }
     let errors = errors?;
     if template.proxy.is_some() {
         let composition = (!is_empty(&composition)).then(|| Arc::new(composition));

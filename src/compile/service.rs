@@ -189,7 +189,7 @@ impl<'t> Services<'t> {
     }
 
     /// The plan's table, in the order of ids.
-    pub(super) fn into_plan(self) -> Box<[Service]> {
+    pub(super) fn plan(&self) -> Box<[Service]> {
         self.templates.iter().map(plan).collect()
     }
 }

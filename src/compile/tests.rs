@@ -1,10 +1,13 @@
 //! Small trees as text: what is in the plan, and which findings stand where.
 
 mod any;
+mod bounds;
 mod conflicts;
 mod findings;
 mod nested;
+mod places;
 mod plans;
+mod request;
 
 use super::compile;
 use crate::{

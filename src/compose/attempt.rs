@@ -24,7 +24,7 @@ use crate::{
     json::Document,
     plan::{Action, BodyUse, Call, Endpoint, Step, Tolerance},
     problem::Kind,
-    upstream::{Caller, Outgoing, dial::STEP},
+    upstream::{Added, Caller, Outgoing, dial::STEP},
 };
 
 /// Calls a step, or one item of it. What is rare in it is boxed, because a future is moved when its step
@@ -63,8 +63,8 @@ pub(super) async fn attempt<C: Caller>(
     {
         request.headers_mut().insert(STEP, label);
     }
-    let outgoing =
-        Outgoing { request, idempotent: call.safe || call.method.is_idempotent(), timeout: end - now };
+    let idempotent = call.safe || call.method.is_idempotent();
+    let outgoing = Outgoing { request, added: Added::default(), idempotent, timeout: end - now };
     let (head, body) = match env.caller.send(upstream, outgoing).await {
         Ok(answer) => answer.into_parts(),
         Err(error) if error.kind() == Kind::UpstreamTimeout => {

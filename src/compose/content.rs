@@ -101,6 +101,21 @@ impl Content {
     }
 }
 
+impl Content {
+    /// The same as JSON, for a schema to judge.
+    pub(super) fn json(&self) -> Bytes {
+        match &self.reading {
+            Reading::Document(document) => document.bytes().clone(),
+            Reading::Text => {
+                let mut json = Vec::with_capacity(self.bytes.len() + 2);
+                json::write_string(&String::from_utf8_lossy(&self.bytes), &mut json);
+                Bytes::from(json)
+            }
+            Reading::Empty | Reading::Bytes => Bytes::from_static(b"null"),
+        }
+    }
+}
+
 fn utf8(bytes: &[u8]) -> Result<&str, JsonError> {
     std::str::from_utf8(bytes)
         .map_err(|error| JsonError { offset: error.valid_up_to(), reason: "this is not UTF-8" })

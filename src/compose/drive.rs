@@ -7,18 +7,14 @@ use std::{
     task::Poll,
 };
 
-use bytes::Bytes;
-use http::header;
-use tokio::time::{Instant, sleep_until, timeout_at};
+use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Env,
-    content::{Content, Media},
-    failure,
+    Env, failure,
     lanes::Lanes,
-    receive,
     state::State,
     step,
+    validate::{self, Faults},
 };
 use crate::{
     body::Body,
@@ -40,12 +36,15 @@ pub(super) async fn execute<C: Caller, T>(
     finish: impl FnOnce(&Arc<State>) -> Result<T, Error>,
 ) -> Option<Result<T, Error>> {
     let state = &env.state;
+    // Until the answer is there, so that a body that nobody reads is not taken for refused.
+    let mut unread = body;
+    if let Err(error) = admit(state, &mut unread).await {
+        return Some(Err(error));
+    }
     let Some(composition) = state.composition() else {
         return Some(finish(state));
     };
-    // Until the answer is there, so that a body that nobody reads is not taken for refused.
-    let mut unread = body;
-    if let Err(error) = prepare(state, composition, &mut unread).await {
+    if let Err(error) = require(state, composition) {
         return Some(Err(error));
     }
     let mut lanes = Lanes::new();
@@ -72,23 +71,40 @@ pub(super) async fn execute<C: Caller, T>(
     None
 }
 
-/// What comes before any step: the request's body as far as it is read, and `require`.
-async fn prepare(state: &State, composition: &Composition, body: &mut Option<Body>) -> Result<(), Error> {
-    if composition.request_body > BodyUse::Unread
-        && let Some(body) = body.take()
-    {
-        if composition.request_body == BodyUse::Forwarded && streams_request(state, composition) {
-            if let Ok(mut stream) = state.run.request_stream.lock() {
+/// The request as its route declares it, its body as far as it is read.
+async fn admit(state: &State, body: &mut Option<Body>) -> Result<(), Error> {
+    let run = &*state.run;
+    let rules = run.route().request.as_ref();
+    let mut faults = Faults::default();
+    if let Some(rules) = rules {
+        validate::parameters(run, rules, &mut faults).await?;
+    }
+    let rules = rules.and_then(|rules| rules.body.as_ref());
+    let composition = state.composition();
+    let how = composition.map_or(BodyUse::Unread, |composition| composition.request_body);
+    let checked = rules.is_some_and(|rules| rules.required || rules.schema.is_some());
+    if let Some(body) = body.take_if(|_| checked || how > BodyUse::Unread) {
+        let streams = composition
+            .is_some_and(|composition| how == BodyUse::Forwarded && streams_request(state, composition));
+        if streams && !checked {
+            let body = match rules.and_then(|rules| rules.max_bytes) {
+                Some(limit) => {
+                    body.capped(limit).map_err(|error| Error::new(Kind::PayloadTooLarge).cause(error))?
+                }
+                None => body,
+            };
+            if let Ok(mut stream) = run.request_stream.lock() {
                 *stream = Some(body);
             }
         } else {
-            let bytes = match timeout_at(state.run.deadline, receive::request(body)).await {
-                Ok(bytes) => bytes?,
-                Err(_) => return Err(Error::new(Kind::RequestTimeout)),
-            };
-            let _ = state.run.request_body.set(content(state, composition.request_body, bytes)?);
+            validate::body(run, how, rules, body, &mut faults).await?;
         }
     }
+    faults.answer()
+}
+
+/// What must hold before any step.
+fn require(state: &State, composition: &Composition) -> Result<(), Error> {
     let frame = state.frame(&[]);
     for (that, problem) in &composition.require {
         if !that.test(&frame).map_err(failure::fault)? {
@@ -96,30 +112,6 @@ async fn prepare(state: &State, composition: &Composition, body: &mut Option<Bod
         }
     }
     Ok(())
-}
-
-/// Reads the request's body by its content type, whose faults are the client's.
-fn content(state: &State, how: BodyUse, bytes: Bytes) -> Result<Content, Error> {
-    let headers = &state.run.request.headers.0;
-    if how == BodyUse::Parsed && !bytes.is_empty() {
-        let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
-            let words = "the request has a body and no content type";
-            return Err(Error::new(Kind::UnsupportedMediaType).detail(words));
-        };
-        let coded = headers.get(header::CONTENT_ENCODING);
-        if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            let words = "the request's content encoding is not taken";
-            return Err(Error::new(Kind::UnsupportedMediaType).detail(words));
-        }
-        let media = Media::of(content_type);
-        return Content::read(bytes, headers, how).map_err(|error| {
-            let what = if media == Media::Json { "JSON" } else { "text" };
-            let words =
-                format!("the request's body is not valid {what}: {} (byte {})", error.reason, error.offset);
-            Error::new(Kind::InvalidRequest).detail(words)
-        });
-    }
-    Content::read(bytes, headers, how).map_err(|error| Error::new(Kind::InvalidRequest).detail(error.reason))
 }
 
 /// Whether exactly one place sends the request's body on, once: it streams then.

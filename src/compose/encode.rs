@@ -101,7 +101,7 @@ fn forward(state: &State, slot: Slot) -> Option<Encoded> {
             // An unreadable lock means that somebody panicked with the body in hand.
             let stream = state.run.request_stream.lock().ok().and_then(|mut stream| stream.take());
             if let Some(body) = stream {
-                let headers = &state.run.request.headers.0;
+                let headers = &state.run.request.headers.raw.0;
                 return Some(Encoded {
                     body,
                     content_type: headers.get(http::header::CONTENT_TYPE).cloned(),

@@ -51,7 +51,7 @@ pub(super) struct Common {
 
 impl Common {
     fn new(state: &State) -> Self {
-        let fields = &state.run.request.headers.0;
+        let fields = &state.run.request.headers.raw.0;
         // What admission let through of a trusted proxy's list is continued; the peer is its next entry.
         let forwarded_for = match fields.get(FORWARDED_FOR).and_then(|list| list.to_str().ok()) {
             Some(list) => shared(format!("{list}, {}", state.run.exchange.peer.address.ip())),

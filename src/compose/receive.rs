@@ -64,8 +64,8 @@ pub(super) async fn answer(mut body: Body, held: &AtomicU64) -> Result<Bytes, Er
 }
 
 /// Reads the request's body, whose faults are the client's.
-pub(super) async fn request(body: Body) -> Result<Bytes, Error> {
-    body.collect(REQUEST_CAP).await.map_err(|error| {
+pub(super) async fn request(body: Body, limit: Option<u64>) -> Result<Bytes, Error> {
+    body.collect(limit.unwrap_or(REQUEST_CAP)).await.map_err(|error| {
         let kind = match error {
             BodyError::TooLarge { .. } => Kind::PayloadTooLarge,
             BodyError::Stalled => Kind::RequestTimeout,

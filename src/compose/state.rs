@@ -250,7 +250,7 @@ impl Data for State {
             Slot::Scheme => text(run.exchange.scheme),
             Slot::ClientIp => Some(Value::Str(Cow::Owned(run.exchange.client.to_string()))),
             Slot::RequestId => text(&run.exchange.id),
-            Slot::Path(index) => run.request.captures.get(usize::from(index)).and_then(|path| text(path)),
+            Slot::Path(index) => run.request.path(index),
             Slot::Query => Some(Value::Object(&run.request.query)),
             Slot::Headers => Some(Value::Object(&run.request.headers)),
             Slot::Cookies => Some(Value::Object(run.request.cookies())),

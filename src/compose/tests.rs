@@ -3,7 +3,9 @@
 mod answer;
 mod custody;
 mod deadline;
+mod details;
 mod errors;
+mod estimate;
 mod fan_out;
 mod hostile;
 mod nested;
@@ -14,6 +16,7 @@ mod retry;
 mod simulation;
 
 mod tolerance;
+mod validate;
 
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
@@ -184,7 +187,8 @@ impl Drop for Under<'_> {
 impl Caller for Services {
     async fn send(&self, to: &Arc<Upstream>, call: Outgoing) -> Result<Response<Body>, Error> {
         let service = to.name.rsplit('/').next().unwrap_or_default().to_owned();
-        let (head, body) = call.request.into_parts();
+        let limit = call.timeout;
+        let (head, body) = call.into_request().into_parts();
         let line = format!("{service} {} {}", head.method, head.uri);
         self.note("start", &line);
         let mut under = Under(self, Some(line.clone()));
@@ -195,7 +199,7 @@ impl Caller for Services {
             headers: head.headers,
             body,
         });
-        let late = tokio::time::timeout(call.timeout, tokio::time::sleep(after)).await.is_err();
+        let late = tokio::time::timeout(limit, tokio::time::sleep(after)).await.is_err();
         under.1 = None;
         self.note(if late { "late" } else { "end" }, &line);
         if late {
@@ -332,6 +336,7 @@ pub(super) fn post(content_type: &str, body: &str) -> Request<Body> {
 /// Built as the gateway does it; nothing is connected before a call.
 fn upstream(service: &crate::plan::Service) -> Arc<Upstream> {
     static NETWORK: OnceLock<Arc<Network>> = OnceLock::new();
-    let network = NETWORK.get_or_init(|| Arc::new(Network::system()));
+    let network =
+        NETWORK.get_or_init(|| Arc::new(Network::system(crate::descriptors::Descriptors::unbounded())));
     Arc::new(Upstream::build(service, &Process::new("."), network).expect("the service can be built"))
 }

@@ -72,9 +72,9 @@ static LIMITS: Object = Object {
             Shape::Duration,
             "How long a client may take nothing of its answer; 0s: without end (30s).",
         ),
+        optional("maxCalls", Shape::Count(1, MOST), "The most upstream calls one request could make (500)."),
         optional("maxConnections", Shape::Count(1, MOST), "The most client connections (20000)."),
         later("memory"),
-        later("maxCalls"),
         later("adaptive"),
     ],
     one_of: &[],
@@ -163,6 +163,8 @@ pub struct LimitsTemplate {
     pub write_stall: Duration,
     /// `maxConnections` (20000)
     pub max_connections: u32,
+    /// `maxCalls` (500): upstream calls that one request could make at worst; judged at load.
+    pub max_calls: u32,
 }
 
 impl AddressTemplate {
@@ -187,6 +189,7 @@ impl Default for LimitsTemplate {
             body_rate: 240,
             write_stall: Duration::from_secs(30),
             max_connections: 20_000,
+            max_calls: 500,
         }
     }
 }
@@ -293,5 +296,6 @@ fn limits(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> LimitsTemplate {
         body_rate: decoder.count(fields, "bodyRate").unwrap_or(default.body_rate),
         write_stall: decoder.duration_or_zero(fields, "writeStall").map_or(default.write_stall, |d| d.value),
         max_connections: decoder.count(fields, "maxConnections").unwrap_or(default.max_connections),
+        max_calls: decoder.count(fields, "maxCalls").unwrap_or(default.max_calls),
     }
 }

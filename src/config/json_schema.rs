@@ -6,7 +6,7 @@
 use serde_json::{Map, Number, Value as Json};
 
 use super::{
-    Node,
+    Node, Spanned,
     decode::Decoder,
     value::join,
     yaml::{self, Budget, Value},
@@ -57,6 +57,26 @@ impl Decoder<'_> {
             SchemaTemplate { place: place.clone(), file: self.file.to_owned(), document, others: Vec::new() };
         self.follow(&mut schema);
         schema
+    }
+
+    /// A schema in place, or the path of a file that holds one.
+    pub(super) fn schema(&mut self, node: &Node) -> Option<SchemaTemplate> {
+        match &node.value {
+            Value::Map(_) | Value::Bool(_) => Some(self.inline_schema(json(node), &node.place)),
+            Value::Text(text) => {
+                let text = Spanned { value: text.clone(), place: node.place.clone() };
+                let file = self.path(&text, true)?;
+                let document = self.schema_file(&file, &node.place)?;
+                let mut schema =
+                    SchemaTemplate { place: node.place.clone(), file, document, others: Vec::new() };
+                self.follow(&mut schema);
+                Some(schema)
+            }
+            Value::Null | Value::Number(_) | Value::List(_) => {
+                self.wrong_type("schema", "a JSON Schema or the path of one", node);
+                None
+            }
+        }
     }
 
     /// Reads every file that is referred to, directly or not. What is not there is a finding.

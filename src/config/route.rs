@@ -9,6 +9,7 @@ use super::{
     decode::{Decoder, Fields},
     document::document_keys,
     keys::{Object, Shape, later, optional, required},
+    request::{REQUEST, RequestTemplate, request},
     step::{STEP, StepTemplate, query, steps},
     yaml::Value,
 };
@@ -36,7 +37,7 @@ pub(super) static ROUTE: Object = Object {
         optional("static", Shape::Object(&STATIC), "A fixed answer."),
         optional("errors", Shape::List(&Shape::Object(&ERROR)), "Own error documents; the first match wins."),
         later("policies"),
-        later("request"),
+        optional("request", Shape::Object(&REQUEST), "What its parameters and its body must be."),
     ],
     one_of: &["respond", "proxy", "static"],
     open: false,
@@ -136,6 +137,8 @@ pub struct RouteTemplate {
     pub matching: MatchTemplate,
     /// `timeout` (30s)
     pub timeout: Spanned<Duration>,
+    /// `request`
+    pub request: Option<RequestTemplate>,
     /// `vars`, in file order.
     pub vars: Vec<(Spanned<String>, Node)>,
     /// `require`, in file order.
@@ -242,7 +245,7 @@ impl RouteTemplate {
     pub(super) fn decode(decoder: &mut Decoder<'_>, metadata: Metadata, fields: &Fields<'_>) -> Self {
         let place = metadata.place.clone();
         if fields.get("static").is_some() {
-            for key in ["steps", "vars", "require", "errors"] {
+            for key in ["request", "steps", "vars", "require", "errors"] {
                 if fields.get(key).is_some() {
                     let message = format!("`{key}` has no use beside `static`");
                     decoder.invalid(
@@ -259,6 +262,7 @@ impl RouteTemplate {
             timeout: decoder
                 .duration(fields, "timeout")
                 .unwrap_or(Spanned { value: Duration::from_secs(30), place }),
+            request: request(decoder, fields),
             vars: vars(decoder, fields),
             require: checks(decoder, fields, "require"),
             steps: steps(decoder, fields),

@@ -102,6 +102,11 @@ pub(super) enum Operator {
 }
 
 impl Operator {
+    /// Whether it gives a boolean whatever its operands are.
+    pub(super) fn is_test(self) -> bool {
+        !matches!(self, Self::Add | Self::Subtract | Self::Multiply | Self::Divide | Self::Remainder)
+    }
+
     pub(super) fn symbol(self) -> &'static str {
         match self {
             Self::Add => "+",

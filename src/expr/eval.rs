@@ -13,6 +13,8 @@ mod write;
 
 use std::{borrow::Cow, collections::HashSet, rc::Rc};
 
+use chain::Found;
+
 use super::{
     Data, EvalError, Frame, Value,
     function::{self, Run},
@@ -70,7 +72,7 @@ impl<'a, 'f> Machine<'a, 'f> {
     }
 
     #[inline]
-    fn step(&mut self) -> Result<(), EvalError> {
+    pub(super) fn step(&mut self) -> Result<(), EvalError> {
         self.allowance.steps(1)
     }
 
@@ -92,6 +94,7 @@ impl<'a, 'f> Machine<'a, 'f> {
         self.allowance.produce(elements * size_of::<Value<'a>>())
     }
 
+    #[inline]
     fn op(&self, id: OpId) -> &'a Op {
         &self.ops[id as usize]
     }
@@ -100,7 +103,10 @@ impl<'a, 'f> Machine<'a, 'f> {
     pub(super) fn eval(&mut self, id: OpId) -> Evaluated<'a> {
         self.step()?;
         match self.op(id) {
-            Op::Chain(chain) => Ok(self.chain(chain)?.into_value()),
+            Op::Chain(chain) => match self.chain(chain)? {
+                Found::Plain(value) => Ok(value),
+                Found::Optional(value) => Ok(Value::Optional(value.map(Rc::new))),
+            },
             Op::Str(text) => Ok(Value::Str(Cow::Borrowed(text))),
             Op::Int(value) => Ok(Value::Int(*value)),
             Op::Refused => Err(failed("the expression was refused")),
@@ -122,7 +128,10 @@ impl<'a, 'f> Machine<'a, 'f> {
             Op::Values(chain, name) => self.values(chain, *name),
             Op::Not(inner) => Ok(Value::Bool(!self.condition(*inner)?)),
             Op::Negate(inner) => self.negate(*inner),
-            Op::Binary(operator, left, right) => self.binary(*operator, *left, *right),
+            Op::Binary(operator, left, right) if operator.is_test() => {
+                self.compare(*operator, *left, *right).map(Value::Bool)
+            }
+            Op::Binary(operator, left, right) => self.arithmetic(*operator, *left, *right),
             Op::Concat(parts) => self.concat(parts),
             Op::And(operands) => Ok(Value::Bool(self.absorbing(operands, false)?)),
             Op::Or(operands) => Ok(Value::Bool(self.absorbing(operands, true)?)),
@@ -153,7 +162,7 @@ impl<'a, 'f> Machine<'a, 'f> {
                     let value = if *optional { self.optional(*value)? } else { Some(self.eval(*value)?) };
                     map.extend(value.map(|value| (key, value)));
                 }
-                if !literal.distinct {
+                if literal.keys.is_none() {
                     self.check_keys(&map)?;
                 }
                 Ok(Value::Map(Rc::from(map)))
@@ -187,9 +196,28 @@ impl<'a, 'f> Machine<'a, 'f> {
         }
     }
 
-    /// Evaluates to a boolean.
+    /// Evaluates to a boolean. What gives nothing else makes no value on the way.
     pub(super) fn condition(&mut self, id: OpId) -> Result<bool, EvalError> {
-        match self.eval(id)? {
+        let value = match self.op(id) {
+            Op::Binary(operator, left, right) if operator.is_test() => {
+                self.step()?;
+                return self.compare(*operator, *left, *right);
+            }
+            Op::And(operands) => {
+                self.step()?;
+                return self.absorbing(operands, false);
+            }
+            Op::Or(operands) => {
+                self.step()?;
+                return self.absorbing(operands, true);
+            }
+            Op::Not(inner) => {
+                self.step()?;
+                return self.condition(*inner).map(|value| !value);
+            }
+            _ => self.eval(id)?,
+        };
+        match value {
             Value::Bool(value) => Ok(value),
             other => other
                 .as_bool()
@@ -203,8 +231,8 @@ impl<'a, 'f> Machine<'a, 'f> {
             Op::Chain(chain) => {
                 self.step()?;
                 match self.chain(chain)? {
-                    chain::Found::Optional(value) => return Ok(value),
-                    chain::Found::Plain(value) => value,
+                    Found::Optional(value) => return Ok(value),
+                    Found::Plain(value) => value,
                 }
             }
             _ => self.eval(id)?,
@@ -220,8 +248,8 @@ impl<'a, 'f> Machine<'a, 'f> {
         if let Op::Chain(chain) = self.op(id) {
             self.step()?;
             return Ok(match self.chain(chain)? {
-                chain::Found::Optional(value) => value.and_then(Value::present),
-                chain::Found::Plain(value) => value.present(),
+                Found::Optional(value) => value.and_then(Value::present),
+                Found::Plain(value) => value.present(),
             });
         }
         self.eval(id).map(Value::present)

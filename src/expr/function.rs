@@ -16,6 +16,7 @@ mod network;
 mod optional;
 mod text;
 
+pub(super) use argument::elements;
 pub(super) use clock::{field, zone};
 pub(super) use encode::uuid;
 pub(super) use list::sort_by_keys;

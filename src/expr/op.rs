@@ -1,6 +1,7 @@
 //! What an expression is lowered to: operations in one array that refer to each other by index.
 
 use super::{ast::Operator, calendar::Field, function::Run, pattern::Pattern, slot::Slot, zone::Zone};
+use crate::json::write_string;
 
 /// The index of an operation.
 pub(super) type OpId = u32;
@@ -62,8 +63,26 @@ pub(super) enum Op {
 pub(super) struct MapLiteral {
     /// Whether the entry is written `?k: v`, its key and its value.
     pub(super) entries: Box<[(bool, OpId, OpId)]>,
-    /// Every key is a literal string and none stands twice, so nothing is left to check.
-    pub(super) distinct: bool,
+    /// The keys as JSON, each with its colon, if every key is a literal string and none stands twice:
+    /// then nothing is left to check or to escape.
+    pub(super) keys: Option<Box<[Box<[u8]>]>>,
+}
+
+impl MapLiteral {
+    /// `distinct`: every key is a literal string and none stands twice.
+    pub(super) fn new(entries: Vec<(bool, OpId, OpId)>, distinct: bool, ops: &[Op]) -> Self {
+        let text = |key: OpId| match ops.get(key as usize) {
+            Some(Op::Str(key)) => {
+                let mut text = Vec::with_capacity(key.len() + 3);
+                write_string(key, &mut text);
+                text.push(b':');
+                Some(text.into_boxed_slice())
+            }
+            _ => None,
+        };
+        let keys = if distinct { entries.iter().map(|(_, key, _)| text(*key)).collect() } else { None };
+        Self { entries: entries.into(), keys }
+    }
 }
 
 /// A macro over the elements of a list or the keys of a map. Its variable is the innermost local.

@@ -90,7 +90,7 @@ impl Pattern {
         match found {
             Ok(found) => Ok(found.is_some()),
             Err(_) => {
-                work(text.len().saturating_mul(states))?;
+                work(text.len().saturating_mul(states).saturating_mul(2))?;
                 let Ok(slow) = PikeVM::new_from_nfa(self.dfa.get_nfa().clone()) else {
                     return Err(EvalError::Budget);
                 };

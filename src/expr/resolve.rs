@@ -9,6 +9,9 @@ mod root;
 
 use std::collections::HashSet;
 
+#[cfg(test)]
+pub(super) use self::{call::FORMS, macros::NAMES as MACROS};
+
 use super::{
     Fault, Reference, Scope,
     ast::{Kind, Node, Span},
@@ -163,7 +166,8 @@ impl Resolver<'_> {
                     }
                     lowered.push((entry.optional, key, self.literal_part(&entry.value, entry.optional)));
                 }
-                self.push(Op::Map(MapLiteral { entries: lowered.into(), distinct }), Type::Map)
+                let literal = MapLiteral::new(lowered, distinct, &self.ops);
+                self.push(Op::Map(literal), Type::Map)
             }
         }
     }

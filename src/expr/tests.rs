@@ -2,8 +2,11 @@
 
 mod bounds;
 mod conformance;
+mod functions;
 mod grammar;
 mod numbers;
+mod oracle;
+mod page;
 mod references;
 mod semantics;
 mod shapes;
@@ -48,6 +51,21 @@ impl Object for Fields {
     }
 }
 
+/// `?q=1&q=2`
+struct Query;
+
+impl Object for Query {
+    fn get(&self, key: &str) -> Result<Option<Value<'_>>, EvalError> {
+        Ok((key == "q").then_some(Value::Str(Cow::Borrowed("1"))))
+    }
+    fn keys(&self) -> Vec<Cow<'_, str>> {
+        vec![Cow::Borrowed("q")]
+    }
+    fn values(&self, key: &str) -> Vec<Cow<'_, str>> {
+        if key == "q" { vec![Cow::Borrowed("1"), Cow::Borrowed("2")] } else { Vec::new() }
+    }
+}
+
 impl Data for Holder {
     fn seed(&self) -> [u8; 16] {
         *b"0123456789abcdef"
@@ -55,6 +73,7 @@ impl Data for Holder {
     fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
         Ok(match slot {
             Slot::Headers | Slot::Step(_, StepField::Headers) => Some(Value::Object(&self.headers)),
+            Slot::Query => Some(Value::Object(&Query)),
             Slot::Now => self.now.map(|(seconds, nanos)| Value::Timestamp(seconds, nanos)),
             slot => self.documents.get(&slot).map(|document| Value::Json(document.root())),
         })
@@ -84,7 +103,6 @@ pub(super) fn data(body: &str) -> Holder {
     documents.insert(Slot::Path(0), document("\"c-1\""));
     documents.insert(Slot::Step(0, StepField::Body), document(body));
     documents.insert(Slot::Step(0, StepField::Status), document("200"));
-    documents.insert(Slot::Query, document("{\"q\":\"1\"}"));
     let field = |name: &str, value: &str| (name.to_owned(), value.to_owned());
     let headers = Fields(vec![field("accept", "a/b"), field("accept", "c/d"), field("x-tenant", "t")]);
     Holder { documents, headers, now: Some((1_700_000_000, 500_000_000)) }

@@ -4,7 +4,7 @@ mod write;
 
 use std::{borrow::Cow, fmt, net::IpAddr, rc::Rc};
 
-pub(super) use write::{separate, write_key, write_value};
+pub(super) use write::{separate, write_value};
 
 use super::{EvalError, Object, arithmetic::Num};
 use crate::json::{Kind, Ref};
@@ -57,6 +57,15 @@ pub enum Value<'a> {
 }
 
 impl<'a> Value<'a> {
+    /// A clone for the many places where it is a part of a document, which is copied at no cost.
+    #[inline]
+    pub(super) fn copy(&self) -> Self {
+        match self {
+            Self::Json(json) => Self::Json(*json),
+            other => other.clone(),
+        }
+    }
+
     /// Whether it drops its key or list element: `omit()` or `optional.none()`.
     #[must_use]
     pub fn is_omitted(&self) -> bool {

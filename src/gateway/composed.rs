@@ -78,7 +78,7 @@ impl Target {
 
 /// The record of a request, which its way into the stack gave it.
 pub(super) fn exchange_of(request: &mut Request<Body>) -> Result<Arc<Exchange>, Error> {
-    let exchange = request.extensions_mut().remove::<Arc<Exchange>>();
+    let exchange = request.body_mut().unload::<Exchange>();
     exchange.ok_or_else(|| Error::new(Kind::Internal).cause("a request without a record"))
 }
 

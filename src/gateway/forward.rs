@@ -4,6 +4,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, heade
 
 use crate::{
     body::Body, config::service::AssetType, error::Error, headers, problem::Kind, telemetry::Exchange,
+    upstream::Added,
 };
 
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -25,37 +26,48 @@ pub(super) fn request(
     asset: AssetType,
     preserve_host: bool,
     deadline_ms: u64,
-) -> Result<(), Error> {
+) -> Result<Added, Error> {
     let version = request.version();
-    let via = via(request.headers(), version)?;
     let map = request.headers_mut();
-    map.reserve(8);
+    let mut added = Added::new();
+    via(map, version, &mut added)?;
     let host = if preserve_host { map.get(header::HOST).cloned() } else { map.remove(header::HOST) };
-    if asset != AssetType::External {
-        let list = forwarded_for(map, exchange);
-        map.insert(FORWARDED_FOR, list);
-        map.insert(FORWARDED_PROTO, HeaderValue::from_static(exchange.scheme));
-        if let (Some(host), false) = (host, map.contains_key(&FORWARDED_HOST)) {
-            map.insert(FORWARDED_HOST, host);
-        }
+    // Admission has let these through from trusted proxies only.
+    let (said_for, said_host) = if exchange.trusted {
+        map.remove(FORWARDED_PROTO);
+        (joined(map, &FORWARDED_FOR), map.remove(FORWARDED_HOST))
     } else {
-        for name in [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST] {
-            map.remove(name);
+        (None, None)
+    };
+    if asset != AssetType::External {
+        let peer = exchange.peer.forwarded_for.as_bytes();
+        match said_for {
+            None => added.push_text(&FORWARDED_FOR, peer),
+            Some(said) => added.push_text(&FORWARDED_FOR, &[&said, peer].join(&b", "[..])),
+        }
+        added.push_text(&FORWARDED_PROTO, exchange.scheme.as_bytes());
+        if let Some(host) = said_host.or(host) {
+            added.push(&FORWARDED_HOST, &host);
         }
     }
-    map.insert(header::VIA, via);
-    map.insert(TRACEPARENT, exchange.trace.to_header(fastrand::u64(1..)));
+    added.push_text(&TRACEPARENT, &exchange.trace.to_text(fastrand::u64(1..)));
     if let Some(state) = &exchange.trace.state {
-        map.insert(TRACESTATE, state.clone());
+        added.push(&TRACESTATE, state);
     }
-    if let Ok(id) = HeaderValue::from_bytes(exchange.id.as_bytes()) {
-        map.insert(REQUEST_ID, id);
-    }
-    map.insert(DEADLINE, HeaderValue::from(deadline_ms));
+    added.push_text(&REQUEST_ID, exchange.id.as_bytes());
+    added.push_text(&DEADLINE, itoa::Buffer::new().format(deadline_ms).as_bytes());
     if version == Version::HTTP_2 {
         join_cookies(map);
     }
-    Ok(())
+    Ok(added)
+}
+
+/// Takes the lines of a field out, as one.
+fn joined(headers: &mut HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let joined = (!lines.is_empty()).then(|| lines.join(&b", "[..]));
+    headers.remove(name);
+    joined
 }
 
 /// Puts fields in the place of those with their names.
@@ -77,37 +89,26 @@ pub(super) fn response(response: &mut Response<Body>) {
     headers::remove_hop_by_hop(response.headers_mut());
 }
 
-/// What a trusted proxy said, with the peer at its end.
-fn forwarded_for(headers: &HeaderMap, exchange: &Exchange) -> HeaderValue {
-    let peer = &exchange.peer.forwarded_for;
-    let said: Vec<&[u8]> = headers.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes).collect();
-    if said.is_empty() {
-        return peer.clone();
-    }
-    let joined = [said.join(&b", "[..]), peer.as_bytes().to_vec()].join(&b", "[..]);
-    HeaderValue::from_bytes(&joined).unwrap_or_else(|_| peer.clone())
+/// Whether a request has come by here so often that it is in a loop.
+pub(super) fn is_loop(headers: &HeaderMap) -> bool {
+    let visits = headers.get_all(header::VIA).iter().flat_map(|line| line.as_bytes().split(|b| *b == b','));
+    let ours = visits.filter(|visit| {
+        let mut words = visit.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        words.nth(1).is_some_and(|by| by.eq_ignore_ascii_case(b"segue"))
+    });
+    ours.count() >= MOST_VISITS
 }
 
-/// The received `via` with this gateway at its end.
-fn via(headers: &HeaderMap, version: Version) -> Result<HeaderValue, Error> {
-    let own = if version == Version::HTTP_2 { "2 segue" } else { "1.1 segue" };
-    let mut lines = headers.get_all(header::VIA).iter().peekable();
-    if lines.peek().is_none() {
-        return Ok(HeaderValue::from_static(own));
-    }
-    let mut joined = Vec::new();
-    for line in lines {
-        joined.extend_from_slice(line.as_bytes());
-        joined.extend_from_slice(b", ");
-    }
-    let visits = joined
-        .split(|b| *b == b',')
-        .filter(|visit| visit.trim_ascii().split(|b| *b == b' ').nth(1).is_some_and(|by| by == b"segue"));
-    if visits.count() >= MOST_VISITS {
-        return Err(Kind::LoopDetected.into());
-    }
-    joined.extend_from_slice(own.as_bytes());
-    HeaderValue::from_bytes(&joined).map_err(|_| Error::new(Kind::BadRequest).detail("`via` is not valid"))
+/// Adds the received `via` with this gateway at its end.
+fn via(headers: &mut HeaderMap, version: Version, added: &mut Added) -> Result<(), Error> {
+    let own: &[u8] = if version == Version::HTTP_2 { b"2 segue" } else { b"1.1 segue" };
+    let Some(said) = joined(headers, &header::VIA) else {
+        added.push_text(&header::VIA, own);
+        return Ok(());
+    };
+    let value = HeaderValue::from_bytes(&[&said, own].join(&b", "[..]));
+    added.push(&header::VIA, &value.map_err(|_| Error::new(Kind::BadRequest).detail("`via` is not valid"))?);
+    Ok(())
 }
 
 /// HTTP/2 may split the cookie field; one is what HTTP/1 knows (RFC 9113 §8.2.3).
@@ -128,19 +129,32 @@ mod tests {
         lines.iter().map(|line| (header::VIA, HeaderValue::from_static(line))).collect()
     }
 
+    fn via_of(lines: &[&'static str], version: Version) -> Result<HeaderValue, Kind> {
+        let mut map = with_via(lines);
+        let mut added = Added::new();
+        via(&mut map, version, &mut added).map_err(|error| error.kind())?;
+        assert!(map.is_empty(), "said twice");
+        added.insert_into(&mut map);
+        Ok(map[header::VIA].clone())
+    }
+
     #[test]
     fn via_grows_and_a_loop_is_seen() {
-        assert_eq!(via(&HeaderMap::new(), Version::HTTP_11).unwrap(), "1.1 segue");
-        let map = with_via(&["1.0 fred", "1.1 segue"]);
-        assert_eq!(via(&map, Version::HTTP_2).unwrap(), "1.0 fred, 1.1 segue, 2 segue");
-        let seven =
-            with_via(&["1.1 segue, 2 segue, 1.1 segue, 1.1 segue", "1.1 segue, 1.1 segue, 1.1 segue"]);
-        assert!(via(&seven, Version::HTTP_11).is_ok());
-        let eight = with_via(&[
-            "1.1 segue, 2 segue, 1.1 segue, 1.1 segue",
-            "1.1 segue,1.1 segue,1.1 segue,1.1 segue",
-        ]);
-        assert_eq!(via(&eight, Version::HTTP_11).unwrap_err().kind(), Kind::LoopDetected);
+        assert_eq!(via_of(&[], Version::HTTP_11).unwrap(), "1.1 segue");
+        let grown = via_of(&["1.0 fred", "1.1 segue"], Version::HTTP_2);
+        assert_eq!(grown.unwrap(), "1.0 fred, 1.1 segue, 2 segue");
+        let seven = ["1.1 segue, 2 segue, 1.1 segue, 1.1 segue", "1.1 segue, 1.1 segue, 1.1 segue"];
+        assert!(!is_loop(&with_via(&seven)));
+        assert!(!is_loop(&with_via(&["1.1 segueway, 1.1 a.segue, segue 1.1"; 8])));
+        for lines in [
+            &["1.1 segue, 2 segue, 1.1 segue, 1.1 segue", "1.1 segue,1.1 segue,1.1 segue,1.1 segue"][..],
+            &[
+                "1.1 segue (a comment),\t1.1\tsegue , 1.1  SEGUE, 2 segue, HTTP/1.1 segue",
+                "2 segue,2 segue, 2 segue",
+            ],
+        ] {
+            assert!(is_loop(&with_via(lines)), "{lines:?}");
+        }
     }
 
     #[test]

@@ -78,7 +78,7 @@ impl Handle {
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
         let answer = match self.route(&mut request, &exchange) {
             Ok(Routed::Stack(stack)) => {
-                request.extensions_mut().insert(exchange);
+                request.body_mut().carry(exchange);
                 stack.call(request)
             }
             Ok(Routed::Nothing) => {
@@ -94,15 +94,28 @@ impl Handle {
         Begun { answer, finish, upload, http1 }
     }
 
+    /// Answers a request that was refused before it could be read.
+    #[must_use]
+    pub fn refuse<B>(&self, request: &Request<B>, peer: &Arc<Peer>, error: &Error) -> Begun {
+        let exchange = Arc::new(admission::exchange(request, peer, &self.gateway.plan.gateway));
+        let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
+        Begun {
+            answer: stack::ready(respond::answer(error, Some(&exchange), false)),
+            finish,
+            upload: None,
+            http1: true,
+        }
+    }
+
     fn target(&self, id: RouteId) -> composed::Target {
         composed::Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone() }
     }
 
     fn route(&self, request: &mut Request<Body>, exchange: &Exchange) -> Result<Routed<'_>, Error> {
-        if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
+        let host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
+        if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
-        let host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
         let found = self.gateway.router.find(&Target {
             host: &host,
             method: request.method(),
@@ -151,8 +164,9 @@ impl Begun {
         self.finish.exchange()
     }
 
-    /// The answer. The second value writes the request's signals when it is dropped.
-    pub async fn answer(self) -> (Response<Body>, Finish) {
+    /// The answer. The second value writes the request's signals when it is dropped, the third follows a body
+    /// that is still to come.
+    pub async fn answer(self) -> (Response<Body>, Finish, Option<Arc<Upload>>) {
         let mut response = match self.answer.await {
             Ok(response) => response,
             Err(never) => match never {},
@@ -165,7 +179,7 @@ impl Begun {
             upload.answered();
         }
         self.finish.answered(response.status());
-        (response, self.finish)
+        (response, self.finish, self.upload)
     }
 }
 

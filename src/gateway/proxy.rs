@@ -17,6 +17,7 @@ use pin_project_lite::pin_project;
 use super::{
     composed::{Target, exchange_of},
     forward,
+    tunnel::Patience,
     upgrade::{Tunnels, Wanted},
 };
 use crate::{
@@ -26,7 +27,7 @@ use crate::{
     plan,
     problem::Kind,
     telemetry::Exchange,
-    upstream::Outgoing,
+    upstream::{Added, Outgoing},
 };
 
 /// See the module.
@@ -95,7 +96,7 @@ impl Proxy {
             let left = self.target.timeout(&exchange);
             Ok((left, self.prepare(&exchange, &mut request, left)?))
         });
-        match prepared.and_then(|(left, upgrade)| self.send(request, left, upgrade)) {
+        match prepared.and_then(|(left, ready)| self.send(request, left, ready)) {
             Ok(sent) => Forward::Sent { sent },
             Err(error) => Forward::Refused { error: Some(error) },
         }
@@ -113,8 +114,8 @@ impl Proxy {
             // What the client spoke decides `via` and whether its cookies must be joined.
             *request.version_mut() = version;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            let upgrade = self.prepare(&exchange, &mut request, left)?;
-            self.send(request, left, upgrade)?.await
+            let ready = self.prepare(&exchange, &mut request, left)?;
+            self.send(request, left, ready)?.await
         };
         let mut response = match outcome.await {
             Ok(response) => response,
@@ -158,13 +159,13 @@ impl Proxy {
         Ok(request)
     }
 
-    /// Turns the client's request into ours. Gives the upgrade it asks for.
+    /// Turns the client's request into ours. Gives what is added, and the upgrade it asks for.
     fn prepare(
         &self,
         exchange: &Exchange,
         request: &mut Request<Body>,
         left: Duration,
-    ) -> Result<Option<Wanted>, Error> {
+    ) -> Result<(Added, Option<Wanted>), Error> {
         let proxy = self.proxy()?;
         let upstream = &self.target.gateway.upstreams[proxy.service.index()];
         // Most requests have no extension left, and then there is nothing to look for.
@@ -175,17 +176,19 @@ impl Proxy {
             set = request.extensions_mut().remove::<Set>();
         }
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        forward::request(request, exchange, upstream.asset, proxy.preserve_host, left_ms)?;
+        let mut added = forward::request(request, exchange, upstream.asset, proxy.preserve_host, left_ms)?;
         for name in &proxy.remove {
+            added.remove(name);
             request.headers_mut().remove(name);
         }
         if let Some(Set(fields)) = set {
+            fields.keys().for_each(|name| added.remove(name));
             forward::set(request.headers_mut(), fields);
         }
         if let Some(upgrade) = &upgrade {
             upgrade.ask(request.headers_mut());
         }
-        Ok(upgrade)
+        Ok((added, upgrade))
     }
 
     /// Sends what was prepared.
@@ -193,13 +196,13 @@ impl Proxy {
         self: &Arc<Self>,
         request: Request<Body>,
         left: Duration,
-        upgrade: Option<Wanted>,
+        (added, upgrade): (Added, Option<Wanted>),
     ) -> Result<Sent<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>>, Error> {
         let upstream = &self.target.gateway.upstreams[self.proxy()?.service.index()];
         let idempotent = is_idempotent(request.method());
         let late = left <= upstream.timeout;
         let timeout = left.min(upstream.timeout);
-        let call = self.target.runner.caller.call(upstream, Outgoing { request, idempotent, timeout });
+        let call = self.target.runner.caller.call(upstream, Outgoing { request, added, idempotent, timeout });
         Ok(Sent { call, upgrade, late, proxy: Arc::clone(self) })
     }
 
@@ -222,7 +225,11 @@ impl Proxy {
         let protocol = if switching { response.headers().get(http::header::UPGRADE).cloned() } else { None };
         forward::response(&mut response);
         match upgrade {
-            Some(upgrade) => upgrade.conclude(&mut response, protocol, &self.tunnels),
+            Some(upgrade) => {
+                let limits = &self.target.gateway.plan.gateway.limits;
+                let patience = Patience { idle: limits.idle_timeout, stall: limits.write_stall };
+                upgrade.conclude(&mut response, protocol, &self.tunnels, patience);
+            }
             None if switching => {
                 return Err(Error::new(Kind::UpstreamInvalid).cause("a 101 that nobody asked for"));
             }

@@ -37,6 +37,7 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
         }
         plan::Endpoint::Proxy { composition, proxy, errors } => {
             let computed = composition.is_some()
+                || target.route().request.is_some()
                 || proxy.path.is_some()
                 || proxy.query.is_some()
                 || !proxy.set.is_empty()

@@ -13,6 +13,7 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
 
+use super::tunnel::{self, Patience};
 use crate::{body::Body, upstream::Switched};
 
 /// Open tunnels of a worker, which draining awaits.
@@ -86,6 +87,7 @@ impl Wanted {
         response: &mut Response<Body>,
         protocol: Option<HeaderValue>,
         tunnels: &Arc<Tunnels>,
+        patience: Patience,
     ) {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return;
@@ -97,10 +99,8 @@ impl Wanted {
         let open = Tunnel(Arc::clone(tunnels));
         let client = self.client;
         tokio::spawn(async move {
-            // An end that breaks closes the other; there is nobody left to tell.
-            if let (Some(mut upstream), Ok(client)) = (upstream, client.await) {
-                let mut client = TokioIo::new(client);
-                let _ = tokio::io::copy_bidirectional(&mut client, &mut upstream).await;
+            if let (Some(upstream), Ok(client)) = (upstream, client.await) {
+                tunnel::run(TokioIo::new(client), upstream, patience).await;
             }
             drop(open);
         });

@@ -4,7 +4,10 @@
 //! ASCII bytes only. What the parser must remember of an open container stands in the index itself,
 //! so nesting costs no stack and no second allocation.
 
-use std::{borrow::Cow, collections::HashSet};
+use std::{borrow::Cow, collections::HashSet, str::Utf8Error};
+
+use bytes::Bytes;
+use bytestring::ByteString;
 
 use super::{
     JsonError,
@@ -26,16 +29,18 @@ const LATER: u32 = u32::MAX;
 
 const NO_PARENT: u32 = u32::MAX;
 
-pub(super) fn parse(bytes: &[u8]) -> Result<Tape, JsonError> {
+pub(super) fn parse(bytes: Bytes) -> Result<(ByteString, Tape), JsonError> {
     if bytes.len() > MAX_BYTES {
         return Err(JsonError { offset: MAX_BYTES, reason: "the document is too large" });
     }
-    if let Err(error) = std::str::from_utf8(bytes) {
-        return Err(JsonError { offset: error.valid_up_to(), reason: "the text is not valid UTF-8" });
-    }
-    let mut parser = Parser { bytes, at: 0, tape: Tape::for_bytes(bytes.len()) };
+    let text = ByteString::try_from(bytes).map_err(|error: Utf8Error| JsonError {
+        offset: error.valid_up_to(),
+        reason: "the text is not valid UTF-8",
+    })?;
+    let mut parser = Parser { bytes: text.as_bytes(), at: 0, tape: Tape::for_bytes(text.len()) };
     parser.document()?;
-    Ok(parser.tape)
+    let tape = parser.tape;
+    Ok((text, tape))
 }
 
 struct Parser<'b> {

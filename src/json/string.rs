@@ -34,11 +34,17 @@ pub(super) fn scan(bytes: &[u8], mut at: usize) -> usize {
 /// Undoes the escapes of a string that the parser accepted.
 pub(super) fn unescape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    let mut rest = text;
-    while let Some(at) = rest.find('\\') {
-        out.push_str(&rest[..at]);
-        let code = rest.as_bytes().get(at + 1).copied().unwrap_or_default();
-        rest = rest.get(at + 2..).unwrap_or_default();
+    let bytes = text.as_bytes();
+    let mut at = 0;
+    loop {
+        // Escapes often stand side by side, so a search is not worth its start.
+        let from = at;
+        while bytes.get(at).is_some_and(|byte| *byte != b'\\') {
+            at += 1;
+        }
+        out.push_str(text.get(from..at).unwrap_or_default());
+        let Some(code) = bytes.get(at + 1) else { return out };
+        at += 2;
         match code {
             b'b' => out.push('\u{8}'),
             b'f' => out.push('\u{c}'),
@@ -46,20 +52,18 @@ pub(super) fn unescape(text: &str) -> String {
             b'r' => out.push('\r'),
             b't' => out.push('\t'),
             b'u' => {
-                let mut point = hex4(rest.as_bytes());
-                rest = rest.get(4..).unwrap_or_default();
+                let mut point = hex4(bytes.get(at..).unwrap_or_default());
+                at += 4;
                 if (0xd800..0xdc00).contains(&point) {
-                    let low = rest.get(2..).map_or(0, |low| hex4(low.as_bytes()));
+                    let low = hex4(bytes.get(at + 2..).unwrap_or_default());
                     point = 0x10000 + ((point - 0xd800) << 10) + (low.wrapping_sub(0xdc00) & 0x3ff);
-                    rest = rest.get(6..).unwrap_or_default();
+                    at += 6;
                 }
                 out.push(char::from_u32(point).unwrap_or(char::REPLACEMENT_CHARACTER));
             }
-            other => out.push(char::from(other)),
+            other => out.push(char::from(*other)),
         }
     }
-    out.push_str(rest);
-    out
 }
 
 /// Four hexadecimal digits, 0 if they are not there.
@@ -70,9 +74,15 @@ pub(super) fn hex4(bytes: &[u8]) -> u32 {
 
 /// Writes a JSON string, quotes included.
 pub fn write_string(text: &str, out: &mut Vec<u8>) {
-    let bytes = text.as_bytes();
-    out.reserve(bytes.len() + 2);
+    out.reserve(text.len() + 2);
     out.push(b'"');
+    write_escaped(text, out);
+    out.push(b'"');
+}
+
+/// Writes what stands between the quotes of a JSON string.
+pub fn write_escaped(text: &str, out: &mut Vec<u8>) {
+    let bytes = text.as_bytes();
     let mut from = 0;
     loop {
         let at = scan(bytes, from);
@@ -95,5 +105,4 @@ pub fn write_string(text: &str, out: &mut Vec<u8>) {
         }
         from = at + 1;
     }
-    out.push(b'"');
 }

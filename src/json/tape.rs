@@ -17,6 +17,7 @@ pub(super) enum Tag {
     Plain,
     /// A string with escapes.
     Escaped,
+    /// This and what is after it has a second entry.
     List,
     Map,
 }
@@ -32,8 +33,39 @@ const TAGS: [Tag; 16] = {
     ]
 };
 
+/// Two words: tag and start, and the end. The second entry of a list or map: what follows, and its size.
 #[derive(Clone, Copy)]
-struct Entry(u32, u32);
+pub(super) struct Entry(pub(super) u32, pub(super) u32);
+
+impl Entry {
+    #[inline]
+    pub(super) fn tag(self) -> Tag {
+        TAGS[(self.0 >> START_BITS) as usize]
+    }
+
+    #[inline]
+    pub(super) fn start(self) -> usize {
+        (self.0 & START_MASK) as usize
+    }
+
+    /// Whether a second entry belongs to it.
+    #[inline]
+    pub(super) fn is_container(self) -> bool {
+        self.0 >> START_BITS >= Tag::List as u32
+    }
+
+    /// Whether it is a string without escapes.
+    #[inline]
+    pub(super) fn is_plain(self) -> bool {
+        self.0 >> START_BITS == Tag::Plain as u32
+    }
+
+    /// How many bytes it covers, quotes included.
+    #[inline]
+    pub(super) fn len(self) -> usize {
+        (self.1 as usize).wrapping_sub(self.start())
+    }
+}
 
 /// The index of a document.
 pub(super) struct Tape(Vec<Entry>);
@@ -81,27 +113,36 @@ impl Tape {
         self.0[node as usize].1 = note;
     }
 
+    #[inline]
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.0
+    }
+
+    #[inline]
     pub(super) fn tag(&self, node: u32) -> Tag {
-        TAGS[(self.0[node as usize].0 >> START_BITS) as usize]
+        self.0[node as usize].tag()
     }
 
     pub(super) fn span(&self, node: u32) -> (usize, usize) {
-        let Entry(head, end) = self.0[node as usize];
-        ((head & START_MASK) as usize, end as usize)
+        let (_, start, end) = self.entry(node);
+        (start, end)
     }
 
     /// What an entry is, where it starts and where it ends, by one look.
     #[inline]
     pub(super) fn entry(&self, node: u32) -> (Tag, usize, usize) {
-        let Entry(head, end) = self.0[node as usize];
-        (TAGS[(head >> START_BITS) as usize], (head & START_MASK) as usize, end as usize)
+        let entry = self.0[node as usize];
+        (entry.tag(), entry.start(), entry.1 as usize)
     }
 
     /// The entry after this value and all below it.
+    #[inline]
     pub(super) fn next(&self, node: u32) -> u32 {
-        if matches!(self.tag(node), Tag::List | Tag::Map) { self.0[node as usize + 1].0 } else { node + 1 }
+        let at = node as usize;
+        if self.0[at].is_container() { self.0[at + 1].0 } else { node + 1 }
     }
 
+    #[inline]
     pub(super) fn count(&self, node: u32) -> usize {
         self.0[node as usize + 1].1 as usize
     }

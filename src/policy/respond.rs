@@ -66,7 +66,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let exchange = request.extensions().get::<Arc<Exchange>>().cloned();
+        let exchange = request.body().carried::<Exchange>();
         let grpc = is_grpc(request.headers());
         ResponseFuture { future: self.inner.call(request), exchange, grpc }
     }

@@ -19,7 +19,13 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::connection::Limits;
+use super::{connection::Limits, gather, http1::link::Link, worker::Open};
+
+/// How long a connection of HTTP/1 is idle before the codec does without it.
+const REST: Duration = Duration::from_secs(5);
+
+/// How long a connection is emptied after its last answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What is known of a connection. One timer per connection looks at it now and then, so that a
 /// request sets no timer of its own.
@@ -28,6 +34,12 @@ pub(super) struct Activity {
     epoch: Instant,
     /// Requests whose answer has not ended.
     in_flight: AtomicU32,
+    /// Those of them whose answer has begun.
+    answering: AtomicU32,
+    /// Reads and writes that moved something; wraps around.
+    moves: AtomicU32,
+    /// An answer that had begun was cut because nothing moved any more.
+    stopped: AtomicBool,
     /// A head has begun to arrive and is not complete.
     partial: AtomicBool,
     /// Milliseconds after `epoch` at which the present state began.
@@ -35,8 +47,8 @@ pub(super) struct Activity {
     /// Milliseconds after `epoch`, plus one, since when the client takes nothing of what is written; 0
     /// when nothing waits.
     blocked: AtomicU64,
-    /// The client was cut: nothing that the kernel still holds for it is worth keeping.
-    aborted: AtomicBool,
+    /// What the reader of HTTP/1 and the others tell each other.
+    pub(super) http1: Link,
 }
 
 impl Activity {
@@ -44,10 +56,13 @@ impl Activity {
         Self {
             epoch: Instant::now(),
             in_flight: AtomicU32::new(0),
+            answering: AtomicU32::new(0),
+            moves: AtomicU32::new(0),
+            stopped: AtomicBool::new(false),
             partial: AtomicBool::new(false),
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
-            aborted: AtomicBool::new(false),
+            http1: Link::default(),
         }
     }
 
@@ -56,6 +71,7 @@ impl Activity {
     }
 
     fn bytes_came(&self) {
+        self.moved();
         if self.in_flight.load(Ordering::Relaxed) == 0 && !self.partial.swap(true, Ordering::Relaxed) {
             self.since.store(self.now(), Ordering::Relaxed);
         }
@@ -66,12 +82,33 @@ impl Activity {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
     }
 
-    pub(super) fn request_ended(&self) {
+    /// The answer's head is there, and its body comes as it comes.
+    pub(super) fn answer_began(&self) {
+        self.answering.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn request_ended(&self, answering: bool) {
+        if answering {
+            self.answering.fetch_sub(1, Ordering::Relaxed);
+        }
         self.since.store(self.now(), Ordering::Relaxed);
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Whether the connection was cut although its client did nothing wrong.
+    pub(super) fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn moved(&self) {
+        // The connection's task alone writes it.
+        self.moves.store(self.moves.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
     fn wrote(&self, progress: bool) {
+        if progress {
+            self.moved();
+        }
         let blocked = self.blocked.load(Ordering::Relaxed) > 0;
         if blocked == progress {
             let since = if progress { 0 } else { self.now() + 1 };
@@ -79,28 +116,82 @@ impl Activity {
         }
     }
 
-    /// How long the connection may still stay as it is; `None` when its time is up.
-    pub(super) fn patience(&self, limits: &Limits) -> Option<Duration> {
+    pub(super) fn is_answering(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Bytes of HTTP/1 came; whether they leave a head that is not whole, or nothing that is under way.
+    pub(super) fn judged(&self, head_has_begun: bool, between: bool) {
+        self.partial.store(false, Ordering::Relaxed);
+        self.http1.judged(head_has_begun, between);
+    }
+
+    /// Whether a connection of HTTP/1 has been idle for so long that the codec should not keep it.
+    pub(super) fn may_rest(&self) -> bool {
+        let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
+        !self.is_answering()
+            && self.blocked.load(Ordering::Relaxed) == 0
+            && self.http1.is_between()
+            && since + REST <= self.epoch.elapsed()
+    }
+
+    /// How long an idle connection may stay; `None` when its time is up.
+    pub(super) fn idle(&self, idle: Duration) -> Option<Duration> {
+        rest(self.since.load(Ordering::Relaxed), idle, self.epoch.elapsed())
+    }
+
+    /// The connection's time is up. Whether it is for a head that is late, which is to be answered then.
+    pub(super) fn expire(&self) -> bool {
+        !self.is_answering() && self.blocked.load(Ordering::Relaxed) == 0 && self.http1.expire()
+    }
+
+    /// How long the connection may still stay as it is; `None` when its time is up. `quiet` is what the last
+    /// look has seen.
+    pub(super) fn patience(&self, limits: &Limits, quiet: &mut Quiet) -> Option<Duration> {
         let (head, idle, stall) = (limits.header_timeout, limits.idle_timeout, limits.write_stall);
         let now = self.epoch.elapsed();
         // Whatever begins while this waits is looked at in time.
-        let mut left = head.min(idle);
+        let mut left = head.min(idle).min(REST);
         if !stall.is_zero() {
             left = left.min(stall);
             if let Some(since) = self.blocked.load(Ordering::Relaxed).checked_sub(1) {
-                let Some(rest) = rest(since, stall, now) else {
-                    self.aborted.store(true, Ordering::Relaxed);
-                    return None;
-                };
-                left = left.min(rest);
+                left = left.min(rest(since, stall, now)?);
             }
         }
-        if self.in_flight.load(Ordering::Relaxed) == 0 {
-            let limit = if self.partial.load(Ordering::Relaxed) { head } else { idle };
-            left = left.min(rest(self.since.load(Ordering::Relaxed), limit, now)?);
+        let in_flight = self.in_flight.load(Ordering::Relaxed);
+        if in_flight == 0 {
+            let limit = if self.http1.is_lingering() {
+                LINGER
+            } else if self.partial.load(Ordering::Relaxed) || self.http1.has_begun() {
+                head
+            } else {
+                idle
+            };
+            let since = self.since.load(Ordering::Relaxed);
+            left = left.min(rest(since, limit, now)?);
+            if self.http1.is_between() {
+                left = left.min(rest(since, REST, now).unwrap_or(REST));
+            }
+            return Some(left);
         }
-        Some(left)
+        let moves = self.moves.load(Ordering::Relaxed);
+        // Until its head, an answer is bounded by its route's timeout.
+        if moves != quiet.moves || in_flight != self.answering.load(Ordering::Relaxed) {
+            *quiet = Quiet { moves, since: self.now() };
+        }
+        let Some(rest) = rest(quiet.since, idle, now) else {
+            self.stopped.store(true, Ordering::Relaxed);
+            return None;
+        };
+        Some(left.min(rest))
     }
+}
+
+/// Since when, in milliseconds after the epoch, nothing has moved on a connection.
+#[derive(Debug, Default)]
+pub(super) struct Quiet {
+    moves: u32,
+    since: u64,
 }
 
 /// What is left of a limit on something that began so many milliseconds after the epoch.
@@ -114,15 +205,24 @@ pub(super) struct ClientIo {
     stream: TokioIo<TcpStream>,
     first: Vec<u8>,
     activity: Arc<Activity>,
+    /// After an upgrade the socket outlives the connection, and counts for as long as it is open.
+    _open: Open,
 }
 
 impl ClientIo {
     /// `first` are bytes that were read already: with them a head has begun.
-    pub(super) fn new(stream: TcpStream, first: Vec<u8>, activity: Arc<Activity>) -> Self {
+    pub(super) fn new(stream: TcpStream, first: Vec<u8>, activity: Arc<Activity>, open: Open) -> Self {
         if !first.is_empty() {
             activity.bytes_came();
         }
-        Self { stream: TokioIo::new(stream), first, activity }
+        Self { stream: TokioIo::new(stream), first, activity, _open: open }
+    }
+}
+
+impl ClientIo {
+    /// Waits until there is something to read, the end included.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.stream.inner().readable().await
     }
 }
 
@@ -177,7 +277,7 @@ impl Write for ClientIo {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let written = Pin::new(&mut this.stream).poll_write_vectored(cx, slices);
+        let written = gather::poll_write(Pin::new(&mut this.stream), cx, slices);
         this.activity.wrote(written.is_ready());
         written
     }
@@ -185,8 +285,8 @@ impl Write for ClientIo {
 
 impl Drop for ClientIo {
     fn drop(&mut self) {
-        if self.activity.aborted.load(Ordering::Relaxed) {
-            // A reset. Else the kernel would go on offering what it holds, for minutes.
+        if self.activity.blocked.load(Ordering::Relaxed) > 0 {
+            // The client takes nothing: a reset, or the kernel would go on offering what it holds for minutes.
             let _ = SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
         }
     }

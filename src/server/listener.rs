@@ -10,6 +10,8 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 /// Connections that may wait to be accepted.
 const BACKLOG: i32 = 4096;
+/// How much of an answer the kernel may hold that it cannot send yet; what is under way comes on top.
+const UNSENT: u32 = 128 * 1024;
 
 /// Binds one socket per worker. Port 0 takes a free port, the same for all.
 pub(super) fn bind(
@@ -28,6 +30,8 @@ pub(super) fn bind(
         let socket = socket(bound)?;
         socket.set_reuse_address(true)?;
         socket.set_reuse_port(true)?;
+        // Connections inherit it. Without it the kernel takes megabytes for a client that reads nothing.
+        socket.set_tcp_notsent_lowat(UNSENT)?;
         socket.bind(&bound.into())?;
         socket.listen(BACKLOG)?;
         socket.set_nonblocking(true)?;

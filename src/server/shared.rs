@@ -2,13 +2,13 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, AtomicUsize, Ordering},
+    atomic::{AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::{gateway::Gateway, telemetry::Instruments};
+use crate::{descriptors::Share, gateway::Gateway, telemetry::Instruments, upstream::Network};
 
 /// See the module.
 #[derive(Debug)]
@@ -21,27 +21,29 @@ pub struct Shared {
     pub generations: watch::Sender<u64>,
     /// Metrics.
     pub instruments: Arc<Instruments>,
-    connections: AtomicUsize,
+    network: Arc<Network>,
 }
 
 impl Shared {
     /// What the threads of a process start with.
     #[must_use]
-    pub fn new(gateway: Gateway, instruments: Arc<Instruments>) -> Self {
+    pub fn new(gateway: Gateway, instruments: Arc<Instruments>, network: Arc<Network>) -> Self {
         let generation = gateway.generation;
+        share_out(&network, &gateway);
         instruments.generation.set(generation as f64);
         Self {
             gateway: ArcSwap::from_pointee(gateway),
             generation: AtomicU64::new(generation),
             generations: watch::channel(generation).0,
             instruments,
-            connections: AtomicUsize::new(0),
+            network,
         }
     }
 
     /// Makes a gateway the one that serves: requests that begin after this see it, those under way keep theirs.
     pub fn swap(&self, gateway: Gateway) {
         let generation = gateway.generation;
+        share_out(&self.network, &gateway);
         self.gateway.store(Arc::new(gateway));
         self.generation.store(generation, Ordering::Release);
         self.generations.send_replace(generation);
@@ -52,19 +54,13 @@ impl Shared {
         self.generation.load(Ordering::Acquire)
     }
 
-    pub(super) fn connection_opened(&self) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        self.instruments.connections.increment(1.0);
+    /// What connections of clients take one of. Past `limits.maxConnections` accepting pauses.
+    pub(super) fn clients(&self) -> &Arc<Share> {
+        &self.network.descriptors.clients
     }
+}
 
-    pub(super) fn connection_closed(&self) {
-        self.connections.fetch_sub(1, Ordering::Relaxed);
-        self.instruments.connections.decrement(1.0);
-    }
-
-    /// Past `limits.maxConnections` accepting pauses.
-    pub(super) fn at_capacity(&self) -> bool {
-        let most = self.gateway.load().plan.gateway.limits.max_connections as usize;
-        self.connections.load(Ordering::Relaxed) >= most
-    }
+fn share_out(network: &Network, gateway: &Gateway) {
+    let most = usize::try_from(gateway.plan.gateway.limits.max_connections).unwrap_or(usize::MAX);
+    network.descriptors.share_out(most);
 }

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::{
     net::TcpListener,
@@ -19,11 +19,13 @@ use tokio::{
 
 use super::{
     connection::{self, Limits},
-    outbound::{Ended, Outbound},
+    http1::Refusal,
+    outbound::{Ended, Outbound, Stream},
     shared::Shared,
 };
 use crate::{
     compose::{Custody, Runner},
+    descriptors::Taken,
     gateway::{Handle, upgrade::Tunnels},
     headers::Peer,
     telemetry::registry,
@@ -32,6 +34,8 @@ use crate::{
 
 /// Executions a worker may keep for the sake of an unsafe call before it refuses new ones.
 const CUSTODY: usize = 1024;
+/// How long accepting pauses after it has failed.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
 /// Where the process is in its life. Later phases compare greater.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -122,50 +126,73 @@ impl Worker {
                 accepted = listener.accept() => accepted,
                 _ = &mut stopped => break,
             };
-            match accepted {
-                Ok((stream, peer)) => self.serve(stream, peer),
-                // Out of descriptors, or the peer left already: neither may make this loop spin.
+            let (stream, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted");
-                    tokio::time::sleep(Duration::from_millis(50)).await;
+                    self.rest(&error).await;
+                    continue;
                 }
-            }
-            while self.shared.at_capacity() && *self.phase.borrow() != Phase::Closing {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
+            };
+            // At the limit this one waits to be served, and those after it to be accepted.
+            let taken = tokio::select! {
+                biased;
+                taken = self.shared.clients().wait() => taken,
+                _ = &mut stopped => {
+                    self.serve(stream, peer, self.shared.clients().exceed());
+                    break;
+                }
+            };
+            self.serve(stream, peer, taken);
         }
         while let Some(Ok((stream, peer))) = poll_once(listener.accept()).await {
-            self.serve(stream, peer);
+            let Some(taken) = self.shared.clients().take() else { break };
+            self.serve(stream, peer, taken);
         }
     }
 
-    fn serve(self: &Arc<Self>, stream: tokio::net::TcpStream, peer: SocketAddr) {
-        self.connections.fetch_add(1, Ordering::Relaxed);
-        self.shared.connection_opened();
-        let open = Open(Arc::clone(self));
-        tokio::spawn(async move {
-            connection::serve(stream, peer, Arc::clone(&open.0)).await;
-            drop(open);
-        });
+    /// Waits before the next attempt to accept, which must not be made in a loop: out of descriptors,
+    /// until one is given back or another process may have.
+    async fn rest(&self, error: &std::io::Error) {
+        if error.kind() == std::io::ErrorKind::ConnectionAborted {
+            return;
+        }
+        tracing::warn!(%error, "a connection could not be accepted");
+        let freed = self.shared.clients().freed();
+        let _ = tokio::time::timeout(ACCEPT_PAUSE, freed).await;
     }
 
-    /// Answers one request.
+    fn serve(self: &Arc<Self>, stream: tokio::net::TcpStream, peer: SocketAddr, taken: Taken) {
+        self.connections.fetch_add(1, Ordering::Relaxed);
+        self.shared.instruments.connections.increment(1.0);
+        let open = Open { worker: Arc::clone(self), _taken: taken };
+        tokio::spawn(connection::serve(stream, peer, open));
+    }
+
+    /// Answers one request, or says why it was refused.
     pub(super) fn answer(
         self: &Arc<Self>,
         request: Request<Incoming>,
         peer: &Arc<Peer>,
         ended: Ended,
+        refusal: Option<Refusal>,
     ) -> impl Future<Output = Response<Outbound>> + Send + use<> {
         let http1 = request.version() < http::Version::HTTP_2;
-        let begun = self.handle().begin(request, peer);
+        let begun = match refusal {
+            None => self.handle().begin(request, peer),
+            Some(refusal) => self.handle().refuse(&request, peer, &refusal.into()),
+        };
         let worker = Arc::clone(self);
         async move {
-            let (mut response, finish) = begun.answer().await;
-            if http1 && *worker.phase.borrow() != Phase::Serving {
+            let (mut response, finish, upload) = begun.answer().await;
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                ended.switched();
+            } else if http1 && *worker.phase.borrow() != Phase::Serving {
                 let close = http::HeaderValue::from_static("close");
                 response.headers_mut().insert(http::header::CONNECTION, close);
             }
-            response.map(|body| Outbound::new(body, finish, ended))
+            // Over HTTP/1 the connection's own timer watches the one answer on it.
+            let quiet = (!http1).then(|| Stream::new(worker.limits().idle_timeout, upload));
+            response.map(|body| Outbound::new(body, finish, ended, quiet))
         }
     }
 
@@ -221,14 +248,23 @@ impl Worker {
     }
 }
 
-/// An open connection, counted until it is dropped.
-struct Open(Arc<Worker>);
+/// An open connection, counted until it is dropped, which its socket does.
+pub(super) struct Open {
+    pub(super) worker: Arc<Worker>,
+    _taken: Taken,
+}
+
+impl std::fmt::Debug for Open {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Open")
+    }
+}
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.0.shared.connection_closed();
-        if self.0.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
-            self.0.closed.notify_waiters();
+        self.worker.shared.instruments.connections.decrement(1.0);
+        if self.worker.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            self.worker.closed.notify_waiters();
         }
     }
 }

@@ -20,6 +20,7 @@ use crate::{
     body::Body,
     compose::{Custody, Runner},
     config::suite::{RequestTemplate, SuiteTemplate, TestTemplate},
+    descriptors::Descriptors,
     diagnostic::{Code, Diagnostic, Diagnostics},
     gateway::{Gateway, Handle, Surroundings, upgrade::Tunnels},
     headers::Peer,
@@ -87,6 +88,7 @@ async fn perform(
         network: Arc::new(Network {
             resolver: Arc::new(Resolver::system()),
             egress: Egress::default(),
+            descriptors: Descriptors::unbounded(),
             dialer: Some(Arc::clone(&stage) as _),
         }),
         instruments: Arc::new(Instruments::new(Arc::new(Registry::new(1)))),
@@ -104,7 +106,7 @@ async fn perform(
     let exchange = Arc::clone(begun.exchange());
     let stay = test.request.leaves_after.unwrap_or(LONGEST);
     let answered = timeout(stay, async {
-        let (response, _finish) = begun.answer().await;
+        let (response, _finish, _upload) = begun.answer().await;
         let (parts, body) = response.into_parts();
         let body = if head { Body::empty() } else { body };
         let body = body.collect(u64::MAX).await.ok();

@@ -7,7 +7,7 @@ use std::sync::{Arc, OnceLock};
 use metrics::{Counter, Gauge, Histogram};
 
 use super::{Record, registry::Registry};
-use crate::problem::Kind;
+use crate::problem::{Fault, Kind};
 
 /// The process's instruments.
 #[derive(Debug)]
@@ -43,7 +43,8 @@ pub struct RouteInstruments {
     duration: Histogram,
     sent: Counter,
     degraded: Counter,
-    aborted: Counter,
+    /// By fault: the client's, the upstream's.
+    aborted: [Counter; 2],
     /// Parallel to [`Kind::ALL`]; registered when one first happens, so that ten thousand routes do not
     /// carry thirty empty series each.
     failures: Box<[OnceLock<Counter>]>,
@@ -131,8 +132,8 @@ impl Instruments {
         self.registry.render()
     }
 
-    pub(super) fn finished(&self, record: &Record, seconds: f64, complete: bool) {
-        record.route.as_deref().unwrap_or(&self.unrouted).finished(record, seconds, complete);
+    pub(super) fn finished(&self, record: &Record, seconds: f64, aborted: Option<Fault>) {
+        record.route.as_deref().unwrap_or(&self.unrouted).finished(record, seconds, aborted);
     }
 }
 
@@ -178,11 +179,13 @@ impl RouteInstruments {
                 "Answers that lack a part whose failure was tolerated.",
                 labels(&[]),
             ),
-            aborted: registry.counter(
-                ROUTE_FAMILIES[4],
-                "Requests whose answer did not end as it should, most often because the client left.",
-                labels(&[]),
-            ),
+            aborted: [Fault::Client, Fault::Upstream].map(|fault| {
+                registry.counter(
+                    ROUTE_FAMILIES[4],
+                    "Requests whose answer did not end: the client left, or what it was made of broke off.",
+                    labels(&[("fault", fault.as_str())]),
+                )
+            }),
             failures: Kind::ALL.iter().map(|_| OnceLock::new()).collect(),
             labels: [unit.to_owned(), route.to_owned()],
             registry: Arc::clone(registry),
@@ -214,7 +217,7 @@ impl RouteInstruments {
         self.registry.counter(ROUTE_FAMILIES[5], "Failures by code and fault.", labels)
     }
 
-    fn finished(&self, record: &Record, seconds: f64, complete: bool) {
+    fn finished(&self, record: &Record, seconds: f64, aborted: Option<Fault>) {
         if let Some(status) = record.status {
             let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
             self.requests[class].increment(1);
@@ -224,8 +227,8 @@ impl RouteInstruments {
         if !record.degraded.is_empty() {
             self.degraded.increment(1);
         }
-        if !complete {
-            self.aborted.increment(1);
+        if let Some(fault) = aborted {
+            self.aborted[usize::from(fault != Fault::Client)].increment(1);
         }
         if let Some(kind) = record.failure {
             self.failures[kind as usize].get_or_init(|| self.failure(kind)).increment(1);

@@ -45,11 +45,17 @@ impl Trace {
     /// The `traceparent` of a call made for this request, with a span id of its own.
     #[must_use]
     pub fn to_header(&self, span: u64) -> HeaderValue {
+        HeaderValue::from_bytes(&self.to_text(span)).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+
+    /// The same as text.
+    #[must_use]
+    pub fn to_text(&self, span: u64) -> [u8; 55] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
-        text[3..35].as_chunks_mut::<2>().0.iter_mut().zip(self.id.to_be_bytes()).for_each(digits);
-        text[36..52].as_chunks_mut::<2>().0.iter_mut().zip(span.to_be_bytes()).for_each(digits);
+        hex(self.id, &mut text[3..35]);
+        hex(u128::from(span), &mut text[36..52]);
         text[54] += u8::from(self.sampled);
-        HeaderValue::from_bytes(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+        text
     }
 }
 
@@ -57,11 +63,6 @@ impl Default for Trace {
     fn default() -> Self {
         Self::new()
     }
-}
-
-fn digits((digits, byte): (&mut [u8; 2], u8)) {
-    const HEX: &[u8; 16] = b"0123456789abcdef";
-    *digits = [HEX[usize::from(byte >> 4)], HEX[usize::from(byte & 15)]];
 }
 
 /// Both digits of every byte: every request writes eighty of them.

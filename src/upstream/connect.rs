@@ -20,8 +20,9 @@ use super::{
     http1::{self, Io},
     http2,
     pool::Local,
+    socket::Socket,
 };
-use crate::config::service::Protocol;
+use crate::{config::service::Protocol, descriptors};
 
 /// A connection, and what it speaks.
 pub(super) enum Opened {
@@ -33,16 +34,22 @@ pub(super) enum Opened {
 #[derive(Clone, Debug)]
 pub(super) struct Unconnected {
     pub(super) timed_out: bool,
+    /// The gateway has no file descriptor left: no endpoint's fault, and none would fare better.
+    pub(super) ours: bool,
     pub(super) cause: Arc<str>,
 }
 
 impl Unconnected {
     fn new(cause: impl Into<Arc<str>>) -> Self {
-        Self { timed_out: false, cause: cause.into() }
+        Self { timed_out: false, ours: false, cause: cause.into() }
     }
 
     fn late(limit: Duration) -> Self {
-        Self { timed_out: true, cause: format!("no connection within {limit:?}").into() }
+        Self { timed_out: true, ours: false, cause: format!("no connection within {limit:?}").into() }
+    }
+
+    fn ours(cause: &'static str) -> Self {
+        Self { timed_out: false, ours: true, cause: cause.into() }
     }
 }
 
@@ -110,8 +117,11 @@ async fn speak(local: &Local, stream: Io, http2: bool) -> Result<Opened, Unconne
     opened.map(Opened::Http2).map_err(|error| Unconnected::new(format!("HTTP: {error}")))
 }
 
-async fn tcp(upstream: &Upstream, endpoint: &Endpoint) -> Result<TcpStream, Unconnected> {
+async fn tcp(upstream: &Upstream, endpoint: &Endpoint) -> Result<Socket, Unconnected> {
     const LOCALHOST: [IpAddr; 2] = [IpAddr::V4(Ipv4Addr::LOCALHOST), IpAddr::V6(Ipv6Addr::LOCALHOST)];
+    let Some(taken) = upstream.network.descriptors.calls.take() else {
+        return Err(Unconnected::ours("calls have taken all file descriptors that they may"));
+    };
     let until = Instant::now() + upstream.connect_timeout;
     let resolved;
     let addresses: &[IpAddr] = match &endpoint.host {
@@ -144,9 +154,12 @@ async fn tcp(upstream: &Upstream, endpoint: &Endpoint) -> Result<TcpStream, Unco
         let share = until.saturating_duration_since(Instant::now()) / left;
         failure = match timeout(share, TcpStream::connect(address)).await {
             Ok(Ok(stream)) => match ready(upstream, &stream, address) {
-                Ok(()) => return Ok(stream),
+                Ok(()) => return Ok(Socket { stream, _taken: taken }),
                 Err(error) => error,
             },
+            Ok(Err(error)) if descriptors::ran_out(&error) => {
+                return Err(Unconnected::ours("the process has no file descriptor left"));
+            }
             Ok(Err(error)) => Unconnected::new(format!("{address}: {error}")),
             Err(_) => Unconnected::late(share),
         };

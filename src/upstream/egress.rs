@@ -15,13 +15,14 @@ pub struct Egress {
     own: ArcSwap<Vec<SocketAddr>>,
 }
 
-/// Metadata services outside the link-local ranges.
-const METADATA: [IpAddr; 5] = [
+/// Metadata services outside the link-local ranges: Alibaba, Azure, Oracle, AWS, Google, Scaleway.
+const METADATA: [IpAddr; 6] = [
     IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
     IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
     IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
     IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
     IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042)),
 ];
 
 impl Egress {
@@ -65,18 +66,25 @@ impl Egress {
 
 /// IPv4 as such, however it is wrapped.
 fn plain(ip: IpAddr) -> IpAddr {
-    match ip.to_canonical() {
-        IpAddr::V6(v6) => match v6.segments() {
-            // The well-known prefix of NAT64.
-            [0x64, 0xff9b, 0, 0, 0, 0, high, low] => {
-                let [a, b] = high.to_be_bytes();
-                let [c, d] = low.to_be_bytes();
-                IpAddr::V4(Ipv4Addr::new(a, b, c, d))
-            }
-            _ => IpAddr::V6(v6),
-        },
-        v4 @ IpAddr::V4(_) => v4,
-    }
+    let IpAddr::V6(v6) = ip.to_canonical() else { return ip.to_canonical() };
+    let (high, low) = match v6.segments() {
+        // IPv4-compatible (RFC 4291 §2.5.5.1); `::` and `::1` are not among them.
+        [0, 0, 0, 0, 0, 0, high, low] if high > 0 => (high, low),
+        // IPv4-translated (RFC 2765 §2.1).
+        [0, 0, 0, 0, 0xffff, 0, high, low] => (high, low),
+        // NAT64, by the well-known prefix (RFC 6052 §2.1) and by the local ones of 96 bits (RFC 8215).
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x64, 0xff9b, 1, _, _, _, high, low] => (high, low),
+        // 6to4 (RFC 3056 §2).
+        [0x2002, high, low, ..] => (high, low),
+        // Teredo, whose client is written inverted (RFC 4380 §4).
+        [0x2001, 0, .., high, low] => (!high, !low),
+        // ISATAP (RFC 5214 §6.1).
+        [_, _, _, _, 0 | 0x0200, 0x5efe, high, low] => (high, low),
+        _ => return IpAddr::V6(v6),
+    };
+    let [a, b] = high.to_be_bytes();
+    let [c, d] = low.to_be_bytes();
+    IpAddr::V4(Ipv4Addr::new(a, b, c, d))
 }
 
 #[cfg(test)]
@@ -87,22 +95,95 @@ mod tests {
         egress.refuses(address.parse().unwrap()).is_some()
     }
 
+    /// The ways to write an IPv4 address as an IPv6 one.
+    fn wrapped(v4: Ipv4Addr) -> Vec<IpAddr> {
+        let [a, b, c, d] = v4.octets();
+        let (high, low) = (u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]));
+        let v6 = [
+            [0, 0, 0, 0, 0, 0xffff, high, low],
+            [0, 0, 0, 0, 0, 0, high, low],
+            [0, 0, 0, 0, 0xffff, 0, high, low],
+            [0x64, 0xff9b, 0, 0, 0, 0, high, low],
+            [0x64, 0xff9b, 1, 0, 0, 0, high, low],
+            [0x2002, high, low, 0, 0, 0, 0, 1],
+            [0x2001, 0, 0x4136, 0xe378, 0x8000, 0x63bf, !high, !low],
+            [0x2001, 0xdb8, 0, 0, 0, 0x5efe, high, low],
+            [0x2001, 0xdb8, 0, 0, 0x200, 0x5efe, high, low],
+        ];
+        let v6 = v6.into_iter().map(|segments| IpAddr::V6(segments.into()));
+        [IpAddr::V4(v4)].into_iter().chain(v6).collect()
+    }
+
     #[test]
     fn refuses_link_local_and_metadata_however_written() {
         let egress = Egress::default();
+        for v4 in [
+            "169.254.169.254",
+            "169.254.170.2",
+            "169.254.0.0",
+            "169.254.0.1",
+            "169.254.255.255",
+            "100.100.100.200",
+            "168.63.129.16",
+            "192.0.0.192",
+        ] {
+            for ip in wrapped(v4.parse().unwrap()) {
+                assert!(egress.refuses(SocketAddr::new(ip, 80)).is_some(), "{v4} as {ip}");
+            }
+        }
         for address in [
-            "169.254.169.254:80",
-            "169.254.0.1:8080",
             "[fe80::1]:80",
-            "[febf::1]:80",
+            "[fe80::a9fe:a9fe]:80",
+            "[fe80:1::1]:80",
+            "[febf:ffff::1]:80",
             "[fd00:ec2::254]:80",
-            "[::ffff:169.254.169.254]:80",
-            "[64:ff9b::a9fe:a9fe]:80",
-            "100.100.100.200:80",
+            "[fd20:ce::254]:80",
+            "[fd00:42::42]:80",
         ] {
             assert!(refused(&egress, address), "{address}");
         }
-        for address in ["127.0.0.1:80", "10.0.0.1:80", "[::1]:80", "[fd00::1]:80", "169.253.0.1:80"] {
+        for v4 in
+            ["127.0.0.1", "10.0.0.1", "169.253.255.255", "169.255.0.0", "100.100.100.201", "192.0.0.191"]
+        {
+            for ip in wrapped(v4.parse().unwrap()) {
+                assert!(egress.refuses(SocketAddr::new(ip, 80)).is_none(), "{v4} as {ip}");
+            }
+        }
+        for address in
+            ["[::1]:80", "[fd00::1]:80", "[fec0::1]:80", "[2001:db8::a9fe:a9fe]:80", "[fd00:ec2::255]:80"]
+        {
+            assert!(!refused(&egress, address), "{address}");
+        }
+    }
+
+    #[test]
+    fn refuses_own_listeners_by_every_name_of_this_machine() {
+        let egress = Egress::default();
+        // Admin on one address, a listener on all of IPv4, one on all of both.
+        let own = ["127.0.0.1:9901", "0.0.0.0:8080", "[::]:8443"].map(|own| own.parse().unwrap());
+        egress.set_own(own.to_vec());
+        for ip in wrapped(Ipv4Addr::LOCALHOST) {
+            for port in [9901, 8080, 8443] {
+                assert!(egress.refuses(SocketAddr::new(ip, port)).is_some(), "{ip} {port}");
+            }
+            assert!(egress.refuses(SocketAddr::new(ip, 9902)).is_none(), "{ip}");
+        }
+        for address in [
+            "0.0.0.0:9901",
+            "[::]:9901",
+            "0.0.0.0:8080",
+            "[::]:8080",
+            "[::1]:8080",
+            "127.0.0.2:8080",
+            "127.255.255.254:8080",
+            "[::1]:8443",
+            "127.0.0.2:8443",
+            "0.0.0.0:8443",
+        ] {
+            assert!(refused(&egress, address), "{address}");
+        }
+        // Nothing of ours listens there.
+        for address in ["127.0.0.2:9901", "[::1]:9901", "10.0.0.1:9901"] {
             assert!(!refused(&egress, address), "{address}");
         }
     }

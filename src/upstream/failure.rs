@@ -11,8 +11,14 @@ use crate::{
 
 /// No connection could be made.
 pub(super) fn unconnected(error: &Unconnected) -> Error {
-    let kind = if error.timed_out { Kind::UpstreamTimeout } else { Kind::UpstreamUnreachable };
-    Error::new(kind).cause(&error.cause)
+    let kind = match (error.ours, error.timed_out) {
+        (true, _) => Kind::Overloaded,
+        (false, true) => Kind::UpstreamTimeout,
+        (false, false) => Kind::UpstreamUnreachable,
+    };
+    let failed = Error::new(kind).cause(&error.cause);
+    // Idle connections are closed within a tick once there is need of their descriptors.
+    if error.ours { failed.retry_after(1) } else { failed }
 }
 
 /// The service has as many calls in flight as it may.

@@ -29,7 +29,7 @@ use http_body::{Body as _, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use super::{
-    failure,
+    Outgoing, failure,
     pool::{Lease, Local},
     send::Broken,
 };
@@ -54,7 +54,7 @@ pub(super) struct Connection {
     upload: Upload,
     download: Download,
     /// The call under way; its body is in `upload`.
-    request: Option<Box<Request<Body>>>,
+    call: Option<Box<Outgoing>>,
     /// The request's body once more, where it may have to be sent again.
     copy: Option<Body>,
     /// The peer takes no more of the request.
@@ -87,7 +87,7 @@ pub(super) fn start(io: Io, local: &Local) -> Box<Connection> {
         inbox: Inbox::new(),
         upload: Upload::default(),
         download: Download::End,
-        request: None,
+        call: None,
         copy: None,
         deaf: false,
         hold: None,
@@ -129,17 +129,19 @@ impl Connection {
     /// see it twice.
     pub(super) async fn exchange(
         mut self: Box<Self>,
-        mut request: Box<Request<Body>>,
+        mut call: Box<Outgoing>,
         deadline: Instant,
         again: bool,
         upgrades: bool,
+        own_host: bool,
         lease: Lease,
     ) -> Result<Response<Body>, Broken> {
-        self.copy = request.body().copy();
-        self.hold = expects(&request).then(|| Box::pin(tokio::time::sleep(PATIENCE)));
-        self.upload.begin(&mut request);
-        let method = request.method().clone();
-        self.request = Some(request);
+        self.copy = call.request.body().copy();
+        self.hold = expects(&call.request).then(|| Box::pin(tokio::time::sleep(PATIENCE)));
+        let host = own_host.then(|| &lease.slot().host);
+        self.upload.begin(&mut call, host);
+        let method = call.request.method().clone();
+        self.call = Some(call);
         (self.deaf, self.used) = (false, true);
         self.timer.as_mut().reset(deadline);
         let (mut seen, mut interim) = (0, 0);
@@ -150,8 +152,8 @@ impl Connection {
             Err(Headless::Malformed(why)) => Err(Broken::failed(failure::malformed(why))),
             Err(Headless::Unsent(error)) => Err(Broken::failed(failure::unsent(&error))),
             Err(Headless::Lost(error)) => {
-                let request = self.take_back(again);
-                Err(Broken::Failed { reset: failure::is_lost(&error), error: failure::lost(&error), request })
+                let call = self.take_back(again);
+                Err(Broken::Failed { reset: failure::is_lost(&error), error: failure::lost(&error), call })
             }
         }
     }
@@ -200,7 +202,7 @@ impl Connection {
 
     /// Sends what can be sent now. That the peer takes no more is no error yet: it may have answered.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), BodyError> {
-        let Some(request) = self.request.as_ref().filter(|_| !self.deaf) else {
+        let Some(call) = self.call.as_ref().filter(|_| !self.deaf) else {
             return Ok(());
         };
         if let Some(hold) = &mut self.hold
@@ -208,7 +210,7 @@ impl Connection {
         {
             self.hold = None;
         }
-        match self.upload.poll(cx, &mut self.io, request.headers(), self.hold.is_none()) {
+        match self.upload.poll(cx, &mut self.io, call.request.headers(), self.hold.is_none()) {
             Poll::Pending | Poll::Ready(Ok(())) => Ok(()),
             Poll::Ready(Err(Unsent::Body(error))) => Err(error),
             Poll::Ready(Err(Unsent::Io(error))) => {
@@ -219,13 +221,13 @@ impl Connection {
         }
     }
 
-    fn take_back(&mut self, again: bool) -> Option<Box<Request<Body>>> {
-        let mut request = self.request.take()?;
-        *request.body_mut() = match self.copy.take() {
+    fn take_back(&mut self, again: bool) -> Option<Box<Outgoing>> {
+        let mut call = self.call.take()?;
+        *call.request.body_mut() = match self.copy.take() {
             Some(body) if again || self.upload.is_unseen() => body,
             _ => self.upload.untouched()?,
         };
-        Some(request)
+        Some(call)
     }
 
     /// Makes an answer of its head and of this connection.
@@ -247,7 +249,7 @@ impl Connection {
             return Ok(response.map(|()| Body::empty()));
         }
         if self.upload.is_done() {
-            self.request = None;
+            self.call = None;
         }
         self.download = Download::from(framing);
         self.keeps = keeps;
@@ -264,12 +266,12 @@ impl Connection {
 
 impl Exchange for Connection {
     fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if self.request.is_some() {
+        if self.call.is_some() {
             if let Err(error) = self.poll_send(cx) {
                 return Poll::Ready(Some(Err(error)));
             }
             if self.upload.is_done() {
-                self.request = None;
+                self.call = None;
             }
         }
         let frame = self.download.poll(cx, &mut self.inbox, &mut self.io);
@@ -292,7 +294,7 @@ impl Exchange for Connection {
         // belongs to no call.
         let clean = self.keeps && self.download.is_end() && self.upload.is_done() && self.inbox.is_empty();
         if clean {
-            self.request = None;
+            self.call = None;
             self.inbox.rest();
             lease.slot().put(&lease.local, self);
         }

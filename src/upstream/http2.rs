@@ -14,7 +14,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use http::{Request, Response};
+use http::Response;
 use hyper::{body::Incoming, client::conn::http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::{
@@ -23,6 +23,7 @@ use tokio::{
 };
 
 use super::{
+    Added, Outgoing,
     copy::Copy,
     failure,
     pool::{Lease, Local},
@@ -102,6 +103,10 @@ impl Connection {
         !self.sender.is_closed() && !self.retired.load(Relaxed) && now <= self.retires
     }
 
+    pub(super) fn is_idle(&self) -> bool {
+        self.active.load(Relaxed) == 0
+    }
+
     /// Ticks since its last call.
     pub(super) fn idle_for(&self, now: u32) -> u32 {
         if self.active.load(Relaxed) > 0 { 0 } else { now.wrapping_sub(self.idle_since.load(Relaxed)) }
@@ -130,10 +135,12 @@ impl Stream {
     /// comes back if the connection broke.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<Body>,
+        call: Outgoing,
         deadline: Instant,
         again: bool,
     ) -> Result<Response<Incoming>, Broken> {
+        let (idempotent, timeout) = (call.idempotent, call.timeout);
+        let request = call.into_request();
         let mut fields = Vec::new();
         let copy = again.then(|| Copy::of(&request, &mut fields)).flatten();
         let mut sender = self.connection.sender.clone();
@@ -153,7 +160,9 @@ impl Stream {
                 Err(Broken::Failed {
                     reset: failure::is_reset(&error),
                     error: failure::broken(&error),
-                    request: request.map(Box::new),
+                    call: request
+                        .map(|request| Outgoing { request, added: Added::default(), idempotent, timeout })
+                        .map(Box::new),
                 })
             }
             Err(_) => Err(Broken::Late),

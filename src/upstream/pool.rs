@@ -168,7 +168,8 @@ impl Upstreams {
         to: &Arc<Upstream>,
         call: Outgoing,
     ) -> impl Future<Output = Result<Response<Body>, Error>> + Send + use<> {
-        send::send(self.local(to), call)
+        // Behind a pointer from the start: the future is moved several times before it is polled.
+        send::send(self.local(to), Box::new(call))
     }
 }
 
@@ -196,6 +197,7 @@ impl fmt::Debug for Upstreams {
 async fn sweep(worker: Weak<Worker>) {
     let mut ticks = tokio::time::interval(TICK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut refused = 0;
     loop {
         ticks.tick().await;
         let Some(worker) = worker.upgrade() else {
@@ -203,9 +205,16 @@ async fn sweep(worker: Weak<Worker>) {
         };
         let now = worker.clock.fetch_add(1, Relaxed) + 1;
         let locals: Vec<_> = lock(&worker.locals).iter().flatten().map(Arc::clone).collect();
-        for local in locals {
+        // All share one network. What is idle gives way once a call found no descriptor left.
+        let calls = locals.first().map(|local| &local.upstream.network.descriptors.calls);
+        let before = std::mem::replace(&mut refused, calls.map_or(0, |calls| calls.refused()));
+        for local in &locals {
             for slot in &local.slots {
-                slot.sweep(now);
+                if refused > before {
+                    slot.clear_idle();
+                } else {
+                    slot.sweep(now);
+                }
             }
         }
     }

@@ -34,36 +34,36 @@ use crate::{
 pub(super) enum Broken {
     /// The attempt's time is over.
     Late,
-    /// The connection failed; the request if it may be sent again, which makes sense after a `reset`.
-    Failed { error: Error, reset: bool, request: Option<Box<Request<Body>>> },
+    /// The connection failed; the call if it may be sent again, which makes sense after a `reset`.
+    Failed { error: Error, reset: bool, call: Option<Box<Outgoing>> },
 }
 
 impl Broken {
     /// For good.
     pub(super) const fn failed(error: Error) -> Self {
-        Self::Failed { error, reset: false, request: None }
+        Self::Failed { error, reset: false, call: None }
     }
 }
 
 /// One future without another of its size in it, and the request behind a pointer: what a call's future
 /// holds is moved and is cold memory to all that wait.
-pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<Body>, Error> {
-    let Outgoing { request, idempotent, timeout } = call;
-    let mut request = Box::new(request);
-    let deadline = Instant::now() + timeout;
+pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<Response<Body>, Error> {
+    let idempotent = call.idempotent;
+    let deadline = Instant::now() + call.timeout;
     let local = &local;
     let upstream = &*local.upstream;
     local.counters.call();
     for (name, value) in &local.headers {
-        request.headers_mut().insert(name.clone(), value.clone());
+        call.added.remove(name);
+        call.request.headers_mut().insert(name.clone(), value.clone());
     }
-    let upload = request.body().upload();
-    let mut target = Target::of(&request);
-    let upgrades = request.headers().contains_key(UPGRADE);
+    let upload = call.request.body().upload();
+    let mut target = Target::of(&call.request);
+    let upgrades = call.request.headers().contains_key(UPGRADE);
     let mut want = Want {
         http1: upgrades && upstream.protocol == Protocol::Auto,
         // Its body waits for one particular connection and could not go to another.
-        fresh: http1::expects(&request),
+        fresh: http1::expects(&call.request),
     };
     let mut tried = Tried::default();
     let mut unconnected = None;
@@ -83,12 +83,13 @@ pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<B
             // Boxed, because what connecting needs would make every call's future several times larger.
             None => match Box::pin(timeout_at(deadline, {
                 let dialer = upstream.network.dialer.as_ref();
-                let dialled = dialer.map(|dialer| dialer.dial(Intended::of(&upstream.name, &request)));
+                let dialled = dialer.map(|dialer| dialer.dial(Intended::of(&upstream.name, &call.request)));
                 Slot::acquire(local, index, want, dialled)
             }))
             .await
             {
                 Ok(Ok(channel)) => channel,
+                Ok(Err(error)) if error.ours => break failure::unconnected(&error),
                 Ok(Err(error)) => {
                     // Nothing was sent, so any call may go elsewhere.
                     balance::avoid(endpoint);
@@ -106,15 +107,15 @@ pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<B
         if used {
             local.counters.reuse();
         }
-        target.set(&mut request, upstream, endpoint, lease.slot(), channel.is_http2());
+        target.set(&mut call.request, upstream, endpoint, channel.is_http2());
         let again = used && idempotent && !want.fresh;
-        let exchange = channel.exchange(request, deadline, again, upgrades, lease);
+        let exchange = channel.exchange(call, deadline, again, upgrades, lease, target.own_host);
         match exchange.await {
             Ok(answer) => return Ok(answer),
             Err(Broken::Late) => break failure::late(),
-            Err(Broken::Failed { reset: true, request: Some(back), .. }) if used && !want.fresh => {
+            Err(Broken::Failed { reset: true, call: Some(back), .. }) if used && !want.fresh => {
                 local.counters.resend();
-                request = back;
+                call = back;
                 want.fresh = true;
             }
             Err(Broken::Failed { error, .. }) => break error,
@@ -144,16 +145,19 @@ impl Channel {
 
     async fn exchange(
         self,
-        request: Box<Request<Body>>,
+        call: Box<Outgoing>,
         deadline: Instant,
         again: bool,
         upgrades: bool,
         lease: Lease,
+        own_host: bool,
     ) -> Result<Response<Body>, Broken> {
         match self {
-            Self::Http1(connection) => connection.exchange(request, deadline, again, upgrades, lease).await,
+            Self::Http1(connection) => {
+                connection.exchange(call, deadline, again, upgrades, own_host, lease).await
+            }
             Self::Http2(mut stream) => {
-                let response = Box::pin(stream.exchange(*request, deadline, again)).await?;
+                let response = Box::pin(stream.exchange(*call, deadline, again)).await?;
                 Ok(stream.deliver(response, lease))
             }
         }
@@ -173,21 +177,11 @@ impl Target {
         Self { given: None, own_host: !request.headers().contains_key(HOST) }
     }
 
-    fn set(
-        &mut self,
-        request: &mut Request<Body>,
-        upstream: &Upstream,
-        endpoint: &Endpoint,
-        slot: &Slot,
-        http2: bool,
-    ) {
+    fn set(&mut self, request: &mut Request<Body>, upstream: &Upstream, endpoint: &Endpoint, http2: bool) {
         if http2 {
             *request.version_mut() = Version::HTTP_2;
         } else {
             *request.version_mut() = Version::HTTP_11;
-            if self.own_host {
-                request.headers_mut().insert(HOST, slot.host.clone());
-            }
             if !upstream.prefixed && self.given.is_none() {
                 return;
             }

@@ -207,6 +207,13 @@ impl Slot {
             .retain(|connection| connection.takes_calls(now) && connection.idle_for(now) < MOST_IDLE);
     }
 
+    /// Closes what no call uses.
+    pub(super) fn clear_idle(&self) {
+        let idle = std::mem::take(&mut *lock(&self.idle));
+        lock(&self.shared).connections.retain(|connection| !connection.is_idle());
+        drop(idle);
+    }
+
     pub(super) fn clear(&self) {
         let idle = std::mem::take(&mut *lock(&self.idle));
         let shared = std::mem::take(&mut lock(&self.shared).connections);

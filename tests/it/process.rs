@@ -27,7 +27,7 @@ steps:
   two: {http: {service: rial, path: /b}}
   three:
     http: {service: rail, path: "/c/${ request.path.idd }"}
-    retry: {attempts: 2}
+    hedge: {after: 50ms}
   four: {http: {service: rail, path: /d}, after: [fife]}
   five:
     http: {service: rail, path: /e}

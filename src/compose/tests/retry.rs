@@ -91,3 +91,20 @@ async fn the_budget_of_the_service_bounds_what_retries_add() {
     let retries = bench.targets().len() - 100;
     assert!((1..=23).contains(&retries), "20 % and 3 per second, not {retries}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_retried_call_sends_the_same_uuid_and_every_item_and_request_has_its_own() {
+    let route = "timeout: 2s\nsteps:\n  s:\n    forEach: {as: o, in: '${ [7, 7] }', max: 2, concurrency: 2}\n    http: {service: a, path: '/x/${ uuid() }/${ uuid() }'}\n    retry: {attempts: 2, on: [503]}\nrespond: {body: 1}";
+    let mut seen = std::collections::HashSet::new();
+    for _ in 0..2 {
+        let bench = Bench::new(route, turns(vec![|| status(503), || status(503), || json("1")]));
+        bench.get("/r/1").await.unwrap();
+        let mut targets = bench.targets();
+        targets.sort();
+        assert_eq!(targets.len(), 4);
+        assert_eq!((&targets[0], &targets[2]), (&targets[1], &targets[3]));
+        seen.extend(targets.iter().flat_map(|target| target.rsplit('/').take(2)).map(str::to_owned));
+    }
+    // Two places, two items, two executions.
+    assert_eq!(seen.len(), 8);
+}

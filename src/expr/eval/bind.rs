@@ -31,10 +31,7 @@ impl<'a> Machine<'a, '_> {
 
     pub(super) fn sort_by(&mut self, list: OpId, slot: u16, key: OpId) -> Evaluated<'a> {
         let list = self.eval(list)?;
-        self.grow(list.list_len().unwrap_or(0))?;
-        let Some(elements) = list.elements() else {
-            return Err(failed(format!("`sortBy` needs a list, not {}", list.type_name())));
-        };
+        let elements = function::elements(self, "sortBy", &list)?;
         let mut keys = Vec::with_capacity(elements.len());
         for element in &elements {
             self.set(slot, element.clone());

@@ -19,16 +19,8 @@ pub(super) enum Found<'a> {
     Optional(Option<Value<'a>>),
 }
 
-impl<'a> Found<'a> {
-    pub(super) fn into_value(self) -> Value<'a> {
-        match self {
-            Self::Plain(value) => value,
-            Self::Optional(value) => Value::Optional(value.map(Rc::new)),
-        }
-    }
-}
-
 impl<'a> Machine<'a, '_> {
+    #[inline]
     pub(super) fn chain(&mut self, chain: &'a Chain) -> Result<Found<'a>, EvalError> {
         // The element of a list that is walked is the most read of all, and not worth a copy.
         if let Base::Local(index) = chain.base
@@ -45,20 +37,30 @@ impl<'a> Machine<'a, '_> {
     }
 
     /// Selects members of a document as far as that is all there is to it, with no value in between.
+    #[inline]
     fn walk(&mut self, chain: &'a Chain, mut json: Ref<'a>) -> Result<Found<'a>, EvalError> {
         for (position, link) in chain.links.iter().enumerate() {
             match &link.key {
-                Key::Name(name) if !link.optional && !chain.optional && json.kind() == Kind::Map => {
-                    self.work(json.len() * 16)?;
-                    json = json.get(name).ok_or_else(|| self.absent(chain, link.end))?;
+                Key::Name(name) if !link.optional && !chain.optional => {
+                    let Some(members) = json.map_len() else {
+                        return self.select_all(chain, Value::Json(json), &chain.links[position..]);
+                    };
+                    self.work(members * 16)?;
+                    match json.get(name) {
+                        Some(member) => json = member,
+                        None => return Err(self.absent(chain, link.end)),
+                    }
                 }
                 _ => return self.select_all(chain, Value::Json(json), &chain.links[position..]),
             }
         }
+        // Whoever reads it as a string decodes it.
+        self.work(json.decoding())?;
         let value = Value::Json(json);
         Ok(if chain.optional { Found::Optional(Some(value)) } else { Found::Plain(value) })
     }
 
+    #[inline]
     fn base(&mut self, chain: &'a Chain) -> Result<Option<Value<'a>>, EvalError> {
         match chain.base {
             Base::Slot(slot) => self.data.read(slot),
@@ -106,6 +108,9 @@ impl<'a> Machine<'a, '_> {
                 None if optional => return Ok(Found::Optional(None)),
                 None => return Err(self.absent(chain, link.end)),
             }
+        }
+        if let Value::Json(json) = &value {
+            self.work(json.decoding())?;
         }
         Ok(if optional { Found::Optional(Some(value)) } else { Found::Plain(value) })
     }

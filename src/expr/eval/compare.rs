@@ -13,7 +13,7 @@ impl<'a> Machine<'a, '_> {
     pub(in crate::expr) fn equal(&mut self, a: &Value<'a>, b: &Value<'a>) -> Result<bool, EvalError> {
         match (a, b) {
             (Value::Json(json), Value::Str(text)) | (Value::Str(text), Value::Json(json)) => {
-                self.work(text.len())?;
+                self.work(text.len().max(json.decoding()))?;
                 return Ok(is_text(*json, text));
             }
             (Value::Str(a), Value::Str(b)) => {
@@ -57,7 +57,7 @@ impl<'a> Machine<'a, '_> {
     }
 
     fn equal_json(&mut self, a: Ref<'a>, b: Ref<'a>) -> Result<bool, EvalError> {
-        self.work(a.raw().len().min(b.raw().len()))?;
+        self.work(a.raw().len().min(b.raw().len()) + a.decoding() + b.decoding())?;
         if a.raw() == b.raw() {
             return Ok(true);
         }
@@ -172,9 +172,10 @@ impl<'a> Machine<'a, '_> {
 }
 
 /// Whether a part of a document is this text.
-fn is_text(json: Ref<'_>, text: &str) -> bool {
+#[inline]
+pub(super) fn is_text(json: Ref<'_>, text: &str) -> bool {
     match json.plain_str() {
-        Some(bytes) => bytes == text.as_bytes(),
+        Some(plain) => plain == text,
         None => json.as_str().as_deref() == Some(text),
     }
 }

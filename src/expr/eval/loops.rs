@@ -72,7 +72,7 @@ impl<'a> Machine<'a, '_> {
     ) -> Result<(), EvalError> {
         self.each(over.range, &mut |machine, value| {
             if over.kind == LoopKind::Filter {
-                machine.set(over.slot, value.clone());
+                machine.set(over.slot, value.copy());
                 return if machine.condition(over.body)? { next(machine, value) } else { Ok(true) };
             }
             machine.set(over.slot, value);

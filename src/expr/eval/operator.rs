@@ -2,35 +2,51 @@
 
 use std::{borrow::Cow, rc::Rc};
 
-use super::{Evaluated, Machine, Value, failed};
+use super::{Evaluated, Machine, Value, compare::is_text, failed};
 use crate::{
     expr::{
         EvalError,
         arithmetic::{self, Num},
         ast::Operator,
-        op::OpId,
+        op::{Op, OpId},
         time,
     },
     json::Kind,
 };
 
+/// Texts up to this many bytes may take room that they do not need yet.
+const ROOMY: usize = 4096;
+
 impl<'a> Machine<'a, '_> {
-    pub(super) fn binary(&mut self, operator: Operator, left: OpId, right: OpId) -> Evaluated<'a> {
-        let (a, b) = (self.eval(left)?, self.eval(right)?);
+    /// An operator that gives a boolean.
+    pub(super) fn compare(&mut self, operator: Operator, left: OpId, right: OpId) -> Result<bool, EvalError> {
+        let a = self.eval(left)?;
+        // A literal needs no value of its own.
+        if let (Operator::Equal | Operator::NotEqual, Value::Json(json), Op::Str(text)) =
+            (operator, &a, self.op(right))
+        {
+            self.step()?;
+            self.work(text.len())?;
+            return Ok(is_text(*json, text) == (operator == Operator::Equal));
+        }
+        let b = self.eval(right)?;
         match operator {
-            Operator::Equal => self.equal(&a, &b).map(Value::Bool),
-            Operator::NotEqual => self.equal(&a, &b).map(|equal| Value::Bool(!equal)),
-            Operator::Less | Operator::LessEqual | Operator::Greater | Operator::GreaterEqual => {
-                self.ordered(operator, &a, &b).map(Value::Bool)
-            }
-            Operator::In => self.within(&a, &b).map(Value::Bool),
-            _ => match (Num::of(&a), Num::of(&b)) {
-                (Some(a), Some(b)) => arithmetic::compute(operator, a, b),
-                _ => match time::compute(operator, &a, &b) {
-                    Some(moved) => moved,
-                    None if operator == Operator::Add => self.join(a, b),
-                    None => Err(refuse(operator, &a, &b)),
-                },
+            Operator::Equal => self.equal(&a, &b),
+            Operator::NotEqual => self.equal(&a, &b).map(|equal| !equal),
+            Operator::In => self.within(&a, &b),
+            _ => self.ordered(operator, &a, &b),
+        }
+    }
+
+    /// `+ - * / %`
+    pub(super) fn arithmetic(&mut self, operator: Operator, left: OpId, right: OpId) -> Evaluated<'a> {
+        let (a, b) = (self.eval(left)?, self.eval(right)?);
+        match (Num::of(&a), Num::of(&b)) {
+            (Some(a), Some(b)) => arithmetic::compute(operator, a, b),
+            _ => match time::compute(operator, &a, &b) {
+                Some(moved) => moved,
+                None if operator == Operator::Add => self.join(a, b),
+                None => Err(refuse(operator, &a, &b)),
             },
         }
     }
@@ -62,12 +78,18 @@ impl<'a> Machine<'a, '_> {
         let joined = match a {
             // In a row of `+` what was joined before is nobody else's, so it only grows.
             Value::Str(Cow::Owned(mut text)) => {
+                if text.len() + y.len() > ROOMY {
+                    // What is long is copied at its cost rather than given room that nobody counts.
+                    self.work(text.len())?;
+                    text.reserve_exact(y.len());
+                }
                 text.push_str(&y);
                 text
             }
             _ => {
                 // Room for what usually follows in such a row.
-                let mut text = String::with_capacity((x.len() + y.len()) * 2);
+                let length = x.len() + y.len();
+                let mut text = String::with_capacity(if length > ROOMY { length } else { length * 2 });
                 text.push_str(&x);
                 text.push_str(&y);
                 text
@@ -81,11 +103,12 @@ impl<'a> Machine<'a, '_> {
         let mut text = String::with_capacity(64);
         for part in parts {
             let value = self.eval(*part)?;
-            let Some(part) = value.as_str() else {
-                return Err(failed(format!("`+` cannot take a string and {}", value.type_name())));
-            };
+            let Some(part) = value.as_str() else { return Err(no_string(&value)) };
             self.produce(part.len())?;
             text.push_str(&part);
+        }
+        if text.len() > ROOMY {
+            text.shrink_to_fit();
         }
         Ok(Value::Str(Cow::Owned(text)))
     }
@@ -134,6 +157,11 @@ impl<'a> Machine<'a, '_> {
             _ => Err(refuse(Operator::In, needle, list)),
         }
     }
+}
+
+#[cold]
+pub(super) fn no_string(value: &Value<'_>) -> EvalError {
+    failed(format!("`+` cannot take a string and {}", value.type_name()))
 }
 
 #[cold]

@@ -1,10 +1,15 @@
 //! Evaluation that writes JSON as it goes: lists and maps that only the answer needs are never made.
 
-use super::{Machine, Value};
-use crate::expr::{
-    EvalError,
-    op::{LoopKind, MapLiteral, Op, OpId},
-    value::{separate, write_key, write_value},
+use std::borrow::Cow;
+
+use super::{Machine, Value, chain::Found, operator::no_string};
+use crate::{
+    expr::{
+        EvalError,
+        op::{LoopKind, MapLiteral, Op, OpId},
+        value::{separate, write_value},
+    },
+    json::{Ref, write_escaped},
 };
 
 impl<'a> Machine<'a, '_> {
@@ -12,9 +17,22 @@ impl<'a> Machine<'a, '_> {
     /// it may be there.
     pub(in crate::expr) fn write(&mut self, id: OpId, out: &mut Vec<u8>) -> Result<bool, EvalError> {
         match self.op(id) {
-            Op::Map(literal) if literal.distinct => {
+            Op::Chain(chain) => {
                 self.step()?;
-                self.write_map(literal, out)?;
+                match self.chain(chain)? {
+                    Found::Plain(Value::Json(json)) => self.copy(json, out).map(|()| true),
+                    Found::Plain(value) | Found::Optional(Some(value)) => self.write_leaf(value, out),
+                    Found::Optional(None) => Ok(false),
+                }
+            }
+            Op::Concat(parts) => {
+                self.step()?;
+                self.write_concat(parts, out)?;
+                Ok(true)
+            }
+            Op::Map(MapLiteral { entries, keys: Some(keys) }) => {
+                self.step()?;
+                self.write_map(entries, keys, out)?;
                 Ok(true)
             }
             Op::List(elements) => {
@@ -76,25 +94,74 @@ impl<'a> Machine<'a, '_> {
                 let taken = if self.condition(*condition)? { then } else { otherwise };
                 self.write(*taken, out)
             }
-            _ => match self.leaf(id)? {
-                Some(value) => {
-                    self.write_value(&value, out)?;
-                    Ok(true)
-                }
-                None => Ok(false),
-            },
+            _ => {
+                let value = self.eval(id)?;
+                self.write_leaf(value, out)
+            }
         }
     }
 
-    fn write_map(&mut self, literal: &'a MapLiteral, out: &mut Vec<u8>) -> Result<(), EvalError> {
+    fn write_leaf(&mut self, value: Value<'a>, out: &mut Vec<u8>) -> Result<bool, EvalError> {
+        match value.present() {
+            Some(value) => {
+                self.write_value(&value, out)?;
+                Ok(true)
+            }
+            None => Ok(false),
+        }
+    }
+
+    /// Copies a part of a document as it was received.
+    #[inline]
+    fn copy(&mut self, json: Ref<'a>, out: &mut Vec<u8>) -> Result<(), EvalError> {
+        let raw = json.raw();
+        self.produce(raw.len())?;
+        out.extend_from_slice(raw);
+        Ok(())
+    }
+
+    /// A row of `+` that gives a string, each part straight to where it belongs.
+    fn write_concat(&mut self, parts: &'a [OpId], out: &mut Vec<u8>) -> Result<(), EvalError> {
+        out.push(b'"');
+        for part in parts {
+            let value = match self.op(*part) {
+                Op::Str(text) => {
+                    self.step()?;
+                    Value::Str(Cow::Borrowed(text))
+                }
+                _ => self.eval(*part)?,
+            };
+            // Without escapes it is in its document what it is here.
+            if let Value::Json(json) = &value
+                && let Some(text) = json.plain_str()
+            {
+                self.produce(text.len())?;
+                out.extend_from_slice(text.as_bytes());
+                continue;
+            }
+            let Some(text) = value.as_str() else { return Err(no_string(&value)) };
+            let start = out.len();
+            self.produce(text.len())?;
+            write_escaped(&text, out);
+            self.produce(out.len() - start - text.len())?;
+        }
+        out.push(b'"');
+        self.produce(2)
+    }
+
+    fn write_map(
+        &mut self,
+        entries: &'a [(bool, OpId, OpId)],
+        keys: &[Box<[u8]>],
+        out: &mut Vec<u8>,
+    ) -> Result<(), EvalError> {
         out.push(b'{');
         let first = out.len();
-        for (optional, key, value) in &literal.entries {
+        for ((optional, _, value), key) in entries.iter().zip(keys) {
             let start = out.len();
             separate(out, first);
-            if let Op::Str(key) = self.op(*key) {
-                write_key(key, out, &mut self.allowance)?;
-            }
+            self.produce(key.len() + 1)?;
+            out.extend_from_slice(key);
             if !self.write_part(*value, *optional, out)? {
                 out.truncate(start);
             }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::Value;
+use super::{Machine, Value};
 use crate::expr::{EvalError, eval::failed};
 
 /// A function that was called with what it cannot take.
@@ -20,8 +20,24 @@ pub(super) fn whole(name: &str, value: &Value<'_>) -> Result<i64, EvalError> {
     value.as_i64().ok_or_else(|| refuse(name, "a whole number", value))
 }
 
-pub(super) fn elements<'a>(name: &str, value: &Value<'a>) -> Result<Vec<Value<'a>>, EvalError> {
-    value.elements().ok_or_else(|| refuse(name, "a list", value))
+/// The elements of a list as a list of one's own, charged for before it is made.
+pub(in crate::expr) fn elements<'a>(
+    machine: &mut Machine<'a, '_>,
+    name: &str,
+    value: &Value<'a>,
+) -> Result<Vec<Value<'a>>, EvalError> {
+    let Some(length) = value.list_len() else { return Err(refuse(name, "a list", value)) };
+    machine.grow(length)?;
+    if let Value::List(list) = value {
+        // Texts that were computed are copied; all else is shared.
+        let owned = |value: &Value<'a>| match value {
+            Value::Str(Cow::Owned(text)) => text.len(),
+            Value::Bytes(Cow::Owned(bytes)) => bytes.len(),
+            _ => 0,
+        };
+        machine.produce(list.iter().map(owned).sum())?;
+    }
+    Ok(value.elements().unwrap_or_default())
 }
 
 /// A string, or what concatenation makes of a scalar.

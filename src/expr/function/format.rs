@@ -13,8 +13,7 @@ pub(super) fn format<'a>(
     values: Value<'a>,
 ) -> Evaluated<'a> {
     let pattern = text("format", &pattern)?;
-    machine.grow(values.list_len().unwrap_or(0))?;
-    let mut values = elements("format", &values)?.into_iter();
+    let mut values = elements(machine, "format", &values)?.into_iter();
     machine.produce(pattern.len())?;
     let mut out = String::with_capacity(pattern.len());
     let mut rest = &*pattern;
@@ -78,8 +77,8 @@ fn special(value: f64) -> Option<&'static str> {
 
 /// Any value, nested ones included; maps in the order of their keys' texts.
 fn show<'a>(machine: &mut Machine<'a, '_>, value: &Value<'a>, out: &mut String) -> Result<(), EvalError> {
-    if let Some(elements) = value.elements() {
-        machine.grow(elements.len())?;
+    if value.is_list() {
+        let elements = elements(machine, "format", value)?;
         out.push('[');
         for (index, element) in elements.iter().enumerate() {
             out.push_str(if index > 0 { ", " } else { "" });

@@ -24,8 +24,7 @@ pub(super) fn slice<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Value<'a>>
     if start > end || end > length {
         return Err(failed(format!("`slice` was given {start} to {end} of a list of {length}")));
     }
-    machine.grow(length)?;
-    let mut list = elements("slice", list)?;
+    let mut list = elements(machine, "slice", list)?;
     list.truncate(end);
     list.drain(..start);
     made(list)
@@ -33,37 +32,31 @@ pub(super) fn slice<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Value<'a>>
 
 /// Without the elements that are equal to one before them.
 pub(super) fn distinct<'a>(machine: &mut Machine<'a, '_>, list: Value<'a>) -> Evaluated<'a> {
-    machine.grow(list.list_len().unwrap_or(0))?;
-    let list = elements("distinct", &list)?;
-    let mut texts = HashSet::new();
-    let mut numbers = HashSet::new();
-    let mut others: Vec<Value<'a>> = Vec::new();
-    let mut kept = Vec::new();
+    let list = elements(machine, "distinct", &list)?;
+    let (mut texts, mut numbers) = (HashSet::new(), HashSet::new());
+    let mut others: Vec<&Value<'a>> = Vec::new();
+    let mut kept = Vec::with_capacity(list.len());
     for value in &list {
-        let new = if let Some(text) = value.as_str() {
+        kept.push(if let Some(text) = value.as_str() {
             machine.work(text.len())?;
             texts.insert(text)
         } else if let Some(Num::Int(int)) = Num::of(value).map(whole_number) {
             numbers.insert(int)
         } else {
-            let mut found = false;
+            let mut new = true;
             for other in &others {
+                // A step, as it is compared.
                 machine.work(128)?;
-                if machine.equal(other, value)? {
-                    found = true;
-                    break;
-                }
+                new &= !machine.equal(other, value)?;
             }
-            if !found {
-                others.push(value.clone());
+            if new {
+                others.push(value);
             }
-            !found
-        };
-        if new {
-            kept.push(value.clone());
-        }
+            new
+        });
     }
-    made(kept)
+    drop((texts, others));
+    made(list.into_iter().zip(kept).filter_map(|(value, kept)| kept.then_some(value)).collect())
 }
 
 /// A number as an int where it is one, as equality does not tell 1, 1u and 1.0 apart.
@@ -81,20 +74,17 @@ pub(super) fn flatten<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Value<'a
     if depth < 0 {
         return Err(failed("`flatten` takes no negative depth"));
     }
-    machine.grow(list.list_len().unwrap_or(0))?;
-    let mut flat = elements("flatten", list)?;
+    let mut flat = elements(machine, "flatten", list)?;
     // Values nest no deeper than documents and expressions do, so this ends.
     for _ in 0..depth {
         let mut next = Vec::with_capacity(flat.len());
         let mut more = false;
         for value in flat {
-            match value.list_len() {
-                Some(length) => {
-                    machine.grow(length)?;
-                    more = true;
-                    next.extend(elements("flatten", &value)?);
-                }
-                None => next.push(value),
+            if value.is_list() {
+                more = true;
+                next.extend(elements(machine, "flatten", &value)?);
+            } else {
+                next.push(value);
             }
         }
         flat = next;
@@ -141,9 +131,8 @@ fn end<'a>(
 }
 
 pub(super) fn sort<'a>(machine: &mut Machine<'a, '_>, list: Value<'a>) -> Evaluated<'a> {
-    machine.grow(list.list_len().unwrap_or(0))?;
-    let list = elements("sort", &list)?;
-    let keys = list.clone();
+    let keys = elements(machine, "sort", &list)?;
+    let list = elements(machine, "sort", &list)?;
     sort_by_keys(machine, "sort", list, keys)
 }
 

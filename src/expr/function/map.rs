@@ -84,11 +84,10 @@ fn group<'a>(
     list: &Value<'a>,
     field: &Value<'a>,
 ) -> Result<Groups<'a>, EvalError> {
-    machine.grow(list.list_len().unwrap_or(0) * 2)?;
     let field = text(name, field)?;
     let mut groups: Groups<'a> = Vec::new();
     let mut places: HashMap<Cow<'a, str>, usize> = HashMap::new();
-    for element in elements(name, list)? {
+    for element in elements(machine, name, list)? {
         let absent = || failed(format!("`{name}` needs the field `{field}` in every element"));
         let key = match &element {
             Value::Json(json) if json.kind() == Kind::Map => {

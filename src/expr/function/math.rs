@@ -39,10 +39,9 @@ fn extreme<'a>(
     wanted: Ordering,
 ) -> Evaluated<'a> {
     if let [list] = values.as_slice()
-        && let Some(length) = list.list_len()
+        && list.is_list()
     {
-        machine.grow(length)?;
-        values = elements(name, list)?;
+        values = elements(machine, name, list)?;
     }
     let mut values = values.into_iter();
     let Some(mut best) = values.next() else { return Err(failed(format!("`{name}` was given no number"))) };
@@ -199,10 +198,9 @@ pub(super) fn shift_right<'a>(_: &mut Machine<'a, '_>, value: Value<'a>, by: Val
 
 /// The exact sum of a list.
 pub(super) fn sum<'a>(machine: &mut Machine<'a, '_>, list: Value<'a>) -> Evaluated<'a> {
-    machine.grow(list.list_len().unwrap_or(0))?;
     let (mut total, mut integer) = (Decimal::ZERO, true);
     let mut beyond: Option<f64> = None;
-    for value in elements("sum", &list)?.into_iter().filter(|value| !value.is_omitted()) {
+    for value in elements(machine, "sum", &list)?.into_iter().filter(|value| !value.is_omitted()) {
         integer &= is_integer(&value);
         match (Decimal::of(&value), &value) {
             (Some(decimal), _) => match total.plus(decimal) {

@@ -202,7 +202,7 @@ pub(super) fn in_cidr<'a>(
             Err(_) => return Err(failed("`inCidr` was given a string that is no IP address")),
         },
     };
-    let ranges = if ranges.is_list() { elements("inCidr", &ranges)? } else { vec![ranges] };
+    let ranges = if ranges.is_list() { elements(machine, "inCidr", &ranges)? } else { vec![ranges] };
     for range in &ranges {
         machine.work(128)?;
         let (range, length) = match range {

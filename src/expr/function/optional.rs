@@ -63,9 +63,8 @@ pub(super) fn value<'a>(_: &mut Machine<'a, '_>, value: Value<'a>) -> Evaluated<
 
 /// What is inside the optionals of a list, without those that have nothing.
 pub(super) fn unwrap<'a>(machine: &mut Machine<'a, '_>, list: Value<'a>) -> Evaluated<'a> {
-    machine.grow(list.list_len().unwrap_or(0))?;
     let mut values = Vec::new();
-    for element in super::argument::elements("optional.unwrap", &list)? {
+    for element in super::argument::elements(machine, "optional.unwrap", &list)? {
         match element {
             Value::Optional(inner) => values.extend(inner.map(Rc::unwrap_or_clone)),
             other => return Err(super::argument::refuse("optional.unwrap", "a list of optionals", &other)),

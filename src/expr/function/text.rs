@@ -134,9 +134,8 @@ pub(super) fn trim<'a>(machine: &mut Machine<'a, '_>, value: Value<'a>) -> Evalu
 }
 
 pub(super) fn reverse<'a>(machine: &mut Machine<'a, '_>, value: Value<'a>) -> Evaluated<'a> {
-    if let Some(length) = value.list_len() {
-        machine.grow(length)?;
-        let mut list = elements("reverse", &value)?;
+    if value.is_list() {
+        let mut list = elements(machine, "reverse", &value)?;
         list.reverse();
         return Ok(Value::List(Rc::from(list)));
     }
@@ -221,8 +220,7 @@ pub(super) fn substring<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Value<
 
 pub(super) fn join<'a>(machine: &mut Machine<'a, '_>, arguments: Vec<Value<'a>>) -> Evaluated<'a> {
     let [list, rest @ ..] = arguments.as_slice() else { return made("") };
-    machine.grow(list.list_len().unwrap_or(0))?;
-    let list = elements("join", list)?;
+    let list = elements(machine, "join", list)?;
     let separator = rest.first().map_or(Ok(Cow::Borrowed("")), |separator| text("join", separator))?;
     let mut joined = String::new();
     for (index, element) in list.iter().filter(|element| !element.is_omitted()).enumerate() {

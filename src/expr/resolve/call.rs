@@ -25,7 +25,7 @@ pub(super) struct Call<'n> {
 }
 
 /// Names that are called but live outside the table, macros aside.
-const FORMS: [&str; 17] = [
+pub(in crate::expr) const FORMS: [&str; 17] = [
     "has",
     "or",
     "orValue",

@@ -21,7 +21,7 @@ pub(super) enum Macro {
 }
 
 /// Every name of a macro that is called on a value.
-pub(super) const NAMES: [&str; 12] = [
+pub(in crate::expr) const NAMES: [&str; 12] = [
     "all",
     "exists",
     "existsOne",

@@ -33,6 +33,14 @@ fn a_reference_is_a_slot_and_says_whether_absence_is_tolerated() {
 fn loop_variables_and_namespaces_are_no_references() {
     assert_eq!(reads("[1].map(steps, steps + 1).filter(request, request > 1)"), []);
     assert_eq!(reads("optional.of(1).hasValue()"), []);
+    assert_eq!(reads("cel.bind(steps, 1, steps + 1)"), []);
+    assert_eq!(reads("[1].transformList(request, vars, request + vars)"), []);
+    assert_eq!(reads("optional.of([1]).optMap(self, self.sortBy(error, error))"), []);
+    assert_eq!(reads("math.greatest(1, size(strings.quote(base64.encode('x'))))"), []);
+    assert_eq!(reads("type(1) == int && ip.isCanonical('::1') && net.IP == net.CIDR"), []);
+    let body = Slot::Step(0, StepField::Body);
+    assert_eq!(reads("cel.bind(b, steps.a.body, b.x + b.y)"), [(body, false)]);
+    assert_eq!(reads("[1].all(i, v, steps.a.?body.?x == v)"), [(body, true)]);
     let scope = Scope { locals: vec!["o".to_owned()], ..scope() };
     let program = Program::compile("o.id + vars.v", &scope).unwrap();
     assert_eq!(program.references(), [Reference { slot: Slot::Var(0), tolerant: false, offset: 7 }]);

@@ -53,7 +53,7 @@ impl Value<'_> {
             Self::Json(json) => match json.kind() {
                 Kind::String => out.push_str(&json.as_str().unwrap_or_default()),
                 Kind::Number | Kind::Bool => {
-                    out.push_str(std::str::from_utf8(json.raw()).unwrap_or_default());
+                    out.push_str(json.text());
                 }
                 Kind::Null | Kind::List | Kind::Map => return Err(self.no_text()),
             },
@@ -169,11 +169,7 @@ pub(in crate::expr) fn separate(out: &mut Vec<u8>, first: usize) {
 }
 
 /// Writes a key and its colon.
-pub(in crate::expr) fn write_key(
-    key: &str,
-    out: &mut Vec<u8>,
-    allowance: &mut Allowance,
-) -> Result<(), EvalError> {
+fn write_key(key: &str, out: &mut Vec<u8>, allowance: &mut Allowance) -> Result<(), EvalError> {
     let start = out.len();
     write_string(key, out);
     out.push(b':');

@@ -6,18 +6,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use tokio::{
-    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
-    net::TcpStream,
-};
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio_rustls::client::TlsStream;
 
-/// TCP, TLS over it, or a stream within the process. An enumeration rather than a type parameter: connections of both kinds lie in one
-/// pool without another indirection.
+use crate::upstream::socket::Socket;
+
+/// TCP, TLS over it, or a stream within the process. An enumeration rather than a type parameter:
+/// connections of all kinds lie in one pool without another indirection.
 #[derive(Debug)]
 pub(in crate::upstream) enum Io {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
+    Plain(Socket),
+    Tls(Box<TlsStream<Socket>>),
     /// To whoever stands in for the network.
     Within(DuplexStream),
 }

@@ -12,7 +12,10 @@ use http_body::Body as HttpBody;
 use tokio::io::AsyncWrite;
 
 use super::io::Io;
-use crate::body::{Body, BodyError};
+use crate::{
+    body::{Body, BodyError},
+    upstream::Outgoing,
+};
 
 /// Fields that a trailer section may not carry (RFC 9110 §6.5.1): framing, routing, authentication,
 /// content's own, and what only makes sense before the content.
@@ -71,8 +74,9 @@ pub(super) enum Unsent {
 // === impl Upload ===
 
 impl Upload {
-    /// Takes a request up: its head is encoded, its body taken out.
-    pub(super) fn begin(&mut self, request: &mut Request<Body>) {
+    /// Takes a call up: its head is encoded, with `host` unless it has its own, its body taken out.
+    pub(super) fn begin(&mut self, call: &mut Outgoing, host: Option<&HeaderValue>) {
+        let request = &mut call.request;
         self.out.clear();
         self.sent = 0;
         self.wrote = false;
@@ -84,7 +88,7 @@ impl Upload {
         } else {
             self.body.size_hint().exact().map_or(Rest::Chunks, Rest::Length)
         };
-        head(&mut self.out, request, self.rest);
+        head(&mut self.out, request, call.added.as_bytes(), host, self.rest);
     }
 
     /// Whether all of it was sent.
@@ -227,7 +231,7 @@ fn uneven() -> BodyError {
     BodyError::Peer(io::ErrorKind::UnexpectedEof.into())
 }
 
-fn head(out: &mut Vec<u8>, request: &Request<Body>, rest: Rest) {
+fn head(out: &mut Vec<u8>, request: &Request<Body>, added: &[u8], host: Option<&HeaderValue>, rest: Rest) {
     out.extend_from_slice(request.method().as_str().as_bytes());
     out.push(b' ');
     let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
@@ -237,6 +241,10 @@ fn head(out: &mut Vec<u8>, request: &Request<Body>, rest: Rest) {
     }
     out.extend_from_slice(target.as_bytes());
     out.extend_from_slice(b" HTTP/1.1\r\n");
+    if let Some(host) = host {
+        field(out, &header::HOST, host);
+    }
+    out.extend_from_slice(added);
     for (name, value) in request.headers() {
         // The framing is this hop's own.
         if !matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING) {
@@ -278,12 +286,16 @@ fn is_announced(name: &HeaderName, fields: &HeaderMap) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+    use crate::upstream::Added;
 
     fn encoded(request: Request<Body>) -> String {
-        let mut request = request;
+        let added = Added::default();
+        let mut call = Outgoing { request, added, idempotent: true, timeout: Duration::ZERO };
         let mut upload = Upload::default();
-        upload.begin(&mut request);
+        upload.begin(&mut call, None);
         String::from_utf8(upload.out).unwrap()
     }
 

@@ -87,7 +87,7 @@ async fn the_less_busy_endpoint_is_preferred() {
 #[tokio::test]
 async fn link_local_metadata_and_own_listeners_are_refused() {
     let origin = Origin::http(|_| async { ok("x") }).await;
-    let network = Arc::new(Network::system());
+    let network = Arc::new(Network::system(crate::descriptors::Descriptors::unbounded()));
     let upstreams = Upstreams::new();
     let at = |url: &str| {
         let mut template = service(&[url]);

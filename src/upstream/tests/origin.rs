@@ -28,7 +28,7 @@ use crate::{
     error::Error,
     plan::Service,
     problem::Kind,
-    upstream::{Caller, Network, Outgoing, Upstream, Upstreams, secret::Sources},
+    upstream::{Added, Caller, Network, Outgoing, Upstream, Upstreams, secret::Sources},
 };
 
 /// Nothing but what a test puts there.
@@ -79,13 +79,20 @@ pub(super) fn build(service: &Service) -> Arc<Upstream> {
 }
 
 pub(super) fn build_with(service: &Service, given: &Given) -> Arc<Upstream> {
-    Arc::new(Upstream::build(service, given, &Arc::new(Network::system())).unwrap())
+    Arc::new(
+        Upstream::build(
+            service,
+            given,
+            &Arc::new(Network::system(crate::descriptors::Descriptors::unbounded())),
+        )
+        .unwrap(),
+    )
 }
 
 pub(super) fn request(method: Method, path: &str, body: Body) -> Outgoing {
     let idempotent = method != Method::POST;
     let request = Request::builder().method(method).uri(path).body(body).unwrap();
-    Outgoing { request, idempotent, timeout: Duration::from_secs(10) }
+    Outgoing { request, added: Added::default(), idempotent, timeout: Duration::from_secs(10) }
 }
 
 pub(super) fn get(path: &str) -> Outgoing {

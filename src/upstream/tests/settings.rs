@@ -201,7 +201,8 @@ async fn a_client_certificate_is_shown() {
 }
 
 fn findings(template: &Service, given: &Given) -> Vec<Diagnostic> {
-    Upstream::build(template, given, &Arc::new(Network::system())).unwrap_err()
+    Upstream::build(template, given, &Arc::new(Network::system(crate::descriptors::Descriptors::unbounded())))
+        .unwrap_err()
 }
 
 #[test]
