@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
-"""Two promises that take a whole process to show: constant memory, and reloads that lose nothing.
+"""Promises that take a whole process to show: constant memory, reloads that lose nothing, cheap waiting.
 
     cargo build --profile dist --locked
     python3 benches/soak.py stream            1 GiB down and 1 GiB up through a proxy route
     python3 benches/soak.py reload            100 reloads of the whole tree under wrk
+    python3 benches/soak.py inflight          memory per request that waits for its upstreams
 
 `stream` prints the gateway's resident memory before and its highest while the bytes pass. `reload`
 rewrites the tree 100 times while wrk keeps 64 connections busy on a proxied and on a composed route, and
-fails if any request failed. Everything is on loopback and ends by itself. `reload` needs wrk.
+fails if any request failed. `inflight` lets 300 requests wait at once, each on a connection that was used
+before: proxied ones with one call each, then composed ones with three, and prints what a waiting request
+takes, its new upstream connections included. Everything is on loopback and ends by itself. `reload` needs wrk.
 """
 
 import argparse
@@ -25,10 +28,13 @@ import urllib.request
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 GIB = 1 << 30
 CHUNK = bytes(1 << 16)
+# Until then the origin holds its answers to GET /hold back.
+RELEASED = threading.Event()
+WAITING = 300
 
 
 def origin():
-    """Answers GET /big with 1 GiB, any other GET with a little JSON, and counts what is posted."""
+    """Answers GET /big with 1 GiB, GET /hold when told to, any other GET with a little JSON, and counts what is posted."""
     listener = socket.create_server(("127.0.0.1", 0))
 
     def serve(connection):
@@ -39,6 +45,8 @@ def origin():
                 while (field := reader.readline()) not in (b"\r\n", b""):
                     if field.lower().startswith(b"content-length:"):
                         length = int(field.split(b":")[1])
+                if line.startswith(b"GET /hold"):
+                    RELEASED.wait(60)
                 if line.startswith(b"GET /big"):
                     connection.sendall(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % GIB)
                     for _ in range(GIB // len(CHUNK)):
@@ -89,6 +97,16 @@ match: {{methods: [GET], path: /made}}
 steps:
   one: {{http: {{service: origin, path: /}}}}
 respond: {{body: {{got: "${{ steps.one.body.got }}", version: {version}}}}}
+---
+apiVersion: segue/v1
+kind: Route
+metadata: {{name: held, owner: soak}}
+match: {{methods: [GET], path: /held}}
+steps:
+  one: {{http: {{service: origin, path: /hold}}}}
+  two: {{http: {{service: origin, path: /hold}}}}
+  three: {{http: {{service: origin, path: /hold}}}}
+respond: {{body: ["${{ steps.one.body }}", "${{ steps.two.body }}", "${{ steps.three.body }}"]}}
 """)
     new.rename(folder / "routes" / "soak" / "all.yaml")
 
@@ -185,12 +203,40 @@ def reload(segue):
         sys.exit("requests were lost, or not every reload applied while the load ran")
 
 
+def inflight(segue):
+    """What a request takes while it waits."""
+    failed = False
+    for path, calls in (("/pass/hold", 1), ("/held", 3)):
+        RELEASED.clear()
+        # A gateway of its own: what an earlier load took and gave back would be taken again.
+        with gateway(segue) as (_, _, port, _, process):
+            clients = [socket.create_connection(("127.0.0.1", port)) for _ in range(WAITING)]
+            for client in clients:
+                client.sendall(b"GET /none HTTP/1.1\r\nhost: soak\r\n\r\n")
+                client.recv(4096)
+            before = memory(process.pid, "VmRSS")
+            for client in clients:
+                client.sendall(f"GET {path} HTTP/1.1\r\nhost: soak\r\n\r\n".encode())
+            time.sleep(3)
+            during = memory(process.pid, "VmRSS")
+            RELEASED.set()
+            answers = [client.recv(4096) for client in clients]
+            for client in clients:
+                client.close()
+        answered = sum(answer.startswith(b"HTTP/1.1 200") for answer in answers)
+        each = (during - before) * 1024 / WAITING
+        print(f"{path}: {WAITING} requests with {calls} call(s) each take {each:.1f} KiB per request")
+        failed |= answered != WAITING
+    if failed:
+        sys.exit("not every request was answered")
+
+
 def main():
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("promise", choices=["stream", "reload"])
+    options.add_argument("promise", choices=["stream", "reload", "inflight"])
     options.add_argument("--segue", default=ROOT / "target" / "dist" / "segue", metavar="PATH")
     chosen = options.parse_args()
-    {"stream": stream, "reload": reload}[chosen.promise](chosen.segue)
+    {"stream": stream, "reload": reload, "inflight": inflight}[chosen.promise](chosen.segue)
 
 
 main()

@@ -56,7 +56,11 @@ fn files(name: &str, spec: &str) -> Vec<(String, String)> {
 
 /// What a command prints for these files; what it says of itself only if it prints nothing else.
 fn run(folder: &Path, command: &str) -> String {
-    let arguments = command.split_whitespace().map(OsString::from);
+    // A path is one of the folder, where its reader would stand.
+    let arguments = command.split_whitespace().map(|word| match word.split_once('/') {
+        Some(("routes" | "policies", _)) => folder.join(word).into_os_string(),
+        _ => OsString::from(word),
+    });
     let arguments = arguments.chain(["--config".into(), folder.as_os_str().to_owned()]);
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let outcome = cli::run_with(arguments, &mut out, &mut err).unwrap();
@@ -116,19 +120,27 @@ fn every_spec_holds() {
             fs::write(root().join("tests/specs").join(&name), fresh).unwrap();
             continue;
         }
-        let lines = spec.lines().zip(fresh.lines()).position(|(old, new)| old != new);
-        let at = lines.unwrap_or_else(|| spec.lines().count().min(fresh.lines().count()));
-        let shown = |text: &str| text.lines().skip(at).take(12).collect::<Vec<_>>().join("\n    ");
-        write!(
-            broken,
-            "\n{name}:{}\n  expected\n    {}\n  got\n    {}\n",
-            at + 1,
-            shown(&spec),
-            shown(&fresh)
-        )
-        .unwrap();
+        broken.push_str(&difference(&name, &spec, &fresh));
     }
     assert!(broken.is_empty(), "UPDATE_SPECS=1 rewrites them:\n{broken}");
+}
+
+#[test]
+fn what_the_page_on_testing_shows_is_what_is_printed() {
+    let page = fs::read_to_string(root().join("src/docs/testing.md")).unwrap();
+    let fresh = performed("testing.md", &page);
+    if std::env::var_os("UPDATE_SPECS").is_some() {
+        return fs::write(root().join("src/docs/testing.md"), fresh).unwrap();
+    }
+    assert!(fresh == page, "{}", difference("testing.md", &page, &fresh));
+}
+
+/// The first lines in which two texts differ.
+fn difference(name: &str, spec: &str, fresh: &str) -> String {
+    let lines = spec.lines().zip(fresh.lines()).position(|(old, new)| old != new);
+    let at = lines.unwrap_or_else(|| spec.lines().count().min(fresh.lines().count()));
+    let shown = |text: &str| text.lines().skip(at).take(12).collect::<Vec<_>>().join("\n    ");
+    format!("\n{name}:{}\n  expected\n    {}\n  got\n    {}\n", at + 1, shown(spec), shown(fresh))
 }
 
 /// Finding codes that no template alone gives: the disk, the environment or the moment of a reload does.
