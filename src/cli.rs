@@ -15,6 +15,7 @@ mod plan;
 mod request;
 mod routes;
 mod serve;
+mod test;
 
 use std::{
     ffi::OsString,
@@ -24,7 +25,7 @@ use std::{
 
 use clap::Parser;
 
-use arguments::{Arguments, Command};
+use arguments::{Arguments, Command, Format};
 use output::Patient;
 
 /// How a command ended.
@@ -84,6 +85,10 @@ pub fn run_with(
             return Ok(if misuse { Outcome::Usage } else { Outcome::Fine });
         }
     };
+    if format == Format::Junit && !matches!(command, Command::Test { .. }) {
+        writeln!(err, "error: `--format junit` is for `segue test` only")?;
+        return Ok(Outcome::Usage);
+    }
     match command {
         Command::Serve => serve::run(&config, format, out, err),
         Command::Check { strict } => check::run(&config, format, strict, out, err),
@@ -93,7 +98,8 @@ pub fn run_with(
         Command::Schema => writeln!(out, "{:#}", crate::config::schema::schema()).map(|()| Outcome::Fine),
         Command::Demo(demo) => demo::run(&config, format, &demo, out, err),
         Command::Health => health::run(&config, err),
-        Command::Test(_) | Command::Mock(_) | Command::Diff(_) | Command::Status(_) | Command::Export(_) => {
+        Command::Test { path, show } => test::run(&config, format, (path.as_deref(), show), out, err),
+        Command::Mock(_) | Command::Diff(_) | Command::Status(_) | Command::Export(_) => {
             writeln!(err, "error: `segue {}` is not in this version", command.name())?;
             Ok(Outcome::Usage)
         }

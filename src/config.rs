@@ -25,6 +25,7 @@ pub mod request;
 pub mod retry;
 pub mod step;
 pub mod schema;
+pub mod suite;
 
 #[cfg(test)]
 mod tests;

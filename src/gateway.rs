@@ -80,11 +80,12 @@ impl Gateway {
     /// Resolves what the plan leaves open. An upstream that `previous` has in the same form is kept,
     /// with its connections and load. Every missing secret or address is a finding.
     pub fn build(
-        plan: Plan,
+        plan: impl Into<Arc<Plan>>,
         generation: u64,
         previous: Option<&Self>,
         around: &Surroundings,
     ) -> Result<Self, Diagnostics> {
+        let plan = plan.into();
         let mut findings = Diagnostics::default();
         let sources = &*around.sources;
         let mut listeners = Vec::new();
@@ -146,7 +147,7 @@ impl Gateway {
             router,
             routes,
             instruments: Arc::clone(&around.instruments),
-            plan: Arc::new(plan),
+            plan,
         })
     }
 }

@@ -37,6 +37,8 @@ pub mod upstream;
 pub mod compose;
 // -- gateway
 pub mod gateway;
+// -- tests of templates
+pub mod suite;
 // -- process
 pub mod server;
 pub mod reload;

@@ -54,6 +54,8 @@ pub struct Record {
     pub steps: Vec<StepRecord>,
     /// Names of degraded steps.
     pub degraded: Vec<String>,
+    /// Which entry of the route's `errors` made the answer, counted from 0.
+    pub rule: Option<usize>,
 }
 
 /// How a step ended.
@@ -102,6 +104,12 @@ impl Finish {
     pub fn new(exchange: Arc<Exchange>, instruments: Arc<Instruments>) -> Self {
         instruments.in_flight.increment(1.0);
         Self { exchange, instruments, complete: false }
+    }
+
+    /// The request's record.
+    #[must_use]
+    pub fn exchange(&self) -> &Arc<Exchange> {
+        &self.exchange
     }
 
     /// The answer's head is known.

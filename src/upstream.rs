@@ -13,6 +13,7 @@ mod build;
 mod connect;
 mod copy;
 mod counters;
+pub mod dial;
 mod dns;
 mod egress;
 mod endpoint;
@@ -64,13 +65,15 @@ pub struct Network {
     pub resolver: Arc<Resolver>,
     /// Addresses that no call may reach.
     pub egress: Egress,
+    /// Stands in for the network; none where calls are served.
+    pub dialer: Option<Arc<dyn dial::Dialer>>,
 }
 
 impl Network {
     /// The system's resolver; no listener of the gateway is known yet.
     #[must_use]
     pub fn system() -> Self {
-        Self { resolver: Arc::new(Resolver::system()), egress: Egress::default() }
+        Self { resolver: Arc::new(Resolver::system()), egress: Egress::default(), dialer: None }
     }
 }
 
@@ -116,6 +119,12 @@ impl Upstream {
     #[must_use]
     pub fn same(&self, other: &Self) -> bool {
         self.fingerprint == other.fingerprint && self.name == other.name
+    }
+
+    /// Whether somebody stands in for the network, who wants to know which step calls.
+    #[must_use]
+    pub fn is_rehearsed(&self) -> bool {
+        self.network.dialer.is_some()
     }
 
     /// Calls that are under way, answers still streaming included, over all workers.

@@ -36,6 +36,8 @@ pub(super) enum Format {
     Json,
     // Annotations of a GitHub workflow.
     Github,
+    // What continuous integration reads; of `test` only.
+    Junit,
 }
 
 /// What to do.
@@ -55,6 +57,20 @@ pub(super) enum Command {
         /// Fail on warnings too
         #[arg(long)]
         strict: bool,
+    },
+
+    /// Runs the tests beside the templates, offline
+    #[command(
+        after_help = "Examples:\n  segue test\n  segue test routes/sales\n  segue test --show routes/sales/trip-search.test.yaml\n  segue test --format junit > tests.xml\n\nA test is written in a file `NAME.test.yaml` beside the templates. No network is used, and the clock is\nvirtual: a timeout takes no time. Exits with 1 if a test fails."
+    )]
+    Test {
+        /// A test file, or a folder of them [default: all]
+        #[arg(value_name = "PATH")]
+        path: Option<PathBuf>,
+
+        /// Print every call and every answer, as a start for what a test expects
+        #[arg(long)]
+        show: bool,
     },
 
     /// Lists the routes
@@ -91,8 +107,6 @@ pub(super) enum Command {
 
     // Named by the format, not built yet: refused by name, never mistaken for a misspelt command.
     #[command(hide = true)]
-    Test(Later),
-    #[command(hide = true)]
     Mock(Later),
     #[command(hide = true)]
     Diff(Later),
@@ -114,7 +128,7 @@ impl Command {
             Self::Demo(_) => "demo",
             Self::Health => "health",
             Self::Plan(_) => "plan",
-            Self::Test(_) => "test",
+            Self::Test { .. } => "test",
             Self::Mock(_) => "mock",
             Self::Diff(_) => "diff",
             Self::Status(_) => "status",

@@ -52,7 +52,7 @@ pub(super) fn run(
     match (options.dot, format) {
         (true, _) => dot::write(&sheet, out)?,
         (false, Format::Json) => json::write(&sheet, out)?,
-        (false, Format::Text | Format::Github) => text::write(&sheet, out)?,
+        (false, Format::Text | Format::Github | Format::Junit) => text::write(&sheet, out)?,
     }
     Ok(Outcome::Fine)
 }

@@ -24,7 +24,7 @@ pub(super) fn run(
     };
     match format {
         Format::Json => print_json(plan, out)?,
-        Format::Text | Format::Github => print_table(plan, out)?,
+        Format::Text | Format::Github | Format::Junit => print_table(plan, out)?,
     }
     Ok(Outcome::Fine)
 }

@@ -24,7 +24,7 @@ use crate::{
     json::Document,
     plan::{Action, BodyUse, Call, Endpoint, Step, Tolerance},
     problem::Kind,
-    upstream::{Caller, Outgoing},
+    upstream::{Caller, Outgoing, dial::STEP},
 };
 
 /// Calls a step, or one item of it. What is rare in it is boxed, because a future is moved when its step
@@ -50,16 +50,21 @@ pub(super) async fn attempt<C: Caller>(
         return Err(Error::new(Kind::DeadlineExceeded).step(&step.name).into());
     }
 
-    let request = {
+    let mut request = {
         let local = locals(item);
         outgoing::build(state, (step, call), local.as_slice(), now).map_err(|error| error.step(&step.name))?
     };
     if !call.safe {
         state.run.note_unsafe_call();
     }
+    let upstream = &state.run.upstreams[call.service.index()];
+    if upstream.is_rehearsed()
+        && let Ok(label) = state.label(step).try_into()
+    {
+        request.headers_mut().insert(STEP, label);
+    }
     let outgoing =
         Outgoing { request, idempotent: call.safe || call.method.is_idempotent(), timeout: end - now };
-    let upstream = &state.run.upstreams[call.service.index()];
     let (head, body) = match env.caller.send(upstream, outgoing).await {
         Ok(answer) => answer.into_parts(),
         Err(error) if error.kind() == Kind::UpstreamTimeout => {

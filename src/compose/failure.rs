@@ -38,11 +38,12 @@ pub(super) fn explain(state: &State, error: Error) -> Error {
     };
     let view = View { state, error: &error, upstream };
     let frame = Frame::new(&view, &state.run.meter, &[]);
-    let matching = rules.iter().find(|rule| match &rule.when {
+    let matching = rules.iter().position(|rule| match &rule.when {
         Some(when) => when.test(&frame).unwrap_or(false),
         None => true,
     });
-    match matching {
+    state.run.exchange.record().rule = matching;
+    match matching.and_then(|matching| rules.get(matching)) {
         Some(rule) => apply(&rule.problem, error.clone(), &frame),
         None => error,
     }

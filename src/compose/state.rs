@@ -115,6 +115,17 @@ impl State {
         Some((&inside.state, inside.state.composition()?.steps.get(inside.step)?))
     }
 
+    /// `UNIT/ROUTE STEP`, or `UNIT/ROUTE OUTER.INNER`: what whoever stands in for the network is told.
+    pub(super) fn label(&self, step: &Step) -> String {
+        let mut name = step.name.to_string();
+        let mut inside = self;
+        while let Some((outer, step)) = inside.caller() {
+            name = format!("{}.{name}", step.name);
+            inside = outer;
+        }
+        format!("{} {name}", self.run.route().name)
+    }
+
     /// An evaluation over this state.
     pub(super) fn frame<'a, 'f>(&'a self, locals: &'f [Value<'a>]) -> Frame<'a, 'f> {
         Frame::new(self, &self.run.meter, locals)

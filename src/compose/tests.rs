@@ -13,6 +13,8 @@ mod order;
 mod outgoing;
 mod request;
 mod retry;
+mod simulation;
+
 mod tolerance;
 mod validate;
 
@@ -217,6 +219,10 @@ pub(super) struct Bench {
 
 impl Bench {
     pub(super) fn new(route: &str, script: impl Fn(&str, &str) -> Reply + Send + Sync + 'static) -> Self {
+        Self::of(plan(route), script)
+    }
+
+    pub(super) fn of(plan: Arc<Plan>, script: impl Fn(&str, &str) -> Reply + Send + Sync + 'static) -> Self {
         let services = Services {
             script: Box::new(script),
             started: Instant::now(),
@@ -229,12 +235,7 @@ impl Bench {
         let mut exchange = Exchange::new("req-1".into(), trace, peer, client, "https");
         // The test's clock.
         exchange.started = Instant::now().into_std();
-        Self {
-            plan: plan(route),
-            services: Arc::new(services),
-            custody: Custody::new(8),
-            exchange: Arc::new(exchange),
-        }
+        Self { plan, services: Arc::new(services), custody: Custody::new(8), exchange: Arc::new(exchange) }
     }
 
     pub(super) fn call(&self, request: Request<Body>) -> Call {
@@ -261,10 +262,7 @@ impl Bench {
     }
 
     pub(super) async fn send(&self, request: Request<Body>) -> Result<Answer, Error> {
-        let (head, body) = super::run(self.runner(), self.call(request)).await?.into_parts();
-        let body = body.collect(u64::MAX).await.expect("the answer's body is whole");
-        let body = String::from_utf8_lossy(&body).into_owned();
-        Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
+        Ok(Answer::of(super::run(self.runner(), self.call(request)).await?).await)
     }
 
     pub(super) async fn get(&self, target: &str) -> Result<Answer, Error> {
@@ -311,6 +309,13 @@ pub(super) struct Answer {
 }
 
 impl Answer {
+    pub(super) async fn of(response: Response<Body>) -> Self {
+        let (head, body) = response.into_parts();
+        let body = body.collect(u64::MAX).await.expect("the answer's body is whole");
+        let body = String::from_utf8_lossy(&body).into_owned();
+        Self { status: head.status.as_u16(), headers: head.headers, body }
+    }
+
     pub(super) fn header(&self, name: &str) -> &str {
         self.headers.get(name).map_or("", |value| value.to_str().unwrap())
     }

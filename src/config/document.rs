@@ -68,7 +68,7 @@ pub(super) fn parse(tree: &Tree, findings: &mut Diagnostics) -> Templates {
     };
     all.templates.unread.extend(tree.broken.iter().cloned());
     let mut budget = Budget::default();
-    for file in &tree.files {
+    for file in tree.files.iter().filter(|file| !is_test(&file.path)) {
         all.file(tree, file, &mut budget, findings);
     }
     all.unnamed(tree, findings);
@@ -155,7 +155,7 @@ impl Reading {
     /// Warns of files that no template names.
     fn unnamed(&mut self, tree: &Tree, findings: &mut Diagnostics) {
         for (path, place) in self.idle.drain(..) {
-            if !self.named.contains(&*path) && !is_test(&path) {
+            if !self.named.contains(&*path) {
                 findings.push(
                     Diagnostic::new(
                         Code::UnnamedFile,
@@ -201,7 +201,7 @@ impl Reading {
 }
 
 /// Tests lie beside the templates and are named by nothing.
-fn is_test(path: &str) -> bool {
+pub(super) fn is_test(path: &str) -> bool {
     path.ends_with(".test.yaml") || path.ends_with(".test.yml")
 }
 

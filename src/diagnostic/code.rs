@@ -202,6 +202,11 @@ codes! {
         "The path pattern is not valid. It starts with `/` and has literals, `{capture}` for one whole segment, and at its end maybe \
          `{rest...}` for all that follows; capture names are different and no word of the expression language. For example \
          `/customers/{id}/orders` and `/files/{rest...}`.";
+    // -- tests
+    TestFailed = "test_failed", Error,
+        "A test beside the templates did not find what it expects. The place is that of the expectation, and the message has both \
+         what was expected and what came. Either the template changed what it does, or the test asks for too much: `body` looks at \
+         the keys that it names and leaves the others alone. Only `segue test` finds this; `check` and `serve` do not read tests.";
     // -- services and gateway
     InvalidUrl = "invalid_url", Error,
         "The URL or address is not valid. An endpoint's `url` is `http://` or `https://`, a host, maybe a port and a path prefix; it \

@@ -83,7 +83,7 @@ fn escape_property(text: &str) -> String {
 }
 
 /// Messages quote what templates hold, which must not move the terminal's cursor or forge a line.
-fn one_line(text: &str) -> Cow<'_, str> {
+pub(crate) fn one_line(text: &str) -> Cow<'_, str> {
     if !text.contains(is_unsafe) {
         return Cow::Borrowed(text);
     }

@@ -62,11 +62,17 @@ impl Handle {
     /// the request moves straight into its route's future and no outer future carries it.
     #[must_use]
     pub fn begin(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Begun {
+        let limits = &self.gateway.plan.gateway.limits;
+        // gRPC is two-way: a server may send its head with the first message, however late that is.
+        let rate = (!respond::is_grpc(request.headers())).then_some(limits.body_rate);
+        self.take(request.map(|body| Body::of_client(body, rate)), peer)
+    }
+
+    /// As [`Self::begin`], of a request that no connection brought.
+    #[must_use]
+    pub fn take(&self, mut request: Request<Body>, peer: &Arc<Peer>) -> Begun {
         let settings = &self.gateway.plan.gateway;
         let http1 = request.version() < Version::HTTP_2;
-        // gRPC is two-way: a server may send its head with the first message, however late that is.
-        let rate = (!respond::is_grpc(request.headers())).then_some(settings.limits.body_rate);
-        let mut request = request.map(|body| Body::of_client(body, rate));
         let upload = request.body().upload();
         let exchange = Arc::new(admission::exchange(&request, peer, settings));
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
@@ -139,6 +145,12 @@ pub struct Begun {
 // === impl Begun ===
 
 impl Begun {
+    /// The request's record.
+    #[must_use]
+    pub fn exchange(&self) -> &Arc<Exchange> {
+        self.finish.exchange()
+    }
+
     /// The answer. The second value writes the request's signals when it is dropped.
     pub async fn answer(self) -> (Response<Body>, Finish) {
         let mut response = match self.answer.await {

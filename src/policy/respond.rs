@@ -128,7 +128,12 @@ fn problem(error: &Error, exchange: Option<&Exchange>) -> Response<Body> {
 fn document(error: &Error, status: StatusCode, exchange: Option<&Exchange>) -> Vec<u8> {
     let own = error.own_document();
     let mut out = Vec::with_capacity(256);
+    let own_members = own.map_or(&[][..], |own| &own.members);
+    // What the route says goes before what would be said otherwise: no name stands twice.
     let mut member = |name: &str, value: &str| {
+        if own_members.iter().any(|(own, _)| own == name) {
+            return;
+        }
         out.push(if out.is_empty() { b'{' } else { b',' });
         json::write_string(name, &mut out);
         out.push(b':');
@@ -150,7 +155,7 @@ fn document(error: &Error, status: StatusCode, exchange: Option<&Exchange>) -> V
     }
     out.extend_from_slice(b",\"status\":");
     out.extend_from_slice(status.as_str().as_bytes());
-    for (name, value) in own.map(|own| own.members.as_slice()).unwrap_or_default() {
+    for (name, value) in own_members {
         out.push(b',');
         json::write_string(name, &mut out);
         out.push(b':');

@@ -139,6 +139,12 @@ impl Instruments {
 // === impl RouteInstruments ===
 
 impl RouteInstruments {
+    /// `unit/name` of the route.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.labels[1]
+    }
+
     fn new(registry: &Arc<Registry>, unit: &str, route: &str, steps: &[Arc<str>]) -> Self {
         let labels = |more: &[(&'static str, &str)]| {
             let mut labels = vec![("unit", unit.to_owned()), ("route", route.to_owned())];

@@ -15,6 +15,7 @@ use tokio::{
 
 use super::{
     Upstream,
+    dial::Dialled,
     endpoint::{Endpoint, Host},
     http1::{self, Io},
     http2,
@@ -87,6 +88,18 @@ async fn establish(local: &Local, endpoint: &Endpoint, http1_only: bool) -> Resu
         return Err(Unconnected::new("TLS: the peer does not agree on `h2`"));
     }
     speak(local, Io::Tls(Box::new(stream)), http2).await
+}
+
+/// Goes on from whoever stands in for the network.
+pub(super) async fn rehearse(local: &Local, dialled: Dialled) -> Result<Opened, Unconnected> {
+    let limit = local.upstream.connect_timeout;
+    match dialled {
+        Ok(stream) => speak(local, Io::Within(stream), false).await,
+        Err(after) => {
+            let late = timeout(limit, tokio::time::sleep(after)).await.is_err();
+            Err(if late { Unconnected::late(limit) } else { Unconnected::new("nobody stands in") })
+        }
+    }
 }
 
 async fn speak(local: &Local, stream: Io, http2: bool) -> Result<Opened, Unconnected> {

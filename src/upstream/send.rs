@@ -17,6 +17,7 @@ use tokio::time::{Instant, timeout_at};
 use super::{
     Outgoing, Upstream,
     balance::{self, Tried},
+    dial::Intended,
     endpoint::Endpoint,
     failure, http1,
     pool::{Lease, Local},
@@ -80,7 +81,13 @@ pub(super) async fn send(local: Arc<Local>, call: Outgoing) -> Result<Response<B
         let channel = match lease.slot().ready(local, want) {
             Some(channel) => channel,
             // Boxed, because what connecting needs would make every call's future several times larger.
-            None => match Box::pin(timeout_at(deadline, Slot::acquire(local, index, want))).await {
+            None => match Box::pin(timeout_at(deadline, {
+                let dialer = upstream.network.dialer.as_ref();
+                let dialled = dialer.map(|dialer| dialer.dial(Intended::of(&upstream.name, &request)));
+                Slot::acquire(local, index, want, dialled)
+            }))
+            .await
+            {
                 Ok(Ok(channel)) => channel,
                 Ok(Err(error)) => {
                     // Nothing was sent, so any call may go elsewhere.

@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::{
     Upstream,
     connect::{self, Opened, Unconnected},
+    dial::Dialled,
     endpoint::Endpoint,
     http1, http2,
     pool::{Local, MOST_IDLE, copied, lock},
@@ -94,15 +95,23 @@ impl Slot {
         local: &Arc<Local>,
         index: usize,
         want: Want,
+        dialled: Option<Dialled>,
     ) -> Result<Channel, Unconnected> {
         let slot = &local.slots[index];
+        if let Some(dialled) = dialled {
+            return slot.opened(local, connect::rehearse(local, dialled).await?);
+        }
         if !want.http1 && slot.speaks.load(Relaxed) != HTTP1 {
             return slot.acquire_shared(local, index).await;
         }
-        match connect::open(local, index, want.http1).await? {
-            Opened::Http1(connection) => Ok(Channel::Http1(connection)),
-            Opened::Http2(connection) => Ok(slot.share(local, connection)),
-        }
+        slot.opened(local, connect::open(local, index, want.http1).await?)
+    }
+
+    fn opened(&self, local: &Local, opened: Opened) -> Result<Channel, Unconnected> {
+        Ok(match opened {
+            Opened::Http1(connection) => Channel::Http1(connection),
+            Opened::Http2(connection) => self.share(local, connection),
+        })
     }
 
     async fn acquire_shared(&self, local: &Arc<Local>, index: usize) -> Result<Channel, Unconnected> {

@@ -13,4 +13,5 @@ mod shipped;
 mod size;
 mod slow;
 mod sources;
+mod specs;
 mod support;

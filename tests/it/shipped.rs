@@ -6,6 +6,7 @@ use segue::{
     compile::compile,
     config::Tree,
     diagnostic::{Diagnostics, render},
+    suite,
 };
 
 use crate::sources::{files_below, root};
@@ -17,7 +18,9 @@ fn assert_clean(what: &str, tree: &Tree, mut findings: Diagnostics) {
     }
     let text = render::text(&findings, &|path| tree.text(path));
     assert!(findings.items().is_empty(), "{what}:\n{text}");
-    assert!(plan.is_some(), "{what} has no finding and no plan");
+    let plan = plan.unwrap_or_else(|| panic!("{what} has no finding and no plan"));
+    let report = suite::run(tree, plan, &|_| true);
+    assert!(report.is_fine(), "{what}:\n{}", suite::report::text(&report, &|path| tree.text(path)));
 }
 
 fn assert_directory_is_clean(directory: &Path) {
@@ -30,6 +33,16 @@ fn assert_directory_is_clean(directory: &Path) {
 #[test]
 fn the_sample_compiles_without_a_finding() {
     assert_directory_is_clean(root());
+}
+
+#[test]
+fn the_tests_of_the_sample_reach_every_route_and_every_branch() {
+    let (tree, _, plan) = segue::reload::read(root());
+    let report = suite::run(&tree, plan.unwrap(), &|_| true);
+    assert!(report.cases.len() > 15);
+    let missed: Vec<_> = report.coverage.branches().filter(|branch| !branch.taken).collect();
+    assert!(missed.is_empty(), "{missed:#?}");
+    assert_eq!(report.coverage.unreached().count(), 0);
 }
 
 #[test]

@@ -15,13 +15,18 @@ macro_rules! files {
 /// Path and text of every template of the sample.
 const FILES: &[(&str, &str)] = files![
     "policies/gateway.yaml",
+    "routes/catering/meals.test.yaml",
     "routes/catering/meals.yaml",
     "routes/catering/services.yaml",
+    "routes/operations/departures.test.yaml",
     "routes/operations/departures.yaml",
     "routes/operations/services.yaml",
+    "routes/operations/stations.test.yaml",
     "routes/operations/stations.yaml",
+    "routes/sales/seat-hold.test.yaml",
     "routes/sales/seat-hold.yaml",
     "routes/sales/services.yaml",
+    "routes/sales/trip-search.test.yaml",
     "routes/sales/trip-search.yaml",
 ];
 

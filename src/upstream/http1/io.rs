@@ -7,17 +7,19 @@ use std::{
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf},
     net::TcpStream,
 };
 use tokio_rustls::client::TlsStream;
 
-/// TCP, or TLS over it. An enumeration rather than a type parameter: connections of both kinds lie in one
+/// TCP, TLS over it, or a stream within the process. An enumeration rather than a type parameter: connections of both kinds lie in one
 /// pool without another indirection.
 #[derive(Debug)]
 pub(in crate::upstream) enum Io {
     Plain(TcpStream),
     Tls(Box<TlsStream<TcpStream>>),
+    /// To whoever stands in for the network.
+    Within(DuplexStream),
 }
 
 impl AsyncRead for Io {
@@ -25,6 +27,7 @@ impl AsyncRead for Io {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_read(cx, into),
             Self::Tls(stream) => Pin::new(stream).poll_read(cx, into),
+            Self::Within(stream) => Pin::new(stream).poll_read(cx, into),
         }
     }
 }
@@ -34,6 +37,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
             Self::Tls(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Within(stream) => Pin::new(stream).poll_write(cx, bytes),
         }
     }
 
@@ -45,6 +49,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
             Self::Tls(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Self::Within(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
         }
     }
 
@@ -57,6 +62,7 @@ impl AsyncWrite for Io {
             // There is nothing between it and the kernel.
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Tls(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Within(stream) => Pin::new(stream).poll_flush(cx),
         }
     }
 
@@ -64,6 +70,7 @@ impl AsyncWrite for Io {
         match self.get_mut() {
             Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
             Self::Tls(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Within(stream) => Pin::new(stream).poll_shutdown(cx),
         }
     }
 }

@@ -1,0 +1,192 @@
+//! Random compositions, their outcomes and delays.
+
+use std::fmt::Write as _;
+
+use super::super::{Reply, broken, json, status};
+use crate::problem::Kind;
+
+/// How a call ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// A body with `v`.
+    Ok,
+    /// A body without it.
+    OkWithout,
+    Status,
+    Reset,
+    /// No answer within any timeout.
+    Never,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Tolerated {
+    Not,
+    Optional,
+    Fallback,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Step {
+    /// Earlier steps that it reads.
+    pub(super) reads: Vec<usize>,
+    /// Earlier steps that it waits for.
+    pub(super) after: Vec<usize>,
+    /// Runs only if this earlier step is ok.
+    pub(super) when: Option<usize>,
+    pub(super) is_unsafe: bool,
+    pub(super) tolerated: Tolerated,
+    pub(super) timeout: u64,
+    /// `forEach`: how many items, how many at a time.
+    pub(super) items: Option<(usize, usize)>,
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Composition {
+    pub(super) steps: Vec<Step>,
+    /// By step and item.
+    pub(super) outcomes: Vec<Vec<Outcome>>,
+    pub(super) delays: Vec<Vec<u64>>,
+    /// The route's timeout.
+    pub(super) deadline: u64,
+    /// The order on the page.
+    pub(super) page: Vec<usize>,
+}
+
+impl Step {
+    /// Whether its data may be absent without a stand-in, so that it is read with `.?`.
+    pub(super) fn may_be_absent(&self) -> bool {
+        self.tolerated == Tolerated::Optional
+            || (self.when.is_some() && self.tolerated != Tolerated::Fallback)
+    }
+}
+
+impl Composition {
+    pub(super) fn random(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let count = rng.usize(1..=8);
+        let mut steps: Vec<Step> = Vec::new();
+        let mut outcomes = Vec::new();
+        // Half of them have few faults, so that long chains are reached.
+        let faulty = if rng.bool() { 3 } else { 12 };
+        for index in 0..count {
+            let mut reads: Vec<usize> = (0..index).filter(|_| rng.u8(0..3) == 0).collect();
+            reads.truncate(3);
+            let after = (0..index).filter(|earlier| !reads.contains(earlier) && rng.u8(0..8) == 0).collect();
+            let when = if index > 0 && rng.u8(0..4) == 0 { Some(rng.usize(0..index)) } else { None };
+            let tolerated = match rng.u8(0..3) {
+                0 => Tolerated::Not,
+                1 => Tolerated::Optional,
+                _ => Tolerated::Fallback,
+            };
+            let items = (rng.u8(0..4) == 0).then(|| (rng.usize(0..=5), rng.usize(1..=3)));
+            outcomes.push(
+                (0..items.map_or(1, |(count, _)| count))
+                    .map(|_| {
+                        if rng.u8(0..faulty) > 0 {
+                            return Outcome::Ok;
+                        }
+                        [Outcome::OkWithout, Outcome::Status, Outcome::Reset, Outcome::Never][rng.usize(0..4)]
+                    })
+                    .collect(),
+            );
+            let is_unsafe = rng.u8(0..4) == 0;
+            let timeout = rng.u64(60..400);
+            steps.push(Step { reads, after, when, is_unsafe, tolerated, timeout, items });
+        }
+        let mut page: Vec<usize> = (0..count).collect();
+        rng.shuffle(&mut page);
+        let deadline = if rng.u8(0..3) == 0 { rng.u64(50..600) / 10 * 10 } else { 10_000_000 };
+        let mut made = Self { steps, outcomes, delays: Vec::new(), deadline, page };
+        made.other_delays(seed);
+        made
+    }
+
+    /// The same outcomes at other times; small ones collide.
+    pub(super) fn other_delays(&mut self, seed: u64) {
+        let mut rng = fastrand::Rng::with_seed(seed ^ 0xde1a);
+        let coarse = rng.bool();
+        let mut delay = || if coarse { rng.u64(0..4) * 10 } else { rng.u64(0..60) };
+        self.delays = self.outcomes.iter().map(|items| items.iter().map(|_| delay()).collect()).collect();
+    }
+
+    pub(super) fn route(&self) -> String {
+        let mut out = format!("timeout: {}ms\nsteps:\n", self.deadline);
+        for &index in &self.page {
+            let step = &self.steps[index];
+            let _ = writeln!(out, "  s{index}:");
+            let method = if step.is_unsafe { "POST" } else { "GET" };
+            let path =
+                if step.items.is_some() { format!("/s{index}/${{ n }}") } else { format!("/s{index}") };
+            let query: Vec<String> =
+                step.reads.iter().map(|&read| format!("q{read}: '${{ {} }}'", self.read(read))).collect();
+            let _ = writeln!(
+                out,
+                "    http: {{service: a, method: {method}, path: \"{path}\", query: {{{}}}}}",
+                query.join(", ")
+            );
+            let _ = writeln!(out, "    timeout: {}ms", step.timeout);
+            if let Some((count, concurrency)) = step.items {
+                let list: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+                let _ = writeln!(
+                    out,
+                    "    forEach: {{in: '${{ [{}] }}', as: n, concurrency: {concurrency}}}",
+                    list.join(", ")
+                );
+            }
+            if let Some(when) = step.when {
+                let _ = writeln!(out, "    when: ${{ steps.s{when}.outcome == \"ok\" }}");
+            }
+            if !step.after.is_empty() {
+                let after: Vec<String> = step.after.iter().map(|step| format!("s{step}")).collect();
+                let _ = writeln!(out, "    after: [{}]", after.join(", "));
+            }
+            match step.tolerated {
+                Tolerated::Not => {}
+                Tolerated::Optional => out.push_str("    optional: true\n"),
+                Tolerated::Fallback => out.push_str("    fallback: {v: stand-in}\n"),
+            }
+            if step.is_unsafe {
+                out.push_str("    unordered: true\n");
+            }
+        }
+        out.push_str("respond:\n  body:\n");
+        for (index, step) in self.steps.iter().enumerate() {
+            let _ = writeln!(out, "    o{index}: ${{ steps.s{index}.outcome }}");
+            let data = match (step.items, step.may_be_absent()) {
+                (Some(_), _) => format!("steps.s{index}.items.map(i, i.?body)"),
+                (None, true) => format!("steps.s{index}.?body.?v"),
+                (None, false) => format!("steps.s{index}.body.?v"),
+            };
+            let _ = writeln!(out, "    v{index}: ${{ {data} }}");
+        }
+        out
+    }
+
+    fn read(&self, index: usize) -> String {
+        let step = &self.steps[index];
+        match (step.items, step.may_be_absent()) {
+            (Some(_), _) => format!("size(steps.s{index}.items)"),
+            (None, true) => format!("steps.s{index}.?body.?v"),
+            (None, false) => format!("steps.s{index}.body.v"),
+        }
+    }
+
+    /// Answers that say what was asked, so that the answer shows what each step was given.
+    pub(super) fn script(&self) -> impl Fn(&str, &str) -> Reply + Send + Sync + 'static {
+        let (outcomes, delays) = (self.outcomes.clone(), self.delays.clone());
+        move |_, line| {
+            let target = line.split(' ').nth(1).unwrap();
+            let mut path = target.split('?').next().unwrap().trim_start_matches("/s").split('/');
+            let step: usize = path.next().unwrap().parse().unwrap();
+            let item: usize = path.next().map_or(0, |item| item.parse().unwrap());
+            let after = delays[step][item];
+            match outcomes[step][item] {
+                Outcome::Ok => json(&format!("{{\"v\": \"{target}\"}}")).after(after),
+                Outcome::OkWithout => json("{\"w\": 1}").after(after),
+                Outcome::Status => status(500).after(after),
+                Outcome::Reset => broken(Kind::UpstreamReset).after(after),
+                Outcome::Never => json("{}").after(100_000_000),
+            }
+        }
+    }
+}

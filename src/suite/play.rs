@@ -1,0 +1,179 @@
+//! One test, played: a gateway of its own on a paused clock, so that no test sees what another left.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use http::{HeaderValue, Method, Request, header};
+use tokio::time::{Instant, timeout};
+
+use super::{
+    Answered, compare,
+    names::Names,
+    script::Script,
+    seen::Seen,
+    stage::{Placeholders, Stage},
+};
+use crate::{
+    body::Body,
+    compose::{Custody, Runner},
+    config::suite::{RequestTemplate, SuiteTemplate, TestTemplate},
+    diagnostic::{Code, Diagnostic, Diagnostics},
+    gateway::{Gateway, Handle, Surroundings, upgrade::Tunnels},
+    headers::Peer,
+    plan::Plan,
+    telemetry::{Instruments, Record, registry::Registry},
+    upstream::{Egress, Network, Resolver, Upstreams},
+};
+
+/// No test takes longer on its own clock.
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+/// How many executions may outlive their answer.
+const CUSTODY: usize = 64;
+
+/// What happened.
+#[derive(Debug, Default)]
+pub(super) struct Played {
+    /// The answer, unless the client left.
+    pub(super) answer: Option<Answered>,
+    /// Every call, in the order in which they came.
+    pub(super) calls: Vec<Seen>,
+    /// Those for which there was no mock.
+    pub(super) unanswered: Vec<Seen>,
+    /// `unit/name` of the route; empty when there was none.
+    pub(super) route: String,
+    /// Steps by index: how each ended.
+    pub(super) steps: Vec<(u16, &'static str)>,
+    /// Names of degraded steps.
+    pub(super) degraded: Vec<String>,
+    /// Which of the route's `errors` answered.
+    pub(super) rule: Option<usize>,
+    /// Why it could not be played.
+    pub(super) broken: Diagnostics,
+}
+
+/// Plays a test.
+pub(super) fn play(
+    plan: &Arc<Plan>,
+    names: &Arc<Names>,
+    suite: &SuiteTemplate,
+    test: &TestTemplate,
+) -> Played {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    let played = match runtime {
+        Ok(runtime) => runtime.block_on(perform(plan, names, suite, test)),
+        Err(error) => Err(broken(test, format!("there is no clock to run it on: {error}"))),
+    };
+    played.unwrap_or_else(|broken| Played { broken, ..Played::default() })
+}
+
+fn broken(test: &TestTemplate, why: impl Into<String>) -> Diagnostics {
+    let mut findings = Diagnostics::default();
+    findings.push(Diagnostic::new(Code::TestFailed, test.name.place.clone(), why));
+    findings
+}
+
+async fn perform(
+    plan: &Arc<Plan>,
+    names: &Arc<Names>,
+    suite: &SuiteTemplate,
+    test: &TestTemplate,
+) -> Result<Played, Diagnostics> {
+    let stage = Arc::new(Stage::new(names, Script::new(&suite.unit, &test.mocks, &suite.mocks)));
+    let around = Surroundings {
+        sources: Arc::new(Placeholders(suite.env.clone())),
+        network: Arc::new(Network {
+            resolver: Arc::new(Resolver::system()),
+            egress: Egress::default(),
+            dialer: Some(Arc::clone(&stage) as _),
+        }),
+        instruments: Arc::new(Instruments::new(Arc::new(Registry::new(1)))),
+    };
+    let gateway = Arc::new(Gateway::build(Arc::clone(plan), 1, None, &around)?);
+    let custody = Custody::new(CUSTODY);
+    let runner = Runner { caller: Arc::new(Upstreams::new()), custody: Arc::clone(&custody) };
+    let handle = Handle::new(gateway, runner, Arc::new(Tunnels::default()));
+    let peer = Arc::new(Peer::new(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 50_000))));
+
+    let request = request(&test.request)?;
+    let head = *request.method() == Method::HEAD;
+    let started = Instant::now();
+    let begun = handle.take(request, &peer);
+    let exchange = Arc::clone(begun.exchange());
+    let stay = test.request.leaves_after.unwrap_or(LONGEST);
+    let answered = timeout(stay, async {
+        let (response, _finish) = begun.answer().await;
+        let (parts, body) = response.into_parts();
+        let body = if head { Body::empty() } else { body };
+        let body = body.collect(u64::MAX).await.ok();
+        Answered {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+            elapsed: started.elapsed(),
+            request_id: Arc::clone(&exchange.id),
+            trace_id: format!("{:032x}", exchange.trace.id),
+        }
+    })
+    .await;
+    // What outlives the answer belongs to the test.
+    let drained = timeout(LONGEST, custody.drained()).await;
+    if drained.is_err() {
+        return Err(broken(test, "a call is still under way after an hour"));
+    }
+    let (calls, unanswered) = stage.script().take();
+    let record: &Record = &exchange.record();
+    Ok(Played {
+        answer: answered.ok(),
+        calls,
+        unanswered,
+        route: record.route.as_ref().map_or_else(String::new, |route| route.name().to_owned()),
+        steps: record.steps.iter().map(|step| (step.step, step.outcome)).collect(),
+        degraded: record.degraded.clone(),
+        rule: record.rule,
+        broken: Diagnostics::default(),
+    })
+}
+
+/// The client's request.
+fn request(template: &RequestTemplate) -> Result<Request<Body>, Diagnostics> {
+    let wrong = |place: &crate::diagnostic::Place, what: &str| {
+        let mut findings = Diagnostics::default();
+        findings.push(Diagnostic::new(Code::InvalidValue, place.clone(), what.to_owned()));
+        findings
+    };
+    let mut target = template.path.value.clone();
+    for (index, (name, value)) in template.query.iter().enumerate() {
+        let separator = if index == 0 && !target.contains('?') { '?' } else { '&' };
+        target.push(separator);
+        for (part, end) in [(name, "="), (value, "")] {
+            target.extend(percent_encoding::utf8_percent_encode(part, percent_encoding::NON_ALPHANUMERIC));
+            target.push_str(end);
+        }
+    }
+    let (body, media) = compare::encode(template.body.as_ref());
+    let mut request = Request::new(Body::full(body));
+    *request.method_mut() = template.method.clone();
+    *request.uri_mut() =
+        target.parse().map_err(|_| wrong(&template.path.place, "the path is not one of a request"))?;
+    let headers = request.headers_mut();
+    let host = HeaderValue::from_str(&template.host);
+    headers.insert(header::HOST, host.map_err(|_| wrong(&template.place, "the host is not valid"))?);
+    if let Some(media) = media {
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
+    }
+    let mut named = Vec::new();
+    for (name, text) in &template.headers {
+        let value =
+            HeaderValue::from_str(text).map_err(|_| wrong(&text.place, "no field can have this value"))?;
+        if named.contains(&name) {
+            headers.append(name.clone(), value);
+        } else {
+            headers.insert(name.clone(), value);
+            named.push(name);
+        }
+    }
+    Ok(request)
+}

@@ -1,0 +1,207 @@
+//! Markdown specs: `tests/specs/**/*.md`, each a tree of templates and what commands say about it.
+//!
+//! A yaml block that starts with a comment of its path is a file. A console block starts with a command,
+//! `$ segue …`, and holds what that prints. `UPDATE_SPECS=1 cargo test --test it specs` writes the blocks
+//! anew; the change is then to be read like any other.
+
+use std::{ffi::OsString, fmt::Write as _, fs, path::Path};
+
+use segue::{cli, diagnostic::Code, problem::Kind};
+
+use crate::sources::{code, files_below, is_tests, root, rust_files};
+
+/// What every spec has unless it writes the file itself.
+const GIVEN: [(&str, &str); 2] = [
+    (
+        "policies/gateway.yaml",
+        "apiVersion: segue/v1\nkind: Gateway\nmetadata: {name: edge, owner: platform}\nlisteners: [{name: http, address: \"127.0.0.1:8080\"}]\n",
+    ),
+    ("routes/shop/services.yaml", include_str!("../specs/services.yaml")),
+];
+
+const CONSOLE: &str = "```console\n$ ";
+
+/// Path and text of every spec, sorted.
+fn specs() -> Vec<(String, String)> {
+    let folder = root().join("tests/specs");
+    let paths =
+        files_below(&folder).into_iter().filter(|path| path.extension().is_some_and(|end| end == "md"));
+    let mut specs: Vec<(String, String)> = paths
+        .map(|path| {
+            (path.strip_prefix(&folder).unwrap().display().to_string(), fs::read_to_string(&path).unwrap())
+        })
+        .collect();
+    specs.sort();
+    assert!(specs.len() > 5, "the specs are not where they are looked for");
+    specs
+}
+
+/// The files that a spec writes.
+fn files(name: &str, spec: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut rest = spec;
+    while let Some(start) = rest.find("```yaml\n") {
+        let block = &rest[start + "```yaml\n".len()..];
+        let end = block.find("```").unwrap_or_else(|| panic!("{name}: a yaml block has no end"));
+        let (first, text) = block[..end].split_once('\n').unwrap_or_default();
+        let path =
+            first.strip_prefix("# ").unwrap_or_else(|| panic!("{name}: a yaml block starts with its path"));
+        // With the comment, so that lines are those of the block.
+        let text = if text.is_empty() { "" } else { &block[..end] };
+        found.push((path.to_owned(), text.to_owned()));
+        rest = &block[end..];
+    }
+    found
+}
+
+/// What a command prints for these files; what it says of itself only if it prints nothing else.
+fn run(folder: &Path, command: &str) -> String {
+    let arguments = command.split_whitespace().map(OsString::from);
+    let arguments = arguments.chain(["--config".into(), folder.as_os_str().to_owned()]);
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let outcome = cli::run_with(arguments, &mut out, &mut err).unwrap();
+    let printed = if out.is_empty() && command != "segue check" { err } else { out };
+    let mut printed = String::from_utf8(printed).unwrap().replace(&folder.display().to_string(), "DIR");
+    if outcome != cli::Outcome::Fine {
+        writeln!(printed, "[exit {}]", outcome.code()).unwrap();
+    }
+    printed
+}
+
+/// The spec as it would be if its console blocks held what the commands print.
+fn performed(name: &str, spec: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let own = files(name, spec);
+    let given = GIVEN.map(|(path, text)| (path.to_owned(), text.to_owned()));
+    let given = given.into_iter().filter(|(path, _)| own.iter().all(|(own, _)| own != path));
+    for (path, text) in given.chain(own.iter().cloned()) {
+        let path = folder.path().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        // A spec that wants no file of this name says so by an empty one.
+        if !text.is_empty() {
+            fs::write(path, text).unwrap();
+        }
+    }
+    let mut fresh = String::new();
+    let mut rest = spec;
+    let mut commands = 0;
+    while let Some(start) = rest.find(CONSOLE) {
+        let block = start + CONSOLE.len();
+        let line = block + rest[block..].find('\n').expect("a command has a line");
+        let end =
+            line + rest[line..].find("\n```").unwrap_or_else(|| panic!("{name}: a console block has no end"));
+        fresh.push_str(&rest[..line]);
+        let printed = run(folder.path(), &rest[block..line]);
+        write!(fresh, "\n{}", printed.trim_end_matches('\n')).unwrap();
+        if printed.is_empty() {
+            fresh.truncate(fresh.len() - 1);
+        }
+        rest = &rest[end..];
+        commands += 1;
+    }
+    assert!(commands > 0, "{name} has no command");
+    fresh + rest
+}
+
+#[test]
+fn every_spec_holds() {
+    let update = std::env::var_os("UPDATE_SPECS").is_some();
+    let mut broken = String::new();
+    for (name, spec) in specs() {
+        let fresh = performed(&name, &spec);
+        if fresh == spec {
+            continue;
+        }
+        if update {
+            fs::write(root().join("tests/specs").join(&name), fresh).unwrap();
+            continue;
+        }
+        let lines = spec.lines().zip(fresh.lines()).position(|(old, new)| old != new);
+        let at = lines.unwrap_or_else(|| spec.lines().count().min(fresh.lines().count()));
+        let shown = |text: &str| text.lines().skip(at).take(12).collect::<Vec<_>>().join("\n    ");
+        write!(
+            broken,
+            "\n{name}:{}\n  expected\n    {}\n  got\n    {}\n",
+            at + 1,
+            shown(&spec),
+            shown(&fresh)
+        )
+        .unwrap();
+    }
+    assert!(broken.is_empty(), "UPDATE_SPECS=1 rewrites them:\n{broken}");
+}
+
+/// Finding codes that no template alone gives: the disk, the environment or the moment of a reload does.
+/// With the file whose tests provoke them.
+const CODES_ELSEWHERE: [(Code, &str); 4] = [
+    (Code::FileTooLarge, "src/config/tree/tests.rs"),
+    (Code::HalfWritten, "src/reload.rs"),
+    (Code::MissingSecret, "src/upstream/tests/settings.rs"),
+    (Code::CannotListen, "src/serve.rs"),
+];
+
+/// Problem codes that no single request to a template gives, with the file whose tests provoke them.
+const KINDS_ELSEWHERE: [(Kind, &str); 4] = [
+    (Kind::RequestTimeout, "tests/it/slow.rs"),
+    (Kind::PayloadTooLarge, "src/compose/tests/request.rs"),
+    (Kind::Overloaded, "src/compose/tests/custody.rs"),
+    (Kind::Internal, "src/policy/catch_panic.rs"),
+];
+
+/// What the console blocks of all specs hold.
+fn printed() -> String {
+    let mut printed = String::new();
+    for (_, spec) in specs() {
+        for block in spec.split(CONSOLE).skip(1) {
+            printed.push_str(block.split("\n```").next().unwrap());
+            printed.push('\n');
+        }
+    }
+    printed
+}
+
+/// Whether any source but its table says the name of a variant: a code that nothing makes needs no spec yet.
+fn is_made(name: &str, table: &str) -> bool {
+    let word = format!("::{name}");
+    let uses = |text: &str| {
+        text.match_indices(&word).any(|(at, _)| {
+            let end = text[at + word.len()..].chars().next();
+            !end.is_some_and(|c| c.is_alphanumeric() || c == '_')
+        })
+    };
+    rust_files().iter().any(|(file, text)| file != table && !is_tests(file) && uses(&code(text)))
+}
+
+fn holds(file: &str, name: &str, code: &str) {
+    let text = fs::read_to_string(root().join(file)).unwrap();
+    let said = text.contains(&format!("::{name}")) || text.contains(&format!("\"{code}\""));
+    assert!(said, "{file} does not say `{code}` any more");
+}
+
+#[test]
+fn every_finding_that_can_be_made_has_a_spec() {
+    let printed = printed();
+    for code in Code::ALL {
+        let name = format!("{code:?}");
+        if let Some((_, file)) = CODES_ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere == code) {
+            holds(file, &name, code.as_str());
+        } else if is_made(&name, "diagnostic/code.rs") {
+            let shown = format!("{}[{}]: ", code.severity().as_str(), code.as_str());
+            assert!(printed.contains(&shown), "no spec shows `{}`", code.as_str());
+        }
+    }
+}
+
+#[test]
+fn every_problem_that_can_be_made_has_a_spec() {
+    let printed = printed();
+    for kind in Kind::ALL {
+        let name = format!("{kind:?}");
+        if let Some((_, file)) = KINDS_ELSEWHERE.iter().find(|(elsewhere, _)| elsewhere == kind) {
+            holds(file, &name, kind.code());
+        } else if is_made(&name, "problem.rs") {
+            let shown = format!("\"code\":\"{}\"", kind.code());
+            assert!(printed.contains(&shown), "no spec shows `{}`", kind.code());
+        }
+    }
+}
