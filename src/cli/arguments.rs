@@ -107,7 +107,6 @@ pub(super) enum Command {
 
     // Named by the format, not built yet: refused by name, never mistaken for a misspelt command.
     #[command(hide = true)]
-    #[command(hide = true)]
     Mock(Later),
     #[command(hide = true)]
     Diff(Later),

@@ -282,3 +282,43 @@ respond: {body: '${ steps.one.body }'}
     assert_eq!(got.header("content-length"), Some("7"));
     assert_eq!(origin.calls(), ["GET /"]);
 }
+
+const NESTED: &str = r#"
+match: {methods: [GET], path: /worst}
+steps:
+  each:
+    forEach: {in: "${ [1, 2, 3] }", as: n, max: 3, concurrency: 3}
+    compose: pair
+    with: {n: "${ n }"}
+    optional: true
+  last: {http: {service: rail, path: /last}, after: [each], fallback: 0}
+respond: {body: ["${ size(steps.each.items) }", "${ steps.last.body }"]}
+---
+apiVersion: segue/v1
+kind: Composition
+metadata: {name: pair, owner: team}
+input: {n: {type: integer}}
+steps:
+  a: {http: {service: rail, path: "/a/${ input.n }"}, fallback: 0}
+  b: {http: {service: rail, path: "/b/${ input.n }"}, after: [a], retry: {attempts: 2, on: [503], backoff: {initial: 1ms}}}
+output: ["${ steps.a.body }", "${ steps.b.body }"]
+"#;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_origin_sees_no_more_calls_than_the_plan_says() {
+    let origin = Origin::start(|_| async { status(503) }).await;
+    let files = [service("rail", origin.address, ""), route("worst", NESTED)];
+    let (plan, findings) = segue::compile::compile(&segue::config::Tree::from_texts([
+        ("policies/gateway.yaml", crate::support::gateway::GATEWAY),
+        ("routes/sales/services.yaml", &*files[0]),
+        ("routes/sales/worst.yaml", &*files[1]),
+    ]));
+    let plan = plan.unwrap_or_else(|| panic!("{findings:#?}"));
+    let calls = segue::plan::estimate::Estimates::of(&plan).route(&plan.routes[0]).calls;
+    assert_eq!(calls, 10, "three times one and two attempts, and the last");
+    let gateway = Gateway::start(&files);
+    let got = get(gateway.address, "/worst").await;
+    assert_eq!((got.status.as_u16(), got.text()), (200, "[3,0]"));
+    assert_eq!(got.header("segue-degraded"), Some("each;failed=3;of=3, last;reason=upstream_unavailable"));
+    assert_eq!(origin.calls().len() as u64, calls);
+}

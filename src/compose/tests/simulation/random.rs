@@ -129,8 +129,9 @@ impl Composition {
                 let list: Vec<String> = (0..count).map(|n| n.to_string()).collect();
                 let _ = writeln!(
                     out,
-                    "    forEach: {{in: '${{ [{}] }}', as: n, concurrency: {concurrency}}}",
-                    list.join(", ")
+                    "    forEach: {{in: '${{ [{}] }}', as: n, max: {}, concurrency: {concurrency}}}",
+                    list.join(", "),
+                    count.max(1)
                 );
             }
             if let Some(when) = step.when {
