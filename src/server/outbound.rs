@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -29,8 +29,8 @@ pub(super) struct Outbound {
     finish: Finish,
     ended: Ended,
     stream: Option<Stream>,
-    /// Over HTTP/2, what is left of a frame of the body; `None` over HTTP/1.
-    rest: Option<Bytes>,
+    /// Over HTTP/2, what is left of a frame of the body.
+    rest: Bytes,
 }
 
 /// A request on a connection, counted until it has ended, however it ends.
@@ -102,12 +102,21 @@ impl Outbound {
             ended.answering = true;
             ended.activity.answer_began();
         }
-        let rest = stream.as_ref().map(|_| Bytes::new());
-        Self { body, finish, ended, stream, rest }
+        Self { body, finish, ended, stream, rest: Bytes::new() }
     }
 
-    fn left(&self) -> usize {
-        self.rest.as_ref().map_or(0, Bytes::len)
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            if self.stream.as_mut().is_some_and(|stream| stream.is_over(cx)) {
+                self.finish.broke();
+                return Poll::Ready(Some(Err(BodyError::Stalled)));
+            }
+            return Poll::Pending;
+        };
+        if let Some(stream) = &mut self.stream {
+            stream.moved = true;
+        }
+        Poll::Ready(frame)
     }
 
     /// The front of a frame that is too large to be handed over at once; of trailers, what may go on.
@@ -116,11 +125,13 @@ impl Outbound {
             sanitize_answer_trailers(trailers);
             return frame;
         }
-        let Some(rest) = &mut self.rest else { return frame };
+        if self.stream.is_none() {
+            return frame;
+        }
         match frame.into_data() {
             Ok(mut data) => {
                 if data.len() > PIECE {
-                    *rest = data.split_off(PIECE);
+                    self.rest = data.split_off(PIECE);
                 }
                 Frame::data(data)
             }
@@ -147,21 +158,10 @@ impl HttpBody for Outbound {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         stall::asked();
-        let frame = match &mut this.rest {
-            Some(rest) if !rest.is_empty() => Some(Ok(Frame::data(std::mem::take(rest)))),
-            _ => {
-                let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-                    if this.stream.as_mut().is_some_and(|stream| stream.is_over(cx)) {
-                        this.finish.broke();
-                        return Poll::Ready(Some(Err(BodyError::Stalled)));
-                    }
-                    return Poll::Pending;
-                };
-                if let Some(stream) = &mut this.stream {
-                    stream.moved = true;
-                }
-                frame
-            }
+        let frame = if this.rest.is_empty() {
+            ready!(this.poll_body(cx))
+        } else {
+            Some(Ok(Frame::data(std::mem::take(&mut this.rest))))
         };
         let frame = frame.map(|frame| frame.map(|frame| this.front(frame)));
         match &frame {
@@ -181,12 +181,12 @@ impl HttpBody for Outbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.left() == 0 && self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
         let mut hint = self.body.size_hint();
-        let left = self.left() as u64;
+        let left = self.rest.len() as u64;
         if let Some(upper) = hint.upper() {
             hint.set_upper(upper + left);
         }
