@@ -96,18 +96,22 @@ fn is_claimed(name: &HeaderName) -> bool {
         || name.contains('_')
 }
 
-/// Fields that `Connection` may not name: dropping them would change what a request means.
+/// Fields that `Connection` may not name: dropping them would change what a request means, or hide where it
+/// comes from.
 fn is_protected(name: &HeaderName) -> bool {
-    matches!(
-        *name,
-        header::HOST
-            | header::CONTENT_LENGTH
-            | header::CONTENT_TYPE
-            | header::AUTHORIZATION
-            | header::COOKIE
-            | header::TE
-            | header::TRAILER
-    )
+    is_claimed(name)
+        || matches!(
+            *name,
+            header::HOST
+                | header::CONTENT_LENGTH
+                | header::CONTENT_TYPE
+                | header::AUTHORIZATION
+                | header::COOKIE
+                | header::TE
+                | header::TRAILER
+                | header::VIA
+                | header::EXPECT
+        )
 }
 
 /// Takes out what concerns only the connection it came on, and all that `Connection` names.

@@ -8,6 +8,8 @@ use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
 use tokio::sync::{mpsc, watch};
 
 mod connection;
+#[doc(hidden)]
+pub mod http1;
 mod io_watch;
 mod listener;
 mod outbound;

@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Request, Uri, header, uri::PathAndQuery};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::PathAndQuery};
 
 use super::{forward, path, upgrade::Wanted};
 use crate::{
@@ -78,12 +78,13 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
     }
     let mut bytes = 0u64;
     // What most requests do not have is looked up only in those that do.
-    let (mut framed, mut upgrades, mut visits) = (false, false, false);
+    let (mut framed, mut upgrades, mut visits, mut expects) = (false, false, false, false);
     for (name, value) in request.headers() {
         bytes += (name.as_str().len() + value.len() + 4) as u64;
         framed |= matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING);
         upgrades |= *name == header::UPGRADE;
         visits |= *name == header::VIA;
+        expects |= *name == header::EXPECT;
     }
     if bytes > limits.header_bytes || request.headers().len() > limits.headers as usize {
         return Err(Kind::HeaderTooLarge.into());
@@ -93,6 +94,9 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
     }
     if framed {
         framing(request)?;
+    }
+    if expects {
+        expectations(request)?;
     }
     let host = host(request)?;
     canonical_target(request)?;
@@ -120,6 +124,27 @@ fn framing(request: &mut Request<Body>) -> Result<(), Error> {
             return Err(bad("the transfer coding is not `chunked` alone"));
         }
         request.headers_mut().remove(header::TRANSFER_ENCODING);
+    } else if let Some(length) = length
+        && matches!(length.as_bytes(), [b'0', _, ..])
+    {
+        // Zeros in front are valid and have been read as octal elsewhere.
+        let length = length.to_str().ok().and_then(|length| length.parse::<u64>().ok());
+        let length = length.ok_or_else(|| bad("the length of the body is not a number"))?;
+        request.headers_mut().insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    Ok(())
+}
+
+/// RFC 9110 §10.1.1: `100-continue` is the one expectation, and HTTP/1.0 has none.
+fn expectations(request: &mut Request<Body>) -> Result<(), Error> {
+    if request.version() < http::Version::HTTP_11 {
+        request.headers_mut().remove(header::EXPECT);
+        return Ok(());
+    }
+    let mut lines = request.headers().get_all(header::EXPECT).iter();
+    let known = lines.next().is_some_and(|line| line.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    if !known || lines.next().is_some() {
+        return Err(bad("the expectation is not `100-continue`").status(StatusCode::EXPECTATION_FAILED));
     }
     Ok(())
 }
@@ -137,8 +162,14 @@ fn host(request: &mut Request<Body>) -> Result<String, Error> {
         (Some(field), Some(authority)) if !field.eq_ignore_ascii_case(authority) => {
             return Err(bad("the host differs from the target's"));
         }
-        (Some(host), _) | (None, Some(host)) => host,
-        (None, None) if request.version() < http::Version::HTTP_11 => "",
+        // HTTP/2 has it in the target; over HTTP/1.1 a field has to say it too.
+        (None, Some(_)) if request.version() == http::Version::HTTP_11 => {
+            return Err(bad("there is no host"));
+        }
+        (Some(host), _) | (None, Some(host)) if !host.is_empty() => host,
+        // Only HTTP/1.0 can do without.
+        (None, None) if request.version() < http::Version::HTTP_11 => return Ok(String::new()),
+        (Some(_), _) | (None, Some(_)) => return Err(bad("the host is empty")),
         (None, None) => return Err(bad("there is no host")),
     };
     let name = host_name(host).ok_or_else(|| bad("the host is not valid"))?;
@@ -165,20 +196,38 @@ fn host_name(host: &str) -> Option<&str> {
             None => (host, None),
         },
     };
-    let valid = |b: u8| b.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=%[]:".contains(&b);
-    let port_valid = port.is_none_or(|port| port.is_empty() || port.parse::<u16>().is_ok());
-    (name.bytes().all(valid) && port_valid).then_some(name)
+    // `parse` alone would take a sign.
+    let digits = |port: &str| port.bytes().all(|b| b.is_ascii_digit()) && port.parse::<u16>().is_ok();
+    let port_valid = port.is_none_or(|port| port.is_empty() || digits(port));
+    let name_valid = name.starts_with('[') || is_reg_name(name);
+    (!name.is_empty() && name_valid && port_valid).then_some(name)
+}
+
+fn is_reg_name(name: &str) -> bool {
+    let mut rest = name.as_bytes();
+    while let [first, tail @ ..] = rest {
+        rest = match (first, tail) {
+            (b'%', [high, low, tail @ ..]) if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => tail,
+            _ if first.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=".contains(first) => tail,
+            _ => return false,
+        };
+    }
+    true
 }
 
 fn canonical_target(request: &mut Request<Body>) -> Result<(), Error> {
     let uri = request.uri();
+    if uri.path() == "*" && *request.method() == Method::OPTIONS {
+        return Ok(());
+    }
     let canonical = path::canonical(uri.path()).map_err(bad)?;
     // Only origin form goes on; nothing to build when it is that already.
     let unchanged = matches!(canonical, std::borrow::Cow::Borrowed(_));
     if unchanged && uri.authority().is_none() {
         return Ok(());
     }
-    let target = if unchanged {
+    // After an authority the path may be empty, which is the same as `/`.
+    let target = if unchanged && uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/')) {
         uri.path_and_query().cloned().ok_or_else(|| bad("the target has no path"))?
     } else {
         let text = match uri.query() {

@@ -88,15 +88,28 @@ impl Handle {
         Begun { answer, finish, upload, http1 }
     }
 
+    /// Answers a request that was refused before it could be read.
+    #[must_use]
+    pub fn refuse<B>(&self, request: &Request<B>, peer: &Arc<Peer>, error: &Error) -> Begun {
+        let exchange = Arc::new(admission::exchange(request, peer, &self.gateway.plan.gateway));
+        let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
+        Begun {
+            answer: stack::ready(respond::answer(error, Some(&exchange), false)),
+            finish,
+            upload: None,
+            http1: true,
+        }
+    }
+
     fn target(&self, id: RouteId) -> composed::Target {
         composed::Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone() }
     }
 
     fn route(&self, request: &mut Request<Body>, exchange: &Exchange) -> Result<Routed<'_>, Error> {
-        if *request.method() == Method::OPTIONS && request.uri().path() == "*" {
+        let host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
+        if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
-        let host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
         let found = self.gateway.router.find(&Target {
             host: &host,
             method: request.method(),

@@ -20,9 +20,10 @@ use tokio::{
 };
 
 use super::{
+    http1,
     io_watch::{Activity, ClientIo, Quiet},
     outbound::Ended,
-    worker::{Open, Phase},
+    worker::{Open, Phase, Worker},
 };
 use crate::headers::Peer;
 
@@ -35,59 +36,74 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, open: Open) {
     let _ = stream.set_nodelay(true);
     let limits = worker.limits();
     let mut closing = worker.phase();
-    let first = tokio::select! {
-        first = tokio::time::timeout(limits.header_timeout, first_bytes(&stream)) => match first {
-            Ok(Ok(first)) if !first.is_empty() => first,
-            // Nothing was asked, so there is nobody to answer.
-            _ => return,
-        },
+    let mut first = Vec::new();
+    let in_time = tokio::select! {
+        read = tokio::time::timeout(limits.header_timeout, first_bytes(&stream, &mut first)) => read.is_ok(),
         // A connection that has asked nothing yet does not hold up the drain.
         _ = closing.wait_for(|phase| *phase == Phase::Closing) => return,
     };
+    // Nothing was asked, so there is nobody to answer.
+    if first.is_empty() {
+        return;
+    }
     let http2 = first == PREFACE;
     let activity = Arc::new(Activity::new());
+    if !in_time {
+        activity.http1.began_late();
+    }
     let io = ClientIo::new(stream, first, Arc::clone(&activity), open);
-    let phase = worker.phase();
     let peer = Arc::new(Peer::new(peer));
-    let seen = Arc::clone(&activity);
-    let service = service_fn(move |request| {
-        let answer = worker.answer(request, &peer, Ended::of(&seen));
-        async move { Ok::<_, Infallible>(answer.await) }
-    });
     if http2 {
-        let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-        builder
-            .timer(TokioTimer::new())
-            .max_concurrent_streams(100)
-            .initial_stream_window_size(64 * 1024)
-            .initial_connection_window_size(1024 * 1024)
-            .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
-        let connection = builder.serve_connection(io, service);
-        watch_over(pin!(connection), &activity, &limits, phase, |connection| connection.graceful_shutdown())
-            .await;
+        // In a box, so that a connection of HTTP/1 does not have the size of this one.
+        Box::pin(serve_http2(io, worker, peer, activity, limits)).await;
     } else {
-        let mut builder = hyper::server::conn::http1::Builder::new();
-        builder
-            .timer(TokioTimer::new())
-            .header_read_timeout(None)
-            .max_headers(limits.headers as usize)
-            .max_buf_size(
-                usize::try_from(limits.uri_bytes + limits.header_bytes).unwrap_or(usize::MAX).max(16_384),
-            );
-        let connection = builder.serve_connection(io, service).with_upgrades();
-        watch_over(pin!(connection), &activity, &limits, phase, |connection| connection.graceful_shutdown())
-            .await;
+        http1::serve::serve(io, worker, peer, activity, limits).await;
     }
 }
 
+async fn serve_http2(
+    io: ClientIo,
+    worker: Arc<Worker>,
+    peer: Arc<Peer>,
+    activity: Arc<Activity>,
+    limits: Limits,
+) {
+    let phase = worker.phase();
+    let seen = Arc::clone(&activity);
+    let service = service_fn(move |request| {
+        let answer = worker.answer(request, &peer, Ended::of(&seen), None);
+        async move { Ok::<_, Infallible>(answer.await) }
+    });
+    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(100)
+        .initial_stream_window_size(64 * 1024)
+        .initial_connection_window_size(1024 * 1024)
+        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
+    let connection = builder.serve_connection(io, service);
+    watch_over(pin!(connection), &activity, &limits, phase, |connection| connection.graceful_shutdown())
+        .await;
+}
+
+/// How a connection was left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Left {
+    /// It ended, or its time was up.
+    Ended,
+    /// It has been idle for a while and can go on.
+    Idle,
+}
+
 /// Polls a connection together with its one timer and the worker's phase.
-async fn watch_over<C>(
+pub(super) async fn watch_over<C>(
     mut connection: Pin<&mut C>,
     activity: &Activity,
     limits: &Limits,
     mut phase: watch::Receiver<Phase>,
     shut_down: impl Fn(Pin<&mut C>),
-) where
+) -> Left
+where
     C: Future<Output = hyper::Result<()>>,
 {
     let mut quiet = Quiet::default();
@@ -102,8 +118,13 @@ async fn watch_over<C>(
             // hold is enough, which is cheaper than polling them with every packet.
             let mut waiting = false;
             std::future::poll_fn(|cx| {
-                if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
-                    return Poll::Ready(Event::Ended(outcome));
+                loop {
+                    if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+                        return Poll::Ready(Event::Ended(outcome));
+                    }
+                    if activity.is_answering() || !activity.http1.release() {
+                        break;
+                    }
                 }
                 if (!waiting || timer.is_elapsed()) && timer.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Timer);
@@ -122,11 +143,13 @@ async fn watch_over<C>(
                 if let Err(error) = outcome {
                     tracing::debug!(%error, "connection ended early");
                 }
-                return;
+                return Left::Ended;
             }
+            Event::Timer if !closing && activity.may_rest() => return Left::Idle,
             Event::Timer => match activity.patience(limits, &mut quiet) {
                 Some(left) => timer.as_mut().reset(Instant::now() + left),
-                None => return,
+                None if activity.expire() => timer.as_mut().reset(Instant::now() + limits.header_timeout),
+                None => return Left::Ended,
             },
             Event::Phase => {
                 // Without a sender the gateway is gone.
@@ -158,19 +181,18 @@ pub(super) struct Limits {
     pub(super) headers: u32,
 }
 
-/// Reads until it is clear whether the preface comes. The bytes read are given back first.
-async fn first_bytes(stream: &TcpStream) -> std::io::Result<Vec<u8>> {
-    let mut first = Vec::new();
+/// Reads until it is clear whether the preface comes.
+async fn first_bytes(stream: &TcpStream, first: &mut Vec<u8>) -> std::io::Result<()> {
     let mut chunk = [0u8; PREFACE.len()];
     loop {
         stream.readable().await?;
         match stream.try_read(&mut chunk[first.len()..]) {
-            Ok(0) => return Ok(first),
+            Ok(0) => return Ok(()),
             Ok(len) => {
                 let have = first.len();
                 first.extend_from_slice(&chunk[have..have + len]);
-                if first.len() == PREFACE.len() || !PREFACE.starts_with(&first) {
-                    return Ok(first);
+                if first.len() == PREFACE.len() || !PREFACE.starts_with(first) {
+                    return Ok(());
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}

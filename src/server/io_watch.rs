@@ -19,7 +19,13 @@ use tokio::{
     time::{Duration, Instant},
 };
 
-use super::{connection::Limits, worker::Open};
+use super::{connection::Limits, http1::link::Link, worker::Open};
+
+/// How long a connection of HTTP/1 is idle before the codec does without it.
+const REST: Duration = Duration::from_secs(5);
+
+/// How long a connection is emptied after its last answer.
+const LINGER: Duration = Duration::from_secs(2);
 
 /// What is known of a connection. One timer per connection looks at it now and then, so that a
 /// request sets no timer of its own.
@@ -41,6 +47,8 @@ pub(super) struct Activity {
     /// Milliseconds after `epoch`, plus one, since when the client takes nothing of what is written; 0
     /// when nothing waits.
     blocked: AtomicU64,
+    /// What the reader of HTTP/1 and the others tell each other.
+    pub(super) http1: Link,
 }
 
 impl Activity {
@@ -54,6 +62,7 @@ impl Activity {
             partial: AtomicBool::new(false),
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
+            http1: Link::default(),
         }
     }
 
@@ -107,13 +116,42 @@ impl Activity {
         }
     }
 
+    pub(super) fn is_answering(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) > 0
+    }
+
+    /// Bytes of HTTP/1 came; whether they leave a head that is not whole, or nothing that is under way.
+    pub(super) fn judged(&self, head_has_begun: bool, between: bool) {
+        self.partial.store(false, Ordering::Relaxed);
+        self.http1.judged(head_has_begun, between);
+    }
+
+    /// Whether a connection of HTTP/1 has been idle for so long that the codec should not keep it.
+    pub(super) fn may_rest(&self) -> bool {
+        let since = Duration::from_millis(self.since.load(Ordering::Relaxed));
+        !self.is_answering()
+            && self.blocked.load(Ordering::Relaxed) == 0
+            && self.http1.is_between()
+            && since + REST <= self.epoch.elapsed()
+    }
+
+    /// How long an idle connection may stay; `None` when its time is up.
+    pub(super) fn idle(&self, idle: Duration) -> Option<Duration> {
+        rest(self.since.load(Ordering::Relaxed), idle, self.epoch.elapsed())
+    }
+
+    /// The connection's time is up. Whether it is for a head that is late, which is to be answered then.
+    pub(super) fn expire(&self) -> bool {
+        !self.is_answering() && self.blocked.load(Ordering::Relaxed) == 0 && self.http1.expire()
+    }
+
     /// How long the connection may still stay as it is; `None` when its time is up. `quiet` is what the last
     /// look has seen.
     pub(super) fn patience(&self, limits: &Limits, quiet: &mut Quiet) -> Option<Duration> {
         let (head, idle, stall) = (limits.header_timeout, limits.idle_timeout, limits.write_stall);
         let now = self.epoch.elapsed();
         // Whatever begins while this waits is looked at in time.
-        let mut left = head.min(idle);
+        let mut left = head.min(idle).min(REST);
         if !stall.is_zero() {
             left = left.min(stall);
             if let Some(since) = self.blocked.load(Ordering::Relaxed).checked_sub(1) {
@@ -122,8 +160,19 @@ impl Activity {
         }
         let in_flight = self.in_flight.load(Ordering::Relaxed);
         if in_flight == 0 {
-            let limit = if self.partial.load(Ordering::Relaxed) { head } else { idle };
-            return Some(left.min(rest(self.since.load(Ordering::Relaxed), limit, now)?));
+            let limit = if self.http1.is_lingering() {
+                LINGER
+            } else if self.partial.load(Ordering::Relaxed) || self.http1.has_begun() {
+                head
+            } else {
+                idle
+            };
+            let since = self.since.load(Ordering::Relaxed);
+            left = left.min(rest(since, limit, now)?);
+            if self.http1.is_between() {
+                left = left.min(rest(since, REST, now).unwrap_or(REST));
+            }
+            return Some(left);
         }
         let moves = self.moves.load(Ordering::Relaxed);
         // Until its head, an answer is bounded by its route's timeout.
@@ -167,6 +216,13 @@ impl ClientIo {
             activity.bytes_came();
         }
         Self { stream: TokioIo::new(stream), first, activity, _open: open }
+    }
+}
+
+impl ClientIo {
+    /// Waits until there is something to read, the end included.
+    pub(super) async fn readable(&self) -> io::Result<()> {
+        self.stream.inner().readable().await
     }
 }
 

@@ -39,6 +39,11 @@ impl Ended {
         activity.request_began();
         Self { activity: Arc::clone(activity), answering: false }
     }
+
+    /// The connection speaks another protocol after this answer.
+    pub(super) fn switched(&self) {
+        self.activity.http1.switch();
+    }
 }
 
 impl Drop for Ended {

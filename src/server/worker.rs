@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::{
     net::TcpListener,
@@ -19,6 +19,7 @@ use tokio::{
 
 use super::{
     connection::{self, Limits},
+    http1::Refusal,
     outbound::{Ended, Outbound, Stream},
     shared::Shared,
 };
@@ -167,19 +168,25 @@ impl Worker {
         tokio::spawn(connection::serve(stream, peer, open));
     }
 
-    /// Answers one request.
+    /// Answers one request, or says why it was refused.
     pub(super) fn answer(
         self: &Arc<Self>,
         request: Request<Incoming>,
         peer: &Arc<Peer>,
         ended: Ended,
+        refusal: Option<Refusal>,
     ) -> impl Future<Output = Response<Outbound>> + Send + use<> {
         let http1 = request.version() < http::Version::HTTP_2;
-        let begun = self.handle().begin(request, peer);
+        let begun = match refusal {
+            None => self.handle().begin(request, peer),
+            Some(refusal) => self.handle().refuse(&request, peer, &refusal.into()),
+        };
         let worker = Arc::clone(self);
         async move {
             let (mut response, finish, upload) = begun.answer().await;
-            if http1 && *worker.phase.borrow() != Phase::Serving {
+            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
+                ended.switched();
+            } else if http1 && *worker.phase.borrow() != Phase::Serving {
                 let close = http::HeaderValue::from_static("close");
                 response.headers_mut().insert(http::header::CONNECTION, close);
             }

@@ -3,13 +3,16 @@
 
 mod admin;
 mod composed;
+mod corpus;
 mod crowded;
 mod defaults;
 mod edge;
 mod faults;
 mod hostile;
+mod http1;
 mod injection;
 mod layering;
+mod paths;
 mod process;
 mod proxied;
 mod reload;

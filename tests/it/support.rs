@@ -3,3 +3,4 @@
 pub(crate) mod client;
 pub(crate) mod gateway;
 pub(crate) mod origin;
+pub(crate) mod strict;

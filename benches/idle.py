@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""What an idle connection costs: resident memory of the gateway for each of many of them.
+
+    cargo build --profile dist --locked
+    python3 benches/idle.py                   10 000 connections
+    python3 benches/idle.py --connections 2000 --binary target/debug/segue
+
+Opens the connections from this process (the gateway is another one, so that each has file descriptors enough:
+`ulimit -n` above the number is needed for both), and reads the gateway's resident memory with all of
+them open and nothing asked; after one request on each, at once and once they have been idle for some seconds; and
+after they are closed. Fails if an idle connection costs more than `--most` KiB, or if the memory does not
+come back. Everything is on loopback and ends by itself, after about half a minute.
+"""
+
+import argparse
+import contextlib
+import pathlib
+import resource
+import selectors
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent
+REQUEST = b"GET /here HTTP/1.1\r\nhost: bench\r\naccept: */*\r\nuser-agent: idle\r\n\r\n"
+# Longer than what a connection has to be idle for before it is put aside.
+QUIET = 8
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def write_tree(folder, port, admin):
+    (folder / "policies").mkdir()
+    (folder / "routes" / "idle").mkdir(parents=True)
+    (folder / "policies" / "gateway.yaml").write_text(f"""\
+apiVersion: segue/v1
+kind: Gateway
+metadata: {{name: edge, owner: idle}}
+listeners: [{{name: http, address: "127.0.0.1:{port}"}}]
+admin: {{address: "127.0.0.1:{admin}"}}
+limits: {{headerTimeout: 120s, idleTimeout: 300s}}
+workers: 2
+""")
+    (folder / "routes" / "idle" / "all.yaml").write_text("""\
+apiVersion: segue/v1
+kind: Route
+metadata: {name: here, owner: idle}
+match: {path: /here}
+static: {status: 200, body: {here: true}}
+""")
+
+
+def resident(pid):
+    for line in pathlib.Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    raise SystemExit("the gateway is gone")
+
+
+def wait_ready(admin):
+    for _ in range(200):
+        with contextlib.suppress(urllib.error.URLError, ConnectionError):
+            urllib.request.urlopen(f"http://127.0.0.1:{admin}/readyz", timeout=1)
+            return
+        time.sleep(0.05)
+    raise SystemExit("the gateway did not start")
+
+
+def connect(port, count):
+    return [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+
+
+def ask(connections):
+    """One request on each, a few hundred at a time, so that the gateway's peak is not what is measured."""
+    for start in range(0, len(connections), 200):
+        batch = connections[start : start + 200]
+        for connection in batch:
+            connection.sendall(REQUEST)
+        with selectors.DefaultSelector() as selector:
+            for connection in batch:
+                selector.register(connection, selectors.EVENT_READ, bytearray())
+            open_yet = len(batch)
+            while open_yet:
+                ready = selector.select(timeout=10)
+                if not ready:
+                    raise SystemExit("an answer did not come")
+                for key, _ in ready:
+                    part = key.fileobj.recv(4096)
+                    if not part:
+                        raise SystemExit("a connection was closed")
+                    key.data.extend(part)
+                    if key.data.endswith(b'{"here":true}'):
+                        selector.unregister(key.fileobj)
+                        open_yet -= 1
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--binary", default=str(ROOT / "target" / "dist" / "segue"))
+    parser.add_argument("--connections", type=int, default=10_000)
+    parser.add_argument("--most", type=float, default=24.0, help="KiB that an idle connection may cost")
+    options = parser.parse_args()
+    needed = options.connections + 200
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < needed:
+        raise SystemExit(f"{needed} file descriptors are needed, and the limit is {hard}")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (needed if hard == resource.RLIM_INFINITY else hard, hard))
+
+    with tempfile.TemporaryDirectory() as folder:
+        folder = pathlib.Path(folder)
+        port, admin = free_port(), free_port()
+        write_tree(folder, port, admin)
+        command = [options.binary, "serve", "--config", str(folder)]
+        gateway = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        try:
+            wait_ready(admin)
+            # What every process has once and keeps.
+            warm = connect(port, 200)
+            ask(warm)
+            for connection in warm:
+                connection.close()
+            time.sleep(1)
+            base = resident(gateway.pid)
+            print(f"{'resident memory':40} {'KiB':>9} {'KiB each':>9}")
+
+            def report(what):
+                now = resident(gateway.pid)
+                each = (now - base) / options.connections
+                print(f"{what:40} {now:9} {each:9.2f}", flush=True)
+                return now, each
+
+            report("before")
+            connections = connect(port, options.connections)
+            time.sleep(QUIET)
+            _, silent = report("open, nothing asked")
+            ask(connections)
+            report("after one request each, at once")
+            time.sleep(QUIET)
+            _, idle = report(f"after one request each, {QUIET} s later")
+            ask(connections)
+            time.sleep(QUIET)
+            _, again = report(f"after another one each, {QUIET} s later")
+            for connection in connections:
+                connection.close()
+            time.sleep(3)
+            closed, _ = report("closed")
+        finally:
+            gateway.terminate()
+            gateway.wait(timeout=20)
+    wrong = [f"an idle connection costs {each:.1f} KiB" for each in (silent, idle, again) if each > options.most]
+    if closed > base * 1.3 + 1024:
+        wrong.append(f"{closed - base} KiB did not come back")
+    for line in wrong:
+        print(line, file=sys.stderr)
+    sys.exit(1 if wrong else 0)
+
+
+if __name__ == "__main__":
+    main()

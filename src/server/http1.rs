@@ -1,0 +1,97 @@
+//! A strict reader of HTTP/1 requests, in front of the codec.
+//!
+//! The codec is lenient where RFC 9112 lets a server be, and what it lets through two servers can read in
+//! two ways. So every byte that a client sends is judged before the codec sees it: heads by [`head`], bodies
+//! by [`chunked`] or their length; [`messages`] knows where one ends and the next begins, and [`guard`] does
+//! this on a connection, which [`serve`] drives. A head that arrives whole is judged where it lies and copied once; one that
+//! arrives in pieces is held back until it is whole, within the limits of a head.
+//!
+//! After a head that is refused nothing of the connection is read any more. The codec is given a request
+//! in its place which no client can send ([`is_refused`]), so that the answer is a problem document like every other and comes
+//! after those to earlier requests.
+//!
+//! Absent: what needs the fields as a map (hosts, paths), which is `gateway::admission`'s, and responses.
+
+use http::{Method, Request, StatusCode};
+
+use crate::{error::Error, problem::Kind};
+
+pub mod chunked;
+pub(super) mod guard;
+pub mod head;
+pub(super) mod link;
+pub mod messages;
+pub(super) mod serve;
+mod syntax;
+
+/// What stands in the place of a refused head. `*` goes with `OPTIONS` only, so no client's head is this.
+const INSTEAD: &[u8] = b"GET * HTTP/1.1\r\nconnection: close\r\n\r\n";
+
+/// Whether a request stands in the place of one that was refused.
+pub(super) fn is_refused<B>(request: &Request<B>) -> bool {
+    *request.method() == Method::GET && request.uri().path() == "*"
+}
+
+/// Why a head was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is not as RFC 9112 says; in our own words.
+    Malformed(&'static str),
+    /// A version of HTTP that is not spoken here.
+    Version,
+    /// `CONNECT`: the gateway is no forward proxy.
+    Connect,
+    /// The target is longer than `limits.uriBytes`.
+    UriTooLong,
+    /// More fields or bytes than `limits.headers` and `limits.headerBytes`.
+    HeaderTooLarge,
+    /// It was not whole in time.
+    Slow,
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Malformed(words) => Self::new(Kind::BadRequest).detail(words),
+            Refusal::Version => Self::new(Kind::BadRequest)
+                .status(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
+                .detail("this version of HTTP is not spoken here"),
+            Refusal::Connect => Kind::MethodNotAllowed.into(),
+            Refusal::UriTooLong => Kind::UriTooLong.into(),
+            Refusal::HeaderTooLarge => Kind::HeaderTooLarge.into(),
+            Refusal::Slow => Kind::RequestTimeout.into(),
+        }
+    }
+}
+
+/// What bounds a head and a trailer section.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Bytes of the request's target as it was received.
+    pub target: usize,
+    /// Field lines.
+    pub fields: u32,
+    /// Bytes of the fields: name, value and 4 for each.
+    pub field_bytes: usize,
+}
+
+/// White space around values, method and version: what a head may have beyond what is counted.
+const SLACK: usize = 8 * 1024;
+
+/// The longest target that the codec takes.
+const LONGEST_TARGET: usize = (u16::MAX - 1) as usize;
+
+impl Limits {
+    /// As configured, within what the codec can do.
+    #[must_use]
+    pub fn new(target: u64, fields: u32, field_bytes: u64) -> Self {
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX / 4).min(usize::MAX / 4);
+        Self { target: bytes(target).min(LONGEST_TARGET), fields, field_bytes: bytes(field_bytes) }
+    }
+
+    /// The most bytes that an acceptable head can have.
+    #[must_use]
+    pub fn head(&self) -> usize {
+        self.target + self.field_bytes + SLACK
+    }
+}
