@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, watch};
 mod connection;
 #[doc(hidden)]
 pub mod http1;
+mod http2;
 mod io_watch;
 mod listener;
 mod outbound;

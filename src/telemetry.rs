@@ -14,10 +14,12 @@ use crate::{
 };
 
 pub mod instruments;
+pub mod refusal;
 pub mod registry;
 pub mod trace;
 
 pub use instruments::{Instruments, RouteInstruments, UpstreamCount};
+pub use refusal::Refusal;
 pub use trace::Trace;
 
 /// What the gateway knows of a request, filled on the way by whoever learns it. Signals are written

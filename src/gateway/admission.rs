@@ -5,7 +5,7 @@
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Request, StatusCode, Uri, header, uri::PathAndQuery};
+use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header, uri::PathAndQuery};
 
 use super::{forward, path, upgrade::Wanted};
 use crate::{
@@ -79,12 +79,20 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
     let mut bytes = 0u64;
     // What most requests do not have is looked up only in those that do.
     let (mut framed, mut upgrades, mut visits, mut expects) = (false, false, false, false);
+    let http2 = request.version() == Version::HTTP_2;
     for (name, value) in request.headers() {
         bytes += (name.as_str().len() + value.len() + 4) as u64;
         framed |= matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING);
         upgrades |= *name == header::UPGRADE;
         visits |= *name == header::VIA;
         expects |= *name == header::EXPECT;
+        // The HTTP/1 codec takes it off; that of HTTP/2 lets it pass (RFC 9113 §8.2.1).
+        if http2 && has_outer_space(value.as_bytes()) {
+            return Err(bad("a field's value begins or ends with a space"));
+        }
+    }
+    if http2 && !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
+        return Err(bad("the scheme is neither http nor https"));
     }
     if bytes > limits.header_bytes || request.headers().len() > limits.headers as usize {
         return Err(Kind::HeaderTooLarge.into());
@@ -108,6 +116,10 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
     Ok(host)
 }
 
+const fn has_outer_space(value: &[u8]) -> bool {
+    matches!(value, [b' ' | b'\t', ..] | [.., b' ' | b'\t'])
+}
+
 /// RFC 9112 §6: one way to say how long the body is, or none.
 fn framing(request: &mut Request<Body>) -> Result<(), Error> {
     let headers = request.headers();
@@ -120,7 +132,7 @@ fn framing(request: &mut Request<Body>) -> Result<(), Error> {
     if coded {
         let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
         let chunked = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
-        if !chunked || codings.next().is_some() || request.version() != http::Version::HTTP_11 {
+        if !chunked || codings.next().is_some() || request.version() != Version::HTTP_11 {
             return Err(bad("the transfer coding is not `chunked` alone"));
         }
         request.headers_mut().remove(header::TRANSFER_ENCODING);
@@ -163,12 +175,12 @@ fn host(request: &mut Request<Body>) -> Result<String, Error> {
             return Err(bad("the host differs from the target's"));
         }
         // HTTP/2 has it in the target; over HTTP/1.1 a field has to say it too.
-        (None, Some(_)) if request.version() == http::Version::HTTP_11 => {
+        (None, Some(_)) if request.version() == Version::HTTP_11 => {
             return Err(bad("there is no host"));
         }
         (Some(host), _) | (None, Some(host)) if !host.is_empty() => host,
         // Only HTTP/1.0 can do without.
-        (None, None) if request.version() < http::Version::HTTP_11 => return Ok(String::new()),
+        (None, None) if request.version() < Version::HTTP_11 => return Ok(String::new()),
         (Some(_), _) | (None, Some(_)) => return Err(bad("the host is empty")),
         (None, None) => return Err(bad("there is no host")),
     };

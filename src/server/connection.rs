@@ -12,7 +12,6 @@ use std::{
 };
 
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::{
     net::TcpStream,
     sync::watch,
@@ -21,6 +20,7 @@ use tokio::{
 
 use super::{
     http1,
+    http2,
     io_watch::{Activity, ClientIo, Quiet},
     outbound::Ended,
     worker::{Open, Phase, Worker},
@@ -28,7 +28,7 @@ use super::{
 use crate::headers::Peer;
 
 /// What every HTTP/2 connection begins with (RFC 9113 §3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, open: Open) {
@@ -69,19 +69,13 @@ async fn serve_http2(
     limits: Limits,
 ) {
     let phase = worker.phase();
+    let instruments = worker.instruments();
     let seen = Arc::clone(&activity);
     let service = service_fn(move |request| {
         let answer = worker.answer(request, &peer, Ended::of(&seen), None);
         async move { Ok::<_, Infallible>(answer.await) }
     });
-    let mut builder = hyper::server::conn::http2::Builder::new(TokioExecutor::new());
-    builder
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(100)
-        .initial_stream_window_size(64 * 1024)
-        .initial_connection_window_size(1024 * 1024)
-        .max_header_list_size(u32::try_from(limits.header_bytes).unwrap_or(u32::MAX));
-    let connection = builder.serve_connection(io, service);
+    let connection = http2::connection(io, &activity, &limits, &instruments, service);
     watch_over(pin!(connection), &activity, &limits, phase, |connection| connection.graceful_shutdown())
         .await;
 }

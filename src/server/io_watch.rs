@@ -77,6 +77,11 @@ impl Activity {
         }
     }
 
+    /// What came ended no head but is no part of one either.
+    pub(super) fn no_head_is_awaited(&self) {
+        self.partial.store(false, Ordering::Relaxed);
+    }
+
     pub(super) fn request_began(&self) {
         self.partial.store(false, Ordering::Relaxed);
         self.in_flight.fetch_add(1, Ordering::Relaxed);

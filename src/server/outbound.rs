@@ -4,7 +4,7 @@ use std::{
     future::Future,
     pin::Pin,
     sync::Arc,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::Duration,
 };
 
@@ -12,7 +12,10 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
-use super::io_watch::Activity;
+use super::{
+    http2::stall::{self, PIECE},
+    io_watch::Activity,
+};
 use crate::{
     body::{Body, BodyError, pace::Upload},
     telemetry::Finish,
@@ -25,6 +28,8 @@ pub(super) struct Outbound {
     finish: Finish,
     ended: Ended,
     stream: Option<Stream>,
+    /// Over HTTP/2, what is left of a frame of the body.
+    rest: Bytes,
 }
 
 /// A request on a connection, counted until it has ended, however it ends.
@@ -96,7 +101,37 @@ impl Outbound {
             ended.answering = true;
             ended.activity.answer_began();
         }
-        Self { body, finish, ended, stream }
+        Self { body, finish, ended, stream, rest: Bytes::new() }
+    }
+
+    fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            if self.stream.as_mut().is_some_and(|stream| stream.is_over(cx)) {
+                self.finish.broke();
+                return Poll::Ready(Some(Err(BodyError::Stalled)));
+            }
+            return Poll::Pending;
+        };
+        if let Some(stream) = &mut self.stream {
+            stream.moved = true;
+        }
+        Poll::Ready(frame)
+    }
+
+    /// The front of a frame that is too large to be handed over at once.
+    fn front(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+        if self.stream.is_none() {
+            return frame;
+        }
+        match frame.into_data() {
+            Ok(mut data) => {
+                if data.len() > PIECE {
+                    self.rest = data.split_off(PIECE);
+                }
+                Frame::data(data)
+            }
+            Err(frame) => frame,
+        }
     }
 }
 
@@ -117,22 +152,20 @@ impl HttpBody for Outbound {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
-        let Poll::Ready(frame) = Pin::new(&mut this.body).poll_frame(cx) else {
-            if this.stream.as_mut().is_some_and(|stream| stream.is_over(cx)) {
-                this.finish.broke();
-                return Poll::Ready(Some(Err(BodyError::Stalled)));
-            }
-            return Poll::Pending;
+        stall::asked();
+        let frame = if this.rest.is_empty() {
+            ready!(this.poll_body(cx))
+        } else {
+            Some(Ok(Frame::data(std::mem::take(&mut this.rest))))
         };
-        if let Some(stream) = &mut this.stream {
-            stream.moved = true;
-        }
+        let frame = frame.map(|frame| frame.map(|frame| this.front(frame)));
         match &frame {
             Some(Ok(frame)) => {
+                stall::handed_over();
                 if let Some(data) = frame.data_ref() {
                     this.finish.sent(data.len() as u64);
                 }
-                if frame.is_trailers() || this.body.is_end_stream() {
+                if frame.is_trailers() || this.is_end_stream() {
                     this.finish.complete();
                 }
             }
@@ -143,10 +176,16 @@ impl HttpBody for Outbound {
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.rest.is_empty() && self.body.is_end_stream()
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        let mut hint = self.body.size_hint();
+        let left = self.rest.len() as u64;
+        if let Some(upper) = hint.upper() {
+            hint.set_upper(upper + left);
+        }
+        hint.set_lower(hint.lower() + left);
+        hint
     }
 }

@@ -28,7 +28,7 @@ use crate::{
     descriptors::Taken,
     gateway::{Handle, upgrade::Tunnels},
     headers::Peer,
-    telemetry::registry,
+    telemetry::{Instruments, registry},
     upstream::Upstreams,
 };
 
@@ -229,6 +229,10 @@ impl Worker {
             header_bytes: limits.header_bytes,
             headers: limits.headers,
         }
+    }
+
+    pub(super) fn instruments(&self) -> Arc<Instruments> {
+        Arc::clone(&self.shared.instruments)
     }
 
     pub(super) fn phase(&self) -> watch::Receiver<Phase> {

@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{Record, registry::Registry};
+use super::{Record, Refusal, registry::Registry};
 use crate::problem::{Fault, Kind};
 
 /// The process's instruments.
@@ -21,6 +21,8 @@ pub struct Instruments {
     pub generation: Gauge,
     reloads_applied: Counter,
     reloads_rejected: Counter,
+    /// Parallel to [`Refusal::ALL`].
+    refusals: [Counter; Refusal::ALL.len()],
     unrouted: RouteInstruments,
 }
 
@@ -74,12 +76,20 @@ impl Instruments {
         let reloads = |result: &str| {
             registry.counter("segue_reloads_total", "Reloads by result.", vec![("result", result.to_owned())])
         };
+        let refusal = |refusal: Refusal| {
+            registry.counter(
+                "segue_http2_refusals_total",
+                "HTTP/2 connections and streams of clients that were cut before there was a request to answer.",
+                vec![("reason", refusal.as_str().to_owned()), ("fault", "client".to_owned())],
+            )
+        };
         Self {
             in_flight: registry.gauge("segue_requests_in_flight", "Requests being answered.", Vec::new()),
             connections: registry.gauge("segue_connections", "Open connections of clients.", Vec::new()),
             generation: registry.gauge("segue_generation", "The generation that serves.", Vec::new()),
             reloads_applied: reloads("applied"),
             reloads_rejected: reloads("rejected"),
+            refusals: Refusal::ALL.map(refusal),
             unrouted: RouteInstruments::new(&registry, "", "", &[]),
             registry,
         }
@@ -98,6 +108,11 @@ impl Instruments {
                 labels.iter().all(|(label, value)| *label != "route" || value.is_empty() || exists(value))
             });
         }
+    }
+
+    /// Counts a connection or a stream of a client that was cut.
+    pub fn refused(&self, refusal: Refusal) {
+        self.refusals[refusal as usize].increment(1);
     }
 
     /// Counts a reload.

@@ -10,6 +10,7 @@ mod edge;
 mod faults;
 mod hostile;
 mod http1;
+mod http2;
 mod injection;
 mod layering;
 mod paths;

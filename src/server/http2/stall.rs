@@ -1,0 +1,193 @@
+//! Resets a stream whose client takes nothing of its answer.
+//!
+//! The codec asks an answer's body for the next frame only once the client's window has room for some
+//! of the last one. So a body that handed a frame over and was not asked again waits for the client.
+//! The executor that the codec spawns its streams on wraps each of them: when a poll ends in that
+//! state, a timer starts, once per wait and at most one per stream; past it the stream is dropped,
+//! which resets it and nothing else.
+//!
+//! A stream whose last bytes the codec has taken is out of sight here. What it can hold is one frame;
+//! the connection's idle limit ends it.
+
+use std::{
+    cell::Cell,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use hyper::rt::Executor;
+use pin_project_lite::pin_project;
+use tokio::time::{Instant, Sleep};
+
+use crate::telemetry::{Instruments, Refusal};
+
+/// The most of a body that is handed over at once; larger frames are split. The codec buffers no more
+/// of an answer than this beyond its window, and taking less than this in the time of a stall is one.
+pub(in crate::server) const PIECE: usize = 16 * 1024;
+
+/// What a body did last during a poll of its stream.
+#[derive(Clone, Copy)]
+enum Last {
+    Nothing,
+    Asked,
+    HandedOver,
+}
+
+thread_local! {
+    /// Of the stream that this thread polls.
+    static LAST: Cell<Last> = const { Cell::new(Last::Nothing) };
+}
+
+/// A body is asked for a frame.
+pub(in crate::server) fn asked() {
+    LAST.set(Last::Asked);
+}
+
+/// A body gives a frame.
+pub(in crate::server) fn handed_over() {
+    LAST.set(Last::HandedOver);
+}
+
+/// Spawns the streams of HTTP/2 connections.
+#[derive(Clone)]
+pub(in crate::server) struct Streams {
+    /// How long a client may take nothing; zero is no rule.
+    stall: Duration,
+    instruments: Arc<Instruments>,
+}
+
+// === impl Streams ===
+
+impl Streams {
+    pub(super) const fn new(stall: Duration, instruments: Arc<Instruments>) -> Self {
+        Self { stall, instruments }
+    }
+}
+
+impl<F> Executor<F> for Streams
+where
+    F: Future<Output = ()> + Send + 'static,
+{
+    fn execute(&self, stream: F) {
+        if self.stall.is_zero() {
+            tokio::spawn(stream);
+        } else {
+            tokio::spawn(Watched { stream, streams: self.clone(), waits_since: None, timer: None });
+        }
+    }
+}
+
+pin_project! {
+    struct Watched<F> {
+        #[pin]
+        stream: F,
+        streams: Streams,
+        waits_since: Option<Instant>,
+        timer: Option<Pin<Box<Sleep>>>,
+    }
+}
+
+impl<F: Future<Output = ()>> Future for Watched<F> {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let this = self.project();
+        LAST.set(Last::Nothing);
+        if this.stream.poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        match LAST.get() {
+            Last::Nothing => {}
+            Last::Asked => *this.waits_since = None,
+            Last::HandedOver => *this.waits_since = Some(Instant::now()),
+        }
+        let Some(since) = *this.waits_since else { return Poll::Pending };
+        let ends = since + this.streams.stall;
+        let timer = this.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(ends)));
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            // It may be of an earlier wait.
+            if timer.deadline() >= ends {
+                tracing::debug!("an HTTP/2 stream is reset: its client takes nothing");
+                this.streams.instruments.refused(Refusal::WriteStall);
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(ends);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, task::Poll};
+
+    use super::*;
+    use crate::telemetry::registry::Registry;
+
+    const STALL: Duration = Duration::from_secs(30);
+
+    async fn ends_after(mut poll: impl FnMut(&mut Context<'_>) -> Poll<()> + Send + 'static) -> Duration {
+        let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
+        let began = Instant::now();
+        let (sender, receiver) = tokio::sync::oneshot::channel::<()>();
+        Streams::new(STALL, instruments).execute(async move {
+            let _sender = sender;
+            poll_fn(|cx| poll(cx)).await;
+        });
+        assert!(
+            tokio::time::timeout(Duration::from_secs(3600), receiver).await.is_ok_and(|sent| sent.is_err())
+        );
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_whose_last_frame_is_not_taken_ends() {
+        let mut first = true;
+        let ended = ends_after(move |_| {
+            if std::mem::take(&mut first) {
+                asked();
+                handed_over();
+            }
+            Poll::Pending
+        });
+        assert_eq!(ended.await, STALL);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stream_that_waits_for_its_upstream_stays_and_so_does_one_that_moves() {
+        let mut ticks = tokio::time::interval(Duration::from_secs(20));
+        let mut left = 30;
+        let ended = ends_after(move |cx| {
+            while ticks.poll_tick(cx).is_ready() {
+                left -= 1;
+                asked();
+                // The first half of the time the upstream is slow, then the client is, but moves.
+                if left < 15 {
+                    handed_over();
+                }
+            }
+            if left == 0 { Poll::Ready(()) } else { Poll::Pending }
+        });
+        assert_eq!(ended.await, Duration::from_secs(29 * 20));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_counts_from_its_own_beginning() {
+        let mut second = Box::pin(tokio::time::sleep(Duration::from_secs(25)));
+        let mut waits = 0;
+        let ended = ends_after(move |cx| {
+            if waits == 0 || (waits == 1 && second.as_mut().poll(cx).is_ready()) {
+                waits += 1;
+                asked();
+                handed_over();
+                if waits == 1 {
+                    let _ = second.as_mut().poll(cx);
+                }
+            }
+            Poll::Pending
+        });
+        assert_eq!(ended.await, Duration::from_secs(55));
+    }
+}

@@ -1,0 +1,4 @@
+//! HTTP/2 clients that are wrong, hostile or slow, frame by frame.
+
+mod floods;
+mod malformed;
