@@ -19,6 +19,7 @@ pub mod body;
 pub mod headers;
 pub mod form;
 pub mod scalar;
+pub mod frames;
 pub mod problem;
 pub mod error;
 pub mod diagnostic;

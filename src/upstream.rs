@@ -17,6 +17,7 @@ mod dns;
 mod egress;
 mod endpoint;
 mod failure;
+mod heads;
 mod http1;
 mod http2;
 mod pool;

@@ -91,8 +91,8 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
             return Err(bad("a field's value begins or ends with a space"));
         }
     }
-    if http2 && !matches!(request.uri().scheme_str(), None | Some("http" | "https")) {
-        return Err(bad("the scheme is neither http nor https"));
+    if http2 {
+        pseudo_fields(request.uri())?;
     }
     if bytes > limits.header_bytes || request.headers().len() > limits.headers as usize {
         return Err(Kind::HeaderTooLarge.into());
@@ -114,6 +114,18 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
     let trusted = is_trusted(exchange.peer.address.ip(), &settings.trusted_proxies);
     headers::sanitize_request(request.headers_mut(), trusted);
     Ok(host)
+}
+
+/// RFC 9113 §8.3.1, as far as the codec lets it pass.
+fn pseudo_fields(uri: &Uri) -> Result<(), Error> {
+    if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
+        return Err(bad("the scheme is neither http nor https"));
+    }
+    // `path()` makes a slash of a path that is empty before its query.
+    if !uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/')) {
+        return Err(bad("the path does not start with `/`"));
+    }
+    Ok(())
 }
 
 const fn has_outer_space(value: &[u8]) -> bool {

@@ -1,8 +1,8 @@
 //! The HTTP/2 side of a client's connection: the codec with its limits, behind what the codec does not
 //! bound.
 //!
-//! `guard` wraps the byte stream and cuts floods, which `flood` counts on the frames that `frames`
-//! follows. `stall` resets streams whose clients take nothing. Absent on purpose: priorities (RFC 9113
+//! `guard` wraps the byte stream and cuts floods, which `flood` counts on the frames that
+//! [`crate::frames`] follows. `stall` resets streams whose clients take nothing. Absent on purpose: priorities (RFC 9113
 //! §5.3.2 lets a server ignore them) and server push.
 
 use std::{convert::Infallible, sync::Arc};
@@ -24,7 +24,6 @@ use super::{
 use crate::telemetry::Instruments;
 
 mod flood;
-mod frames;
 mod guard;
 pub(super) mod stall;
 mod trailers;

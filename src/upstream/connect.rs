@@ -16,6 +16,7 @@ use tokio::{
 use super::{
     Upstream,
     endpoint::{Endpoint, Host},
+    heads::Heads,
     http1::{self, Io},
     http2,
     pool::Local,
@@ -100,7 +101,7 @@ async fn speak(local: &Local, stream: Io, http2: bool) -> Result<Opened, Unconne
     if !http2 {
         return Ok(Opened::Http1(http1::start(stream, local)));
     }
-    let opened = http2::start(TokioIo::new(stream), local).await;
+    let opened = http2::start(TokioIo::new(Heads::new(stream)), local).await;
     opened.map(Opened::Http2).map_err(|error| Unconnected::new(format!("HTTP: {error}")))
 }
 

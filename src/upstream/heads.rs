@@ -12,7 +12,7 @@ use std::{
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::interim::MOST;
+use super::http1::MOST_INTERIM;
 use crate::frames::{DATA, END_STREAM, Event, Frames, HEADERS, Head, RST_STREAM};
 
 /// A byte stream on which HTTP/2 answers come back.
@@ -30,7 +30,7 @@ impl<S> Heads<S> {
     }
 
     fn see(&mut self, mut bytes: &[u8]) -> io::Result<()> {
-        while let Some(event) = self.frames.next(&mut bytes) {
+        while let Some(event) = self.frames.take(&mut bytes) {
             if let Event::Head(head) = event {
                 self.frame(&head)?;
             }
@@ -56,7 +56,7 @@ impl<S> Heads<S> {
         let heads = &mut self.begun[known].1;
         *heads += 1;
         // One is the answer's own.
-        if *heads > MOST + 1 {
+        if *heads > MOST_INTERIM + 1 {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "more than 100 interim answers"));
         }
         Ok(())

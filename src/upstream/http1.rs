@@ -44,7 +44,7 @@ pub(super) use io::Io;
 pub use switched::Switched;
 
 /// More interim answers than this to one request are malformed.
-const MOST_INTERIM: u32 = 100;
+pub(super) const MOST_INTERIM: u32 = 100;
 /// How long a body is held back for a 100: old servers know none.
 const PATIENCE: Duration = Duration::from_secs(1);
 

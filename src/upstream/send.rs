@@ -147,8 +147,8 @@ impl Channel {
         match self {
             Self::Http1(connection) => connection.exchange(request, deadline, again, upgrades, lease).await,
             Self::Http2(mut stream) => {
-                let response = Box::pin(stream.exchange(*request, deadline, again)).await?;
-                Ok(stream.deliver(response, lease))
+                let response = Box::pin(stream.exchange(*request, deadline, again, lease)).await?;
+                Ok(stream.deliver(response))
             }
         }
     }

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::{
+use super::trailers;
+use crate::{
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, Event, Frames, GOAWAY, HEADERS, Head, PADDED, PING,
         PRIORITY, RST_STREAM, SETTINGS,
     },
-    trailers,
+    telemetry::Refusal,
 };
-use crate::telemetry::Refusal;
 
 const WINDOW: Duration = Duration::from_secs(1);
 
@@ -60,8 +60,8 @@ pub(super) struct Flood {
     own: Own,
     /// The most bytes of a header block.
     most_block: u32,
-    /// Found while writing; the next read says so.
-    condemned: Option<Refusal>,
+    /// Frames of the client since the last pause.
+    frames: u32,
 }
 
 /// The header block that is being read.
@@ -131,7 +131,7 @@ impl Flood {
             look: Look::Nothing,
             own: Own::Nothing,
             most_block,
-            condemned: None,
+            frames: 0,
         }
     }
 
@@ -150,22 +150,23 @@ impl Flood {
         self.last_stream
     }
 
-    /// Makes the next read fail.
-    pub(super) const fn condemn(&mut self, refusal: Refusal) {
-        self.condemned = Some(refusal);
+    /// Whether so many frames of the client have come since this was last so.
+    pub(super) const fn pause_after(&mut self, frames: u32) -> bool {
+        let pause = self.frames >= frames;
+        if pause {
+            self.frames = 0;
+        }
+        pause
     }
 
     /// Follows bytes of the client.
     pub(super) fn read(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Refusal> {
-        if let Some(refusal) = self.condemned {
-            return Err(refusal);
-        }
         if self.preface > 0 {
             let len = self.preface.min(bytes.len());
             self.preface -= len;
             bytes = &bytes[len..];
         }
-        while let Some(event) = self.inbound.next(&mut bytes) {
+        while let Some(event) = self.inbound.take(&mut bytes) {
             match event {
                 Event::Head(head) => self.frame(&head, now)?,
                 Event::Payload { part, last } => self.payload(part, last, now)?,
@@ -176,6 +177,7 @@ impl Flood {
 
     fn frame(&mut self, head: &Head, now: Instant) -> Result<(), Refusal> {
         self.look = Look::Nothing;
+        self.frames += 1;
         match head.kind {
             DATA if head.has(END_STREAM) => Ok(()),
             DATA if head.length == 0 => {
@@ -272,7 +274,7 @@ impl Flood {
     /// Follows bytes of ours.
     pub(super) fn written(&mut self, mut bytes: &[u8], now: Instant) -> Result<Blame, Refusal> {
         let mut blame = Blame::Nothing;
-        while let Some(event) = self.outbound.next(&mut bytes) {
+        while let Some(event) = self.outbound.take(&mut bytes) {
             match event {
                 Event::Head(head) => {
                     self.own = Own::Nothing;

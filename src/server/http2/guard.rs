@@ -2,6 +2,9 @@
 //!
 //! Then the client is told so at the next frame's boundary, if the kernel takes that at once, and the
 //! stream ends for the codec.
+//!
+//! The codec reads as long as there is something, and writes what that led to afterwards. So that what
+//! it writes is seen in time, it gets a pause after some frames.
 
 use std::{
     io,
@@ -18,13 +21,18 @@ use tokio::{
 use super::{
     super::io_watch::Activity,
     flood::{Blame, Flood},
-    frames::GOAWAY,
 };
-use crate::telemetry::{Instruments, Refusal};
+use crate::{
+    frames::GOAWAY,
+    telemetry::{Instruments, Refusal},
+};
 
 /// RFC 9113 §7.
 const PROTOCOL_ERROR: u32 = 0x1;
 const ENHANCE_YOUR_CALM: u32 = 0xb;
+
+/// Frames of the client that the codec reads before it is made to write.
+const FRAMES: u32 = 100;
 
 /// See the module.
 pub(in crate::server) struct Guard<S> {
@@ -32,6 +40,8 @@ pub(in crate::server) struct Guard<S> {
     flood: Flood,
     activity: Arc<Activity>,
     instruments: Arc<Instruments>,
+    /// Found while writing; the next read ends the connection for it.
+    condemned: Option<Refusal>,
     /// Why no more is read and written.
     refusal: Option<Refusal>,
 }
@@ -45,18 +55,17 @@ impl<S> Guard<S> {
         activity: Arc<Activity>,
         instruments: Arc<Instruments>,
     ) -> Self {
-        Self { stream, flood, activity, instruments, refusal: None }
+        Self { stream, flood, activity, instruments, condemned: None, refusal: None }
     }
+}
 
-    fn ended<T>(&self) -> Option<Poll<io::Result<T>>> {
-        let refusal = self.refusal?;
-        Some(Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, refusal.as_str()))))
-    }
+fn end<T>(refusal: Refusal) -> Poll<io::Result<T>> {
+    Poll::Ready(Err(io::Error::new(io::ErrorKind::ConnectionAborted, refusal.as_str())))
 }
 
 impl<S: AsyncWrite + Unpin> Guard<S> {
     /// Ends the connection for what its client did.
-    fn refuse(&mut self, refusal: Refusal, cx: &mut Context<'_>) {
+    fn refuse(&mut self, refusal: Refusal, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.refusal = Some(refusal);
         self.instruments.refused(refusal);
         tracing::debug!(reason = refusal.as_str(), "an HTTP/2 connection is cut");
@@ -68,10 +77,11 @@ impl<S: AsyncWrite + Unpin> Guard<S> {
             // A client that floods and does not read is not waited for.
             let _ = Pin::new(&mut self.stream).poll_write(cx, &frame);
         }
+        end(refusal)
     }
 
     /// Looks at what was written: the first `len` bytes of these.
-    fn wrote(&mut self, slices: &[io::IoSlice<'_>], mut len: usize) {
+    fn wrote(&mut self, slices: &[io::IoSlice<'_>], mut len: usize, cx: &Context<'_>) {
         let now = Instant::now();
         for slice in slices {
             let part = &slice[..slice.len().min(len)];
@@ -80,8 +90,11 @@ impl<S: AsyncWrite + Unpin> Guard<S> {
                 Ok(Blame::Nothing) => {}
                 Ok(Blame::Stream) => self.instruments.refused(Refusal::MalformedStream),
                 Ok(Blame::Connection) => self.instruments.refused(Refusal::MalformedConnection),
-                // What is half written must not be followed by anything else, so the next read ends it.
-                Err(refusal) => self.flood.condemn(refusal),
+                // Another frame may follow in what the codec has begun to write, so a read ends it.
+                Err(refusal) => {
+                    self.condemned = Some(refusal);
+                    cx.waker().wake_by_ref();
+                }
             }
             if len == 0 {
                 return;
@@ -97,16 +110,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        if let Some(end) = this.ended() {
-            return end;
+        if let Some(refusal) = this.refusal {
+            return end(refusal);
+        }
+        if let Some(refusal) = this.condemned {
+            return this.refuse(refusal, cx);
+        }
+        if this.flood.pause_after(FRAMES) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
         }
         let before = buffer.filled().len();
         ready!(Pin::new(&mut this.stream).poll_read(cx, buffer))?;
         if let Err(refusal) = this.flood.read(&buffer.filled()[before..], Instant::now()) {
             // The codec sees nothing of it.
             buffer.set_filled(before);
-            this.refuse(refusal, cx);
-            return this.ended().unwrap_or(Poll::Ready(Ok(())));
+            return this.refuse(refusal, cx);
         }
         if this.flood.client_at_boundary() {
             this.activity.no_head_is_awaited();
@@ -118,11 +137,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
 impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Some(end) = this.ended() {
-            return end;
+        if let Some(refusal) = this.refusal {
+            return end(refusal);
         }
         let len = ready!(Pin::new(&mut this.stream).poll_write(cx, bytes))?;
-        this.wrote(&[io::IoSlice::new(bytes)], len);
+        this.wrote(&[io::IoSlice::new(bytes)], len, cx);
         Poll::Ready(Ok(len))
     }
 
@@ -132,11 +151,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Guard<S> {
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        if let Some(end) = this.ended() {
-            return end;
+        if let Some(refusal) = this.refusal {
+            return end(refusal);
         }
         let len = ready!(Pin::new(&mut this.stream).poll_write_vectored(cx, slices))?;
-        this.wrote(slices, len);
+        this.wrote(slices, len, cx);
         Poll::Ready(Ok(len))
     }
 

@@ -147,3 +147,102 @@ async fn a_body_dropped_early_leaves_the_connection_to_others() {
     let (status, body) = call(&upstreams, &upstream, get("/")).await.unwrap();
     assert_eq!((status, body.len(), origin.accepted()), (StatusCode::OK, 1 << 20, 1));
 }
+
+#[tokio::test]
+async fn clients_that_read_nothing_do_not_starve_those_who_read() {
+    let origin = Origin::http2(1_000, |_| async { ok(vec![0; 1 << 20]) }).await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    let mut unread = Vec::new();
+    for _ in 0..99 {
+        unread.push(upstreams.send(&upstream, get("/")).await.unwrap());
+    }
+    let (_, body) = call(&upstreams, &upstream, get("/")).await.unwrap();
+    assert_eq!((body.len(), origin.accepted()), (1 << 20, 1));
+    // All that a connection takes wait unread: the next has one of its own.
+    unread.push(upstreams.send(&upstream, get("/")).await.unwrap());
+    let (_, body) = call(&upstreams, &upstream, get("/")).await.unwrap();
+    assert_eq!((body.len(), origin.accepted()), (1 << 20, 2));
+}
+
+/// An origin over HTTP/2 that never answers, and counts requests and resets.
+async fn silent() -> (Origin, Arc<std::sync::Mutex<(u32, u32)>>, Arc<Notify>) {
+    let (seen, changed) = (Arc::new(std::sync::Mutex::new((0, 0))), Arc::new(Notify::new()));
+    let (log, wakes) = (Arc::clone(&seen), Arc::clone(&changed));
+    let origin = Origin::raw(move |raw, _| {
+        let (log, wakes) = (Arc::clone(&log), Arc::clone(&wakes));
+        async move {
+            let mut connection = h2::server::handshake(raw.stream).await.unwrap();
+            while let Some(Ok((_, mut respond))) = connection.accept().await {
+                log.lock().unwrap().0 += 1;
+                wakes.notify_waiters();
+                let (log, wakes) = (Arc::clone(&log), Arc::clone(&wakes));
+                tokio::spawn(async move {
+                    let _ = std::future::poll_fn(|cx| respond.poll_reset(cx)).await;
+                    log.lock().unwrap().1 += 1;
+                    wakes.notify_waiters();
+                });
+            }
+        }
+    })
+    .await;
+    (origin, seen, changed)
+}
+
+#[tokio::test]
+async fn past_twenty_resets_a_second_safe_calls_are_left_to_end() {
+    let (origin, seen, changed) = silent().await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    let until = |want: (u32, u32)| {
+        let (seen, changed) = (&seen, &changed);
+        async move {
+            loop {
+                let news = changed.notified();
+                if *seen.lock().unwrap() == want {
+                    return;
+                }
+                news.await;
+            }
+        }
+    };
+    let mut calls: Vec<_> = (0..40).map(|_| Box::pin(upstreams.send(&upstream, get("/")))).collect();
+    let arrived = until((40, 0));
+    tokio::select! {
+        () = arrived => {}
+        _ = futures_util::future::join_all(calls.iter_mut()) => panic!("an answer"),
+    }
+    drop(calls);
+    until((40, 20)).await;
+    assert_eq!(upstream.calls_in_flight(), 20, "those that are left to end count on");
+    // What changes something is cancelled all the same.
+    let unsafe_call = upstreams.send(&upstream, request(Method::POST, "/", Body::full("x")));
+    tokio::select! {
+        () = until((41, 20)) => {}
+        _ = unsafe_call => panic!("an answer"),
+    }
+    until((41, 21)).await;
+    assert_eq!(origin.accepted(), 1);
+}
+
+#[tokio::test]
+async fn interim_answers_without_an_end_are_an_error() {
+    let origin = Origin::raw(|raw, _| async move {
+        let mut connection = h2::server::handshake(raw.stream).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let count: usize = request.uri().path()[1..].parse().unwrap();
+            for _ in 0..count {
+                let mut interim = Response::new(());
+                *interim.status_mut() = StatusCode::EARLY_HINTS;
+                respond.send_informational(interim).unwrap();
+            }
+            let mut stream = respond.send_response(Response::new(()), false).unwrap();
+            stream.send_data(Bytes::from_static(b"x"), true).unwrap();
+        }
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    assert_eq!(text(&upstreams, &upstream, "/0").await, "x");
+    assert_eq!(text(&upstreams, &upstream, "/100").await, "x");
+    let kind = kind(&upstreams, &upstream, "/101").await;
+    assert!(matches!(kind, Kind::UpstreamInvalid | Kind::UpstreamReset), "{kind:?}");
+    assert_eq!(upstream.calls_in_flight(), 0);
+}

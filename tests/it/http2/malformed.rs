@@ -175,33 +175,34 @@ fn pseudo_fields() -> Vec<Case> {
         with_fields("connect", &[(b":method", b"CONNECT"), (b":authority", b"a.example:80")], With(405)),
         with_fields("connect with a path", &[(b":method", b"CONNECT"), SCHEME, AUTHORITY, PATH], Stream),
     ];
-    for value in [
-        &b"p/bad"[..],
-        b"*",
-        b"http://a.example/p/bad",
-        b"?x",
-        b"//\\",
-        b"/p/b\\ad",
-        b"/p/%00",
-        b"/p/%zz",
-        b"/p/%2fbad",
-        b"/p/b\xc3\xa4d",
-    ] {
+    for value in
+        [&b"*"[..], b"?x", b"//\\", b"/p/b\\ad", b"/p/%00", b"/p/%zz", b"/p/%2fbad", b"/p/b\xc3\xa4d"]
+    {
         cases.push(with_pseudo(b":path", value, With(400)));
     }
-    for value in [&b""[..], b"/p/b ad", b"/p/bad HTTP/1.1", b"/p/\r\nbad", b"/p/\0bad", b"/p/b\x7fad"] {
+    for value in [
+        &b""[..],
+        b"p/bad",
+        b"http://a.example/p/bad",
+        b"/p/b ad",
+        b"/p/bad HTTP/1.1",
+        b"/p/\r\nbad",
+        b"/p/\0bad",
+        b"/p/b\x7fad",
+    ] {
         cases.push(with_pseudo(b":path", value, Stream));
     }
-    for value in [&b""[..], b"ht tp", b"http:", b"http\0", b"1http"] {
+    for value in [&b"ht tp"[..], b"http:", b"http\0"] {
         cases.push(with_pseudo(b":scheme", value, Stream));
     }
-    for value in [&b"ftp"[..], b"javascript", b"wss"] {
+    for value in [&b""[..], b"ftp", b"javascript", b"wss", b"1http"] {
         cases.push(with_pseudo(b":scheme", value, With(400)));
     }
-    for value in [&b""[..], b"a.example/x", b"a b", b"a\r\nb", b"a\0", b"a\xc3\xa4", b"a?b", b"a#b"] {
+    for value in [&b""[..], b"a.example/x", b"a b", b"a\r\nb", b"a\0", b"a\xc3\xa4", b"a?b", b"a#b", b"[::1"]
+    {
         cases.push(with_pseudo(b":authority", value, Stream));
     }
-    for value in [&b"user@a.example"[..], b"user:word@a.example", b"a.example:99999", b"[::1"] {
+    for value in [&b"user@a.example"[..], b"user:word@a.example", b"a.example:99999"] {
         cases.push(with_pseudo(b":authority", value, With(400)));
     }
     for value in [&b""[..], b"GE T", b"GET /p/bad HTTP/1.1\r\nx:", b"GET\0"] {

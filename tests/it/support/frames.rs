@@ -176,7 +176,7 @@ impl Raw {
             match got.kind {
                 GOAWAY if got.number(4) != 0 => return End::GoAway(got.number(4)),
                 RST_STREAM if got.stream == stream => return End::Reset(got.number(0)),
-                HEADERS if got.stream == stream => status = status.or(got.payload.first().copied()),
+                HEADERS if got.stream == stream => status = status.or_else(|| got.payload.first().copied()),
                 DATA if got.stream == stream => body.extend(&got.payload),
                 SETTINGS if got.flags & ACK == 0 => {
                     self.send(&frame(SETTINGS, ACK, 0, &[])).await;

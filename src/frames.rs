@@ -3,33 +3,49 @@
 /// Length of a frame's header.
 const HEADER: usize = 9;
 
-pub(super) const DATA: u8 = 0x0;
-pub(super) const HEADERS: u8 = 0x1;
-pub(super) const RST_STREAM: u8 = 0x3;
-pub(super) const SETTINGS: u8 = 0x4;
-pub(super) const PING: u8 = 0x6;
-pub(super) const GOAWAY: u8 = 0x7;
-pub(super) const CONTINUATION: u8 = 0x9;
+/// A frame's type: bytes of a body (RFC 9113 §6.1).
+pub const DATA: u8 = 0x0;
+/// A frame's type: the beginning of a head or of trailers (§6.2).
+pub const HEADERS: u8 = 0x1;
+/// A frame's type: the end of one stream (§6.4).
+pub const RST_STREAM: u8 = 0x3;
+/// A frame's type: what its sender wants (§6.5).
+pub const SETTINGS: u8 = 0x4;
+/// A frame's type: to be answered at once (§6.7).
+pub const PING: u8 = 0x6;
+/// A frame's type: the end of the connection (§6.8).
+pub const GOAWAY: u8 = 0x7;
+/// A frame's type: more of a header block (§6.10).
+pub const CONTINUATION: u8 = 0x9;
 
-pub(super) const END_STREAM: u8 = 0x1;
-pub(super) const END_HEADERS: u8 = 0x4;
-pub(super) const PADDED: u8 = 0x8;
-pub(super) const PRIORITY: u8 = 0x20;
+/// A flag: nothing follows on this stream.
+pub const END_STREAM: u8 = 0x1;
+/// A flag: the header block ends here.
+pub const END_HEADERS: u8 = 0x4;
+/// A flag: the payload begins with the length of the padding at its end.
+pub const PADDED: u8 = 0x8;
+/// A flag of HEADERS: five bytes of priority come before the block.
+pub const PRIORITY: u8 = 0x20;
 
 /// A frame's header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Head {
+pub struct Head {
     /// Of the payload, in bytes.
-    pub(super) length: u32,
-    pub(super) kind: u8,
-    pub(super) flags: u8,
-    pub(super) stream: u32,
+    pub length: u32,
+    /// One of the types above, or one that nobody knows.
+    pub kind: u8,
+    /// Their meaning depends on the type.
+    pub flags: u8,
+    /// 0 is the connection.
+    pub stream: u32,
 }
 
 // === impl Head ===
 
 impl Head {
-    pub(super) const fn has(&self, flag: u8) -> bool {
+    /// Whether a flag is set.
+    #[must_use]
+    pub const fn has(&self, flag: u8) -> bool {
         self.flags & flag != 0
     }
 
@@ -46,19 +62,22 @@ impl Head {
 
 /// What comes next in the stream.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Event<'a> {
+pub enum Event<'a> {
+    /// A frame begins.
     Head(Head),
     /// A part of the payload of the frame whose head came last; `last` ends that frame. A frame without
     /// payload has none.
     Payload {
+        /// The bytes.
         part: &'a [u8],
+        /// The frame ends with them.
         last: bool,
     },
 }
 
 /// See the module.
 #[derive(Debug, Default)]
-pub(super) struct Frames {
+pub struct Frames {
     header: [u8; HEADER],
     /// So many bytes of the header are there.
     have: usize,
@@ -70,12 +89,13 @@ pub(super) struct Frames {
 
 impl Frames {
     /// Whether a frame has ended and none has begun.
-    pub(super) const fn at_boundary(&self) -> bool {
+    #[must_use]
+    pub const fn at_boundary(&self) -> bool {
         self.have == 0 && self.left == 0
     }
 
     /// Takes what comes next off the front of the bytes; `None` when they are used up.
-    pub(super) fn next<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Event<'a>> {
+    pub fn take<'a>(&mut self, bytes: &mut &'a [u8]) -> Option<Event<'a>> {
         if self.left > 0 {
             if bytes.is_empty() {
                 return None;
@@ -116,7 +136,7 @@ mod tests {
             let mut frames = Frames::default();
             let (mut heads, mut payload, mut ends) = (Vec::new(), 0, 0);
             for mut part in bytes.chunks(size) {
-                while let Some(event) = frames.next(&mut part) {
+                while let Some(event) = frames.take(&mut part) {
                     match event {
                         Event::Head(head) => heads.push(head),
                         Event::Payload { part, last } => {
