@@ -161,7 +161,7 @@ fn framing(request: &mut Request<Body>) -> Result<(), Error> {
 
 /// RFC 9110 §10.1.1: `100-continue` is the one expectation, and HTTP/1.0 has none.
 fn expectations(request: &mut Request<Body>) -> Result<(), Error> {
-    if request.version() < http::Version::HTTP_11 {
+    if request.version() < Version::HTTP_11 {
         request.headers_mut().remove(header::EXPECT);
         return Ok(());
     }

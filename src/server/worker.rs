@@ -177,12 +177,18 @@ impl Worker {
         refusal: Option<Refusal>,
     ) -> impl Future<Output = Response<Outbound>> + Send + use<> {
         let http1 = request.version() < http::Version::HTTP_2;
+        let has_body = !hyper::body::Body::is_end_stream(request.body());
         let begun = match refusal {
             None => self.handle().begin(request, peer),
             Some(refusal) => self.handle().refuse(&request, peer, &refusal.into()),
         };
         let worker = Arc::clone(self);
         async move {
+            if !http1 && has_body {
+                // The codec has read further than the head. If that broke the request, it learns so now,
+                // before anything is sent on.
+                tokio::task::yield_now().await;
+            }
             let (mut response, finish, upload) = begun.answer().await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 ended.switched();

@@ -2,3 +2,4 @@
 
 mod floods;
 mod malformed;
+mod windows;
