@@ -114,6 +114,50 @@ fn is_protected(name: &HeaderName) -> bool {
         )
 }
 
+/// Fields that a trailer section may not carry (RFC 9110 §6.5.1): framing, routing, authentication, the
+/// content's own, and what only makes sense before the content.
+fn is_never_trailer(name: &HeaderName) -> bool {
+    is_hop_by_hop(name)
+        || matches!(
+            *name,
+            header::AUTHORIZATION
+                | header::CACHE_CONTROL
+                | header::CONTENT_ENCODING
+                | header::CONTENT_LENGTH
+                | header::CONTENT_RANGE
+                | header::CONTENT_TYPE
+                | header::COOKIE
+                | header::HOST
+                | header::MAX_FORWARDS
+                | header::SET_COOKIE
+                | header::TE
+                | header::TRAILER
+        )
+}
+
+/// Whether a client's trailer may go on: what it may not say in a head it may not say here either.
+#[must_use]
+pub fn may_trail_request(name: &HeaderName) -> bool {
+    !is_never_trailer(name) && !is_claimed(name)
+}
+
+/// Takes out of a request's trailers what may not go on.
+pub fn sanitize_request_trailers(trailers: &mut HeaderMap) {
+    retain(trailers, may_trail_request);
+}
+
+/// The same for an answer's.
+pub fn sanitize_answer_trailers(trailers: &mut HeaderMap) {
+    retain(trailers, |name| !is_never_trailer(name));
+}
+
+fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
+    let gone: Vec<HeaderName> = headers.keys().filter(|name| !keep(name)).cloned().collect();
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
 /// Takes out what concerns only the connection it came on, and all that `Connection` names.
 pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
     remove(headers, is_hop_by_hop);
@@ -216,5 +260,24 @@ mod tests {
         ]);
         sanitize_request(&mut headers, false);
         assert_eq!(headers, map(&[("te", "trailers"), ("cookie", "a=b")]));
+    }
+
+    #[test]
+    fn trailers_say_nothing_that_belongs_in_a_head() {
+        let all = [
+            ("x-sum", "1"),
+            ("grpc-status", "0"),
+            ("host", "b"),
+            ("authorization", "x"),
+            ("content-length", "1"),
+            ("x-forwarded-for", "1.1.1.1"),
+            ("remote_user", "root"),
+        ];
+        let mut request = map(&all);
+        sanitize_request_trailers(&mut request);
+        assert_eq!(request, map(&all[..2]));
+        let mut answer = map(&all);
+        sanitize_answer_trailers(&mut answer);
+        assert_eq!(answer, map(&[all[0], all[1], all[5], all[6]]));
     }
 }

@@ -19,8 +19,7 @@ use tokio::{
 };
 
 use super::{
-    http1,
-    http2,
+    http1, http2,
     io_watch::{Activity, ClientIo, Quiet},
     outbound::Ended,
     worker::{Open, Phase, Worker},

@@ -37,6 +37,8 @@ pub(super) fn is_refused<B>(request: &Request<B>) -> bool {
 pub enum Refusal {
     /// It is not as RFC 9112 says; in our own words.
     Malformed(&'static str),
+    /// A line with neither a target nor a version of HTTP: its sender speaks something else.
+    Foreign,
     /// A version of HTTP that is not spoken here.
     Version,
     /// `CONNECT`: the gateway is no forward proxy.
@@ -53,6 +55,7 @@ impl From<Refusal> for Error {
     fn from(refusal: Refusal) -> Self {
         match refusal {
             Refusal::Malformed(words) => Self::new(Kind::BadRequest).detail(words),
+            Refusal::Foreign => Self::new(Kind::BadRequest).detail("the request line is not of HTTP"),
             Refusal::Version => Self::new(Kind::BadRequest)
                 .status(StatusCode::HTTP_VERSION_NOT_SUPPORTED)
                 .detail("this version of HTTP is not spoken here"),

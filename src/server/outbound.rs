@@ -18,6 +18,7 @@ use super::{
 };
 use crate::{
     body::{Body, BodyError, pace::Upload},
+    headers::sanitize_answer_trailers,
     telemetry::Finish,
 };
 
@@ -118,8 +119,12 @@ impl Outbound {
         Poll::Ready(frame)
     }
 
-    /// The front of a frame that is too large to be handed over at once.
-    fn front(&mut self, frame: Frame<Bytes>) -> Frame<Bytes> {
+    /// The front of a frame that is too large to be handed over at once; of trailers, what may go on.
+    fn front(&mut self, mut frame: Frame<Bytes>) -> Frame<Bytes> {
+        if let Some(trailers) = frame.trailers_mut() {
+            sanitize_answer_trailers(trailers);
+            return frame;
+        }
         if self.stream.is_none() {
             return frame;
         }

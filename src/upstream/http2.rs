@@ -41,8 +41,10 @@ use super::{
 use crate::body::Body;
 
 mod left;
+mod upload;
 
 use left::Answer;
+use upload::Upload;
 
 /// A silent connection with calls on it is asked whether it lives, and given up without an answer.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(20), Duration::from_secs(10));
@@ -183,7 +185,7 @@ impl Stream {
     /// comes back if the connection broke.
     pub(super) async fn exchange(
         &mut self,
-        request: Request<Body>,
+        mut request: Request<Body>,
         deadline: Instant,
         again: bool,
         lease: Lease,
@@ -192,6 +194,7 @@ impl Stream {
         let copy = again.then(|| Copy::of(&request, &mut fields)).flatten();
         self.lease = Some(lease);
         self.safe = request.method().is_safe() && request.body().is_end_stream();
+        Upload::wrap(request.body_mut());
         let mut sender = self.connection.sender.clone();
         let head = self.head.insert(Box::pin(sender.try_send_request(request)));
         let Ok(head) = timeout_at(deadline, head).await else { return Err(Broken::Late) };

@@ -92,6 +92,11 @@ impl<I: Read + Unpin> Read for Guard<I> {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         loop {
+            if this.messages.refusal() == Some(Refusal::Foreign) && !this.activity.is_answering() {
+                // An answer of HTTP/1 would be noise to it. A preface of HTTP/2 gone wrong is the usual
+                // case, and then RFC 9113 §3.4 wants the connection closed.
+                return Poll::Ready(Err(io::Error::new(io::ErrorKind::InvalidData, "not HTTP")));
+            }
             let ready = this.messages.ready();
             if !ready.is_empty() {
                 let count = ready.len().min(out.remaining());

@@ -124,6 +124,9 @@ impl Head {
                 {
                     return Err(Refusal::Version);
                 }
+                _ if !target.starts_with(b"/") && !version.starts_with(b"HTTP") => {
+                    return Err(Refusal::Foreign);
+                }
                 _ => {
                     return Err(Refusal::Malformed("the request line does not end with a version of HTTP"));
                 }

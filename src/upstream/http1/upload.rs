@@ -12,26 +12,10 @@ use http_body::Body as HttpBody;
 use tokio::io::AsyncWrite;
 
 use super::io::Io;
-use crate::body::{Body, BodyError};
-
-/// Fields that a trailer section may not carry (RFC 9110 §6.5.1): framing, routing, authentication,
-/// content's own, and what only makes sense before the content.
-const NEVER_TRAILERS: [HeaderName; 14] = [
-    header::AUTHORIZATION,
-    header::CACHE_CONTROL,
-    header::CONNECTION,
-    header::CONTENT_ENCODING,
-    header::CONTENT_LENGTH,
-    header::CONTENT_RANGE,
-    header::CONTENT_TYPE,
-    header::COOKIE,
-    header::HOST,
-    header::MAX_FORWARDS,
-    header::SET_COOKIE,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-];
+use crate::{
+    body::{Body, BodyError},
+    headers::may_trail_request,
+};
 
 /// What is sent, and how far that is.
 #[derive(Default)]
@@ -268,7 +252,7 @@ fn field(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
 
 /// Whether a trailer may go out: an HTTP/1 peer gets those that `trailer` has announced.
 fn is_announced(name: &HeaderName, fields: &HeaderMap) -> bool {
-    !NEVER_TRAILERS.contains(name)
+    may_trail_request(name)
         && fields.get_all(header::TRAILER).iter().any(|line| {
             line.as_bytes()
                 .split(|byte| *byte == b',')

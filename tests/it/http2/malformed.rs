@@ -372,3 +372,14 @@ async fn malformed_requests_do_not_reach_the_origin_and_hurt_nobody_else() {
     assert_eq!(reached, Vec::<String>::new());
     assert_eq!(origin.calls().len(), cases.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preface_that_is_none_closes_the_connection_without_an_answer() {
+    let gateway = Gateway::start(&[route("all", "match: {path: '/{rest...}'}\nstatic: {body: {}}")]);
+    for preface in ["INVALID CONNECTION PREFACE\r\n\r\n", "PRI * SMTP/2.0\r\n\r\nSM\r\n\r\n"] {
+        let mut raw = Raw::silent(gateway.address).await;
+        raw.send(preface.as_bytes()).await;
+        assert_eq!(raw.end(1).await, End::Closed, "{preface}");
+        assert!(raw.is_empty(), "{preface}");
+    }
+}

@@ -168,6 +168,11 @@ impl Raw {
         }
     }
 
+    /// Whether nothing came that is no frame.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.buffer.is_empty()
+    }
+
     /// How the stream ended.
     pub(crate) async fn end(&mut self, stream: u32) -> End {
         let mut status = None;
