@@ -124,7 +124,7 @@ impl Head {
                 {
                     return Err(Refusal::Version);
                 }
-                _ if !target.starts_with(b"/") && !version.starts_with(b"HTTP") => {
+                _ if !matches!(target, [] | [b'/', ..]) && !version.starts_with(b"HTTP") => {
                     return Err(Refusal::Foreign);
                 }
                 _ => {
