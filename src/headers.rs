@@ -120,7 +120,7 @@ fn is_protected(name: &HeaderName) -> bool {
 /// Fields that a trailer section may not carry (RFC 9110 §6.5.1): framing, routing, authentication, the
 /// content's own, and what only makes sense before the content.
 fn is_never_trailer(name: &HeaderName) -> bool {
-    is_hop_by_hop(name)
+    is_hop_by_hop(name.as_str())
         || matches!(
             *name,
             header::AUTHORIZATION
@@ -141,7 +141,7 @@ fn is_never_trailer(name: &HeaderName) -> bool {
 /// Whether a client's trailer may go on: what it may not say in a head it may not say here either.
 #[must_use]
 pub fn may_trail_request(name: &HeaderName) -> bool {
-    !is_never_trailer(name) && !is_claimed(name)
+    !is_never_trailer(name) && !is_claimed(name.as_str())
 }
 
 /// Takes out of a request's trailers what may not go on.

@@ -10,7 +10,9 @@ use std::{
 use tokio::time::{Instant, sleep_until};
 
 use super::{
-    Env, aside::aside, failure,
+    Env,
+    aside::aside,
+    failure,
     lanes::Lanes,
     state::State,
     step,

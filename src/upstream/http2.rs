@@ -20,7 +20,7 @@ use std::{
 };
 
 use futures_util::task::AtomicWaker;
-use http::Response;
+use http::{Request, Response};
 use http_body::Body as _;
 use hyper::{
     body::Incoming,
