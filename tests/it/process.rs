@@ -99,7 +99,7 @@ fn exit_codes_are_0_1_and_2() {
         (&["check", "--config", "/does/not/exist"], 1),
         (&["explain", "unknown_kee"], 2),
         (&["chekc"], 2),
-        (&["plan", "a/r"], 2),
+        (&["mock", "a/r"], 2),
     ] {
         let output = segue(folder.path(), arguments);
         let text = String::from_utf8_lossy(&output.stderr).into_owned();
