@@ -129,7 +129,7 @@ impl Composition {
                 let list: Vec<String> = (0..count).map(|n| n.to_string()).collect();
                 let _ = writeln!(
                     out,
-                    "    forEach: {{in: '${{ [{}] }}', as: n, concurrency: {concurrency}}}",
+                    "    forEach: {{in: '${{ [{}] }}', as: n, max: 8, concurrency: {concurrency}}}",
                     list.join(", ")
                 );
             }
