@@ -129,9 +129,8 @@ impl Composition {
                 let list: Vec<String> = (0..count).map(|n| n.to_string()).collect();
                 let _ = writeln!(
                     out,
-                    "    forEach: {{in: '${{ [{}] }}', as: n, max: {}, concurrency: {concurrency}}}",
-                    list.join(", "),
-                    count.max(1)
+                    "    forEach: {{in: '${{ [{}] }}', as: n, max: 8, concurrency: {concurrency}}}",
+                    list.join(", ")
                 );
             }
             if let Some(when) = step.when {
