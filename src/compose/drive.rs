@@ -40,7 +40,10 @@ pub(super) async fn execute<C: Caller, T: Send + 'static>(
     let state = &env.state;
     // Until the answer is there, so that a body that nobody reads is not taken for refused.
     let mut unread = body;
-    if let Err(error) = admit(state, &mut unread).await {
+    // Boxed, because most requests are taken as they are.
+    if is_judged(state)
+        && let Err(error) = Box::pin(admit(state, &mut unread)).await
+    {
         return Some(Err(error));
     }
     let Some(composition) = state.composition() else {
@@ -92,6 +95,12 @@ fn finished<T: Send + 'static>(
         let state = Arc::clone(state);
         Box::pin(aside(move || finish(&state))) as Later<T>
     })
+}
+
+/// Whether anything of the request is declared or read before the steps.
+fn is_judged(state: &State) -> bool {
+    state.run.route().request.is_some()
+        || state.composition().is_some_and(|composition| composition.request_body > BodyUse::Unread)
 }
 
 /// The request as its route declares it, its body as far as it is read.
