@@ -2,11 +2,11 @@
 """What an idle connection costs: resident memory of the gateway for each of many of them.
 
     cargo build --profile dist --locked
-    python3 benches/idle.py                   10 000 connections
+    python3 benches/idle.py                   9 000 connections
     python3 benches/idle.py --connections 2000 --binary target/debug/segue
 
 Opens the connections from this process (the gateway is another one, so that each has file descriptors enough:
-`ulimit -n` above the number is needed for both), and reads the gateway's resident memory with all of
+the gateway gives half of its `ulimit -n` to clients, so the limit must be above twice the number), and reads the gateway's resident memory with all of
 them open and nothing asked; after one request on each, at once and once they have been idle for some seconds; and
 after they are closed. Fails if an idle connection costs more than `--most` KiB, or if the memory does not
 come back. Everything is on loopback and ends by itself, after about half a minute.
@@ -104,10 +104,10 @@ def ask(connections):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", default=str(ROOT / "target" / "dist" / "segue"))
-    parser.add_argument("--connections", type=int, default=10_000)
+    parser.add_argument("--connections", type=int, default=9_000)
     parser.add_argument("--most", type=float, default=24.0, help="KiB that an idle connection may cost")
     options = parser.parse_args()
-    needed = options.connections + 200
+    needed = 2 * options.connections + 500
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
         raise SystemExit(f"{needed} file descriptors are needed, and the limit is {hard}")
