@@ -2,17 +2,34 @@
 //! framing and a canonical path, and says nothing of where it comes from.
 #![no_main]
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+};
 
 use http::{Request, header};
 use libfuzzer_sys::fuzz_target;
 use segue::{
     body::Body,
+    compile,
+    config::Tree,
     gateway::{admission, path},
     headers::Peer,
-    plan::Settings,
+    plan::Plan,
     server::http1::{Limits, head::Head},
 };
+
+const GATEWAY: &str = "apiVersion: segue/v1
+kind: Gateway
+metadata: {name: g, owner: t}
+listeners: [{name: http, address: '127.0.0.1:0'}]
+";
+
+/// The settings that a Gateway document has which says nothing of limits.
+static PLAN: LazyLock<Plan> = LazyLock::new(|| {
+    let tree = Tree::from_texts([("policies/gateway.yaml", GATEWAY)]);
+    compile::compile(&tree).0.unwrap()
+});
 
 const LIMITS: Limits = Limits { target: 8192, fields: 60, field_bytes: 32_768 };
 
@@ -33,11 +50,11 @@ fuzz_target!(|input: &[u8]| {
     let Some(mut request) = request(input) else { return };
     let address: SocketAddr = ([192, 0, 2, 1], 1).into();
     let peer = Arc::new(Peer::new(address));
-    let settings = Settings::default();
-    let exchange = admission::exchange(&request, &peer, &settings);
+    let settings = &PLAN.gateway;
+    let exchange = admission::exchange(&request, &peer, settings);
     assert_eq!(exchange.client, address.ip());
     let old = request.version() == http::Version::HTTP_10;
-    let Ok(host) = admission::admit(&mut request, &exchange, &settings) else { return };
+    let Ok(host) = admission::admit(&mut request, &exchange, settings) else { return };
     assert!(old || !host.is_empty());
     assert_eq!(host, host.to_ascii_lowercase());
     let headers = request.headers();
