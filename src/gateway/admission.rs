@@ -228,6 +228,10 @@ fn host_name(host: &str) -> Option<&str> {
 }
 
 fn is_reg_name(name: &str) -> bool {
+    // Nearly all names have nothing else.
+    if name.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.')) {
+        return true;
+    }
     let mut rest = name.as_bytes();
     while let [first, tail @ ..] = rest {
         rest = match (first, tail) {

@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 
 use super::{
     Gateway, admission, composed,
@@ -60,7 +60,8 @@ impl Handle {
     pub fn begin(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Begun {
         let limits = &self.gateway.plan.gateway.limits;
         // gRPC is two-way: a server may send its head with the first message, however late that is.
-        let rate = (!respond::is_grpc(request.headers())).then_some(limits.body_rate);
+        let two_way = !request.body().is_end_stream() && respond::is_grpc(request.headers());
+        let rate = (!two_way).then_some(limits.body_rate);
         self.take(request.map(|body| Body::of_client(body, rate)), peer)
     }
 
