@@ -10,6 +10,7 @@ mod demo;
 mod explain;
 mod health;
 mod logging;
+mod memory;
 mod output;
 mod plan;
 mod request;
@@ -53,6 +54,10 @@ impl Outcome {
 
 /// Runs the command that the arguments name, on the process's own streams.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    if arguments.get(1).is_some_and(|command| command == "serve") {
+        memory::return_at_once();
+    }
     // Neither stream stays locked: a serving gateway writes its own lines to them.
     let mut out = Patient(BufWriter::new(io::stdout()));
     let mut err = Patient(io::stderr());
