@@ -366,11 +366,14 @@ fn poll_client(
     pace: &mut Pace,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    let Poll::Ready(frame) = Pin::new(body).poll_frame(cx) else {
+    let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
         return if pace.is_over(cx) { Poll::Ready(Some(Err(BodyError::Stalled))) } else { Poll::Pending };
     };
     let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
     pace.came(data.map_or(0, Bytes::len));
+    if frame.is_none() || body.is_end_stream() {
+        pace.ended();
+    }
     Poll::Ready(frame.map(|frame| {
         frame.map_err(|error| {
             pace.broke();

@@ -40,6 +40,8 @@ const ANSWERED: u8 = 2;
 const BROKEN: u8 = 4;
 /// The client was too slow.
 const TOO_SLOW: u8 = 8;
+/// All of it has been read.
+const ENDED: u8 = 16;
 
 // === impl Upload ===
 
@@ -59,6 +61,12 @@ impl Upload {
     #[must_use]
     pub fn is_too_slow(&self) -> bool {
         self.has(TOO_SLOW)
+    }
+
+    /// Whether it has been read to its end.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has(ENDED)
     }
 
     /// Whether somebody waits for the client right now.
@@ -116,6 +124,10 @@ impl Pace {
             self.waited += since.elapsed();
             self.upload.clear(AWAITED);
         }
+    }
+
+    pub(super) fn ended(&self) {
+        self.upload.set(ENDED);
     }
 
     pub(super) fn broke(&self) {

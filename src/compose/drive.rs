@@ -49,8 +49,14 @@ pub(super) async fn execute<C: Caller, T: Send + 'static>(
     let Some(composition) = state.composition() else {
         return Some(finish(state));
     };
-    if let Err(error) = require(state, composition) {
-        return Some(Err(error));
+    if !composition.require.is_empty() {
+        let met = match sliced(&state.run.meter, || require(state, composition)) {
+            Some(met) => met,
+            None => Box::pin(require_aside(Arc::clone(state))).await,
+        };
+        if let Err(error) = met {
+            return Some(Err(error));
+        }
     }
     let mut lanes = Lanes::new();
     let end = state.run.deadline;
@@ -144,6 +150,11 @@ fn require(state: &State, composition: &Composition) -> Result<(), Error> {
         }
     }
     Ok(())
+}
+
+/// The same where it takes longer than a slice.
+async fn require_aside(state: Arc<State>) -> Result<(), Error> {
+    aside(move || state.composition().map_or(Ok(()), |composition| require(&state, composition))).await
 }
 
 /// Whether exactly one place sends the request's body on, once: it streams then.

@@ -25,6 +25,9 @@ use crate::{
     upstream::Caller,
 };
 
+/// What running a step of a Composition takes of the execution's fuel.
+const STEP_FUEL: u64 = 20;
+
 /// Says how a Composition ended, while unsafe calls of it may still run.
 pub(super) type Report<'a> = Box<dyn FnOnce(Ended) + Send + 'a>;
 
@@ -44,6 +47,12 @@ pub(super) fn run<'a, C: Caller>(
         if env.state.is_decided() || Instant::now() >= end {
             return report(Ended::Failed(late()));
         }
+        // A tree of Compositions that call nothing would be work without a bound, and without a pause.
+        let steps = env.state.run.plan.compositions[nested.composition.index()].composition.steps.len();
+        if let Err(error) = env.state.run.meter.take_fuel(STEP_FUEL * (1 + steps as u64)) {
+            return report(Ended::Failed(failed(step, failure::fault(error))));
+        }
+        tokio::task::coop::consume_budget().await;
         let state = match inputs(&env.state, nested, item).await {
             Ok(inputs) => State::nested(&env.state, index, nested.composition, inputs),
             Err(error) => return report(Ended::Failed(failed(step, error))),

@@ -127,7 +127,8 @@ impl Activity {
 
     /// Bytes of HTTP/1 came; whether they leave a head that is not whole, or nothing that is under way.
     pub(super) fn judged(&self, head_has_begun: bool, between: bool) {
-        self.partial.store(false, Ordering::Relaxed);
+        // A head's time runs from its first byte: those that follow do not begin another one.
+        self.partial.store(head_has_begun, Ordering::Relaxed);
         self.http1.judged(head_has_begun, between);
     }
 
@@ -294,5 +295,32 @@ impl Drop for ClientIo {
             // The client takes nothing: a reset, or the kernel would go on offering what it holds for minutes.
             let _ = SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_head_that_drips_has_no_more_time_than_one_that_stops() {
+        let limits = Limits {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(60),
+            write_stall: Duration::from_secs(30),
+            uri_bytes: 8192,
+            header_bytes: 32_768,
+            headers: 100,
+        };
+        let (activity, mut quiet) = (Activity::new(), Quiet::default());
+        tokio::time::advance(Duration::from_secs(20)).await;
+        for _ in 0..10 {
+            activity.bytes_came();
+            activity.judged(true, false);
+            assert!(activity.patience(&limits, &mut quiet).is_some());
+            tokio::time::advance(Duration::from_secs(1)).await;
+        }
+        assert_eq!(activity.patience(&limits, &mut quiet), None);
+        assert!(activity.expire(), "to be answered");
     }
 }

@@ -192,7 +192,12 @@ impl Worker {
             let (mut response, finish, upload) = begun.answer().await;
             if response.status() == StatusCode::SWITCHING_PROTOCOLS {
                 ended.switched();
-            } else if http1 && *worker.phase.borrow() != Phase::Serving {
+            } else if http1
+                // The codec closes what has not been read to its end; the client learns so in time
+                // (RFC 9112 §9.6).
+                && (*worker.phase.borrow() != Phase::Serving
+                    || upload.as_ref().is_some_and(|upload| !upload.has_ended()))
+            {
                 let close = http::HeaderValue::from_static("close");
                 response.headers_mut().insert(http::header::CONNECTION, close);
             }

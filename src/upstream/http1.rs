@@ -6,7 +6,8 @@
 //! request stays where it is until its answer has begun, and the answer's body owns the connection until
 //! it has ended and then puts it back into its slot. Dropped before that, the connection closes.
 //!
-//! Absent on purpose: pipelining, obsolete line folding, and leniency about framing.
+//! Absent on purpose: pipelining, obsolete line folding, and leniency about where an answer ends. Lines of a
+//! head may end with a bare line feed, as RFC 9112 §2.2 lets a recipient take them.
 
 mod download;
 mod head;
@@ -296,6 +297,7 @@ impl Exchange for Connection {
         if clean {
             self.call = None;
             self.inbox.rest();
+            self.upload.rest();
             lease.slot().put(&lease.local, self);
         }
     }

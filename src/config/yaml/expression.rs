@@ -66,12 +66,24 @@ pub(super) fn is_open_at(text: &str, offset: usize) -> bool {
     let here = text[line_start..].lines().next().unwrap_or("");
     let reach = (offset - line_start + 2).min(here.len());
     let reach = (0..=reach).rev().find(|at| here.is_char_boundary(*at)).unwrap_or(0);
-    if has_unquoted(&here[..reach]) {
+    if has_unquoted(&here[..reach]) || has_cut_by_quote(&here[..reach]) {
         return true;
     }
     // An expression that runs over lines, or a flow collection that is noticed at the next line.
-    let above = text[..line_start].lines().next_back().unwrap_or("");
+    let is_said = |line: &&str| !line.trim().is_empty() && !line.trim_start().starts_with('#');
+    let above = text[..line_start].lines().rev().find(is_said).unwrap_or("");
     has_unquoted(above) && (has_unclosed(above) || here[..reach].trim().is_empty() || offset == text.len())
+}
+
+/// Whether the line has a quoted scalar that ends within its `${`: the expression uses the quotes of the YAML.
+fn has_cut_by_quote(line: &str) -> bool {
+    ["\"${", "'${"].into_iter().any(|start| {
+        line.match_indices(start).any(|(at, _)| {
+            let (quote, rest) = start.split_at(1);
+            let inside = &line[at + quote.len() + rest.len()..];
+            inside.split_once(quote).is_some_and(|(inside, _)| close(inside).is_none())
+        })
+    })
 }
 
 /// Whether the line has a `${` outside of YAML quotes.

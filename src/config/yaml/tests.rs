@@ -161,6 +161,8 @@ fn a_yaml_error_in_an_expression_says_quote_it() {
         "v: {id: ${ a }, b: 1}\nw: 1\n",
         "- [${ a }]\n",
         "v: {x: 1, y: ${ f(a, b) }}\n",
+        "v: \"${ \"a\" }\"\n",
+        "v: '${ 'a' }'\n",
     ] {
         let (_, findings) = read_text(text);
         assert!(!findings.items().is_empty(), "{text}");

@@ -54,17 +54,14 @@ impl Malformed {
 
 /// Takes a head off what was received, if it is there whole. `seen` is how much was looked at before.
 pub(super) fn take(inbox: &mut Inbox, seen: &mut usize, method: &Method) -> Result<Option<Head>, Malformed> {
+    // What is no status line from its first bytes on need not be waited for.
+    if !begins(inbox.as_slice()) {
+        return Err(Malformed::Syntax);
+    }
     let Some(len) = end(inbox.as_slice(), *seen) else {
         let len = inbox.as_slice().len();
         *seen = len;
-        // What is no status line from its first bytes on need not be waited for.
-        return if len > MOST_BYTES {
-            Err(Malformed::TooLarge)
-        } else if begins(inbox.as_slice()) {
-            Ok(None)
-        } else {
-            Err(Malformed::Syntax)
-        };
+        return if len > MOST_BYTES { Err(Malformed::TooLarge) } else { Ok(None) };
     };
     *seen = 0;
     if len > MOST_BYTES {

@@ -67,6 +67,9 @@ impl Upload {
         self.body = std::mem::take(request.body_mut());
         self.rest = if self.body.is_end_stream() {
             Rest::Nothing
+        } else if request.headers().contains_key(header::TRAILER) {
+            // Only chunks can be followed by the trailers that it announces.
+            Rest::Chunks
         } else {
             self.body.size_hint().exact().map_or(Rest::Chunks, Rest::Length)
         };
@@ -76,6 +79,12 @@ impl Upload {
     /// Whether all of it was sent.
     pub(super) fn is_done(&self) -> bool {
         self.rest == Rest::Nothing && !self.is_waiting()
+    }
+
+    /// Lets go of what belongs to the call that has ended.
+    pub(super) fn rest(&mut self) {
+        self.body = Body::empty();
+        self.piece = Bytes::new();
     }
 
     /// Whether the peer cannot have seen any of it.
