@@ -371,7 +371,8 @@ fn poll_client(
     };
     let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
     pace.came(data.map_or(0, Bytes::len));
-    if frame.is_none() || body.is_end_stream() {
+    let last = frame.as_ref().is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers));
+    if last || body.is_end_stream() {
         pace.ended();
     }
     Poll::Ready(frame.map(|frame| {

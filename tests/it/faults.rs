@@ -192,3 +192,18 @@ async fn a_request_that_came_by_here_eight_times_is_refused_on_every_route() {
     let series = r#"segue_failures_total{unit="",route="",code="loop_detected",fault="client"} 6"#;
     assert!(metrics(&gateway).await.contains(series));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_before_the_requests_end_says_that_the_connection_closes() {
+    let origin = Origin::start(|_| async { json("{}") }).await;
+    let gateway = Gateway::start(&[
+        service("back", origin.address, ""),
+        route("early", "match: {path: /early}\nproxy: {service: back}"),
+        route("static", "match: {path: /static}\nrespond: {status: 204}"),
+    ]);
+    for path in ["/early", "/static"] {
+        let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 50\r\n\r\nabc");
+        let answer = raw(gateway.address, head.as_bytes()).await;
+        assert!(answer.contains("\r\nconnection: close\r\n"), "{path}: {answer}");
+    }
+}
