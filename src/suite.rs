@@ -1,7 +1,7 @@
 //! Tests of templates: what `*.test.yaml` asks is played on everything that serves but the network.
 //!
 //! A request goes into a worker's handle on the compiled plan: router, layers, executor or proxy, and the
-//! upstream's codec. Behind that, on byte streams within the process, [`stage`] answers for every service.
+//! upstream's codec. Behind that, on byte streams within the process, `stage` answers for every service.
 //! The clock is paused, so that a timeout of a minute takes none, and times are exact.
 //!
 //! Absent: sockets, names, TLS, secrets, and a second place that decides what a template means.

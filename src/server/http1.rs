@@ -2,12 +2,12 @@
 //!
 //! The codec is lenient where RFC 9112 lets a server be, and what it lets through two servers can read in
 //! two ways. So every byte that a client sends is judged before the codec sees it: heads by [`head`], bodies
-//! by [`chunked`] or their length; [`messages`] knows where one ends and the next begins, and [`guard`] does
-//! this on a connection, which [`serve`] drives. A head that arrives whole is judged where it lies and copied once; one that
+//! by [`chunked`] or their length; [`messages`] knows where one ends and the next begins, and `guard` does
+//! this on a connection, which `serve` drives. A head that arrives whole is judged where it lies and copied once; one that
 //! arrives in pieces is held back until it is whole, within the limits of a head.
 //!
 //! After a head that is refused nothing of the connection is read any more. The codec is given a request
-//! in its place which no client can send ([`is_refused`]), so that the answer is a problem document like every other and comes
+//! in its place which no client can send (`is_refused`), so that the answer is a problem document like every other and comes
 //! after those to earlier requests.
 //!
 //! Absent: what needs the fields as a map (hosts, paths), which is `gateway::admission`'s, and responses.
