@@ -11,7 +11,6 @@ use super::{
     bound::within,
     content::Content,
     failure,
-    fields::Fields,
     outgoing,
     output::{Failure, Received},
     own::Own,

@@ -10,7 +10,6 @@ use http::StatusCode;
 use super::{
     content::Content,
     degraded::{Degraded, Why},
-    fields::Fields,
 };
 use crate::{
     body::Body,
