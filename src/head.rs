@@ -10,8 +10,9 @@ use std::{
 use http::{HeaderMap, Uri, header};
 
 use crate::{
-    expr::{EvalError, Object, Value},
+    expr::{EvalError, Object, Slot, Value},
     form,
+    telemetry::Exchange,
 };
 
 /// Fields of a request or an answer. Names are lower case, repeated fields are joined with `, `.
@@ -42,6 +43,32 @@ pub fn host<'a>(uri: &'a Uri, headers: &'a HeaderMap) -> Option<&'a str> {
     match authority.rsplit_once(':') {
         Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
         _ => Some(authority),
+    }
+}
+
+/// The decoded text of a capture; nothing if that is not UTF-8.
+#[must_use]
+pub fn captured(path: &str, range: (u32, u32)) -> Option<Cow<'_, str>> {
+    let segment = path.get(range.0 as usize..range.1 as usize)?;
+    percent_encoding::percent_decode_str(segment).decode_utf8().ok()
+}
+
+/// What a request's record knows of the values that expressions read.
+#[must_use]
+pub fn known(exchange: &Exchange, slot: Slot) -> Option<Value<'_>> {
+    let text = |text| Some(Value::Str(Cow::Borrowed(text)));
+    match slot {
+        Slot::Scheme => text(exchange.scheme),
+        Slot::ClientIp => Some(Value::Str(Cow::Owned(exchange.client.to_string()))),
+        Slot::RequestId => text(&exchange.id),
+        Slot::Principal(field) => exchange.principal.get().and_then(|principal| principal.read(field)),
+        Slot::Now => {
+            let now = exchange.now();
+            let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
+            Some(Value::Timestamp(seconds, now.subsec_nanos()))
+        }
+        Slot::TraceId => Some(Value::Str(Cow::Owned(format!("{:032x}", exchange.trace.id)))),
+        _ => None,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::{
     body::Body,
     error::Error,
     expr::{EvalError, Object, StepField, Value},
+    head::Fields,
     json::Document,
 };
 
