@@ -70,7 +70,8 @@ fn decode_unreserved(bytes: &[u8]) -> Result<String, &'static str> {
     Ok(out)
 }
 
-fn resolve_dots(path: &str) -> String {
+/// Resolves `.` and `..`; `..` above the root is dropped.
+pub(super) fn resolve_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path[1..].split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -96,7 +97,8 @@ fn resolve_dots(path: &str) -> String {
     out
 }
 
-const fn hex(digit: u8) -> Option<u8> {
+/// A hexadecimal digit's value.
+pub(super) const fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),

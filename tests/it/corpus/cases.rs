@@ -236,7 +236,7 @@ fn request_lines(cases: &mut Cases) {
 
 /// What is no HTTP at all does not take the answers before it along.
 fn foreign_behind_good(cases: &mut Cases) {
-    for foreign in ["INVALID CONNECTION PREFACE", "PRI * HTTP/2.0", "GET http://a/p/ID BAR", "\u{1}"] {
+    for foreign in ["INVALID CONNECTION PREFACE", "PRI * SMTP/2.0", "GET http://a/p/ID BAR", "\u{1}"] {
         let good = "GET /p/ID HTTP/1.1\r\nhost: a\r\n\r\n".repeat(3);
         cases.add("no HTTP behind good requests", format!("{good}{foreign}\r\n\r\n"), Then(3, 400));
     }
