@@ -50,6 +50,7 @@ use crate::{
     config::service::{AssetType, Balance, Protocol},
     descriptors::Descriptors,
     error::Error,
+    telemetry::{EndpointInfo, Trail},
 };
 
 pub use added::Added;
@@ -134,6 +135,12 @@ impl Upstream {
         self.network.dialer.is_some()
     }
 
+    /// Where it can be reached, in the order in which calls number its endpoints.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<EndpointInfo> {
+        self.endpoints.iter().map(Endpoint::info).collect()
+    }
+
     /// Calls that are under way, answers still streaming included, over all workers.
     #[must_use]
     pub fn calls_in_flight(&self) -> u32 {
@@ -171,6 +178,8 @@ pub struct Outgoing {
     pub idempotent: bool,
     /// Until the response head. The caller bounds the body.
     pub timeout: Duration,
+    /// Where it is noted how the call goes.
+    pub trail: Option<Trail>,
 }
 
 impl Outgoing {

@@ -15,5 +15,6 @@ pub(super) fn page(shared: &Shared) -> String {
         ];
         shared.instruments.upstream(&upstream.name, upstream.calls_in_flight(), &counts);
     }
+    shared.instruments.process();
     shared.instruments.render()
 }

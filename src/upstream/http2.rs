@@ -220,7 +220,13 @@ impl Stream {
                     reset: failure::is_reset(&error),
                     error: failure::broken(&error),
                     call: request
-                        .map(|request| Outgoing { request, added: Added::default(), idempotent, timeout })
+                        .map(|request| Outgoing {
+                            request,
+                            added: Added::default(),
+                            idempotent,
+                            timeout,
+                            trail: None,
+                        })
                         .map(Box::new),
                 })
             }

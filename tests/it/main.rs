@@ -23,3 +23,4 @@ mod slow;
 mod sources;
 mod specs;
 mod support;
+mod telemetry;
