@@ -25,7 +25,8 @@ mod series;
 pub mod trace;
 pub mod trail;
 
-pub use generation::{EndpointInfo, Generation, ServiceInstruments};
+pub use ::metrics::Histogram;
+pub use generation::{CompositionInfo, EndpointInfo, Generation, ServiceInstruments};
 pub use instruments::{Instruments, Signal, UpstreamCount};
 pub use record::{CallRecord, Outcome, Record, Scope, StepOutcome, StepRecord, Verb};
 pub use refusal::Refusal;

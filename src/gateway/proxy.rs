@@ -237,9 +237,10 @@ impl Proxy {
         forward::response(&mut response);
         match upgrade {
             Some(upgrade) => {
-                let limits = &self.target.gateway.plan.gateway.limits;
+                let gateway = &self.target.gateway;
+                let limits = &gateway.plan.gateway.limits;
                 let patience = Patience { idle: limits.idle_timeout, stall: limits.write_stall };
-                upgrade.conclude(&mut response, protocol, &self.tunnels, patience);
+                upgrade.conclude(&mut response, protocol, &self.tunnels, &gateway.instruments, patience);
             }
             None if switching => {
                 return Err(Error::new(Kind::UpstreamInvalid).cause("a 101 that nobody asked for"));

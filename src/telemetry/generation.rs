@@ -20,8 +20,11 @@ pub struct Generation {
     /// Services in the order of their ids.
     pub services: Box<[ServiceInstruments]>,
     /// Compositions in the order of their ids: name and steps.
-    pub compositions: Box<[(Arc<str>, Box<[StepInfo]>)]>,
+    pub compositions: Box<[CompositionInfo]>,
 }
+
+/// A Composition's name and its steps.
+pub type CompositionInfo = (Arc<str>, Box<[StepInfo]>);
 
 /// Where a service can be reached.
 #[derive(Clone, Debug)]

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use metrics::{Counter, Gauge, Histogram};
 
 use super::{
-    EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments, ServiceInstruments,
-    StepInfo, Verb,
+    CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
+    ServiceInstruments, Verb,
     metric::{
         CONNECTIONS, GENERATION, HTTP2_REFUSALS, RELOADS, SERVER_ACTIVE, STREAMS, TELEMETRY_DROPPED,
         TELEMETRY_EXPORTS, TUNNELS, UNIT_STATE, UPSTREAM_CALLS, UPSTREAM_CONNECTS, UPSTREAM_FAILURES,
@@ -109,7 +109,7 @@ impl Instruments {
         &self,
         number: u64,
         services: impl Iterator<Item = (Arc<str>, Vec<EndpointInfo>)>,
-        compositions: impl Iterator<Item = (Arc<str>, Box<[StepInfo]>)>,
+        compositions: impl Iterator<Item = CompositionInfo>,
     ) -> Arc<Generation> {
         let services = services.map(|(name, at)| ServiceInstruments::new(&self.registry, &name, at));
         Arc::new(Generation { number, services: services.collect(), compositions: compositions.collect() })
@@ -152,7 +152,6 @@ impl Instruments {
     }
 
     /// How late a worker comes to what is due.
-    #[must_use]
     pub fn lag(&self, worker: usize) -> Histogram {
         self.registry.histogram(&WORKER_LAG, &[&worker.to_string()])
     }

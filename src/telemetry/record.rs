@@ -324,7 +324,7 @@ impl CallRecord {
     pub fn error(&self) -> Option<CallError> {
         let status = self.status.filter(|status| status.as_u16() >= 400).map(CallError::Status);
         let gone = (self.ended_us == 0).then_some(CallError::Cancelled);
-        status.or(self.failure.map(CallError::Failed)).or(gone)
+        status.or_else(|| self.failure.map(CallError::Failed)).or(gone)
     }
 }
 

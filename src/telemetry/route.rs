@@ -174,7 +174,7 @@ impl RouteInstruments {
         if let Some(kind) = record.failure {
             let labels = [kind.code(), kind.fault().as_str()];
             self.failures.get(kind, || self.counter(&FAILURES, &labels)).increment(1);
-            if let Some(refuser) = record.refuser.or(Refuser::of(kind)) {
+            if let Some(refuser) = record.refuser.or_else(|| Refuser::of(kind)) {
                 let labels = [refuser.as_str(), kind.code()];
                 self.refusals.get((refuser, kind), || self.counter(&REFUSALS, &labels)).increment(1);
             }

@@ -34,6 +34,7 @@ respond: {body: {one: '${ steps.one.?body }'}}
         r#"http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/a",url_scheme="http",network_protocol_version="1.1",unit="shop",route="shop/a"} 1"#,
         r#"segue_upstream_calls_total{service="shop/back"} 1"#,
         "segue_generation 1",
+        r#"segue_unit_state{unit="shop",state="applied"} 1"#,
     ];
     loop {
         let page = get(gateway.admin, "/metrics").await;
