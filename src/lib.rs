@@ -25,10 +25,12 @@ pub mod error;
 pub mod diagnostic;
 // -- parts
 pub mod descriptors;
-pub mod telemetry;
 pub mod json;
+pub mod principal;
+pub mod telemetry;
 pub mod schema;
 pub mod expr;
+pub mod head;
 pub mod policy;
 // -- template → plan
 pub mod config;
