@@ -93,6 +93,7 @@ pub(super) fn compile(
         place: metadata.name.place.clone(),
         matching: matching?,
         timeout: template.timeout.value,
+        spare: None,
         request: request?,
         endpoint: endpoint?,
     })

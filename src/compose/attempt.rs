@@ -70,7 +70,8 @@ pub(super) async fn attempt<C: Caller>(
         request.headers_mut().insert(STEP, label);
     }
     let idempotent = call.safe || call.method.is_idempotent();
-    let outgoing = Outgoing { request, added: Added::default(), idempotent, timeout: end - now };
+    let spare = state.run.spare.clone();
+    let outgoing = Outgoing { request, added: Added::default(), idempotent, timeout: end - now, spare };
     let (head, body) = match env.caller.send(upstream, outgoing).await {
         Ok(answer) => answer.into_parts(),
         Err(error) if error.kind() == Kind::UpstreamTimeout => {
