@@ -63,6 +63,7 @@ fn draft(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let plan = gateway.zip(callables).filter(|_| !findings.has_errors());
     let mut plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
+        consumers: Box::default(),
         services: services.plan(),
         compositions,
         routes: routes.into(),

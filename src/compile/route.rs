@@ -94,6 +94,7 @@ pub(super) fn compile(
         matching: matching?,
         timeout: template.timeout.value,
         spare: None,
+        policies: Arc::default(),
         request: request?,
         endpoint: endpoint?,
     })

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::{Composition, ErrorRule, Proxy, Respond, StaticAnswer, request::RequestRules};
-use crate::diagnostic::Place;
+use crate::{diagnostic::Place, policy::Policies};
 
 /// A Route, compiled.
 #[derive(Debug)]
@@ -27,6 +27,8 @@ pub struct Route {
     /// How many calls of one request an origin may see twice, because their pooled connection was found closed,
     /// if that is not each of them: together with the calls it makes `limits.maxCalls`.
     pub spare: Option<u32>,
+    /// The effective policy.
+    pub policies: Arc<Policies>,
     /// What its requests must be, if it says.
     pub request: Option<RequestRules>,
     /// What answers.
