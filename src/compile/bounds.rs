@@ -10,7 +10,7 @@ use crate::{
 /// Reports every route that could make more calls than `limits.maxCalls`, and notes what that leaves for calls
 /// that are sent again.
 pub(super) fn check(plan: &mut Plan, findings: &mut Findings) {
-    let Plan { gateway, services, compositions, routes } = plan;
+    let Plan { gateway, services, compositions, routes, .. } = plan;
     let estimates = Estimates::new(services, compositions);
     let most = u64::from(gateway.limits.max_calls);
     for route in routes {
