@@ -13,6 +13,7 @@ use crate::{body::pace::Upload, headers::Peer, principal::Principal, problem::Fa
 
 pub mod critical;
 pub mod generation;
+pub mod handshake;
 pub mod instruments;
 pub mod metric;
 mod process;
@@ -27,6 +28,7 @@ pub mod trail;
 
 pub use ::metrics::Histogram;
 pub use generation::{CompositionInfo, EndpointInfo, Generation, ServiceInstruments};
+pub use handshake::HandshakeFailure;
 pub use instruments::{Instruments, Signal, UpstreamCount};
 pub use record::{CallRecord, Outcome, Record, Scope, StepOutcome, StepRecord, Verb};
 pub use refusal::Refusal;
