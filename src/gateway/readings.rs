@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use super::path::{hex, resolve_dots};
 
 /// Other readings of a canonical path; none where there is one reading.
-pub fn of(path: &str) -> impl Iterator<Item = String> {
+pub(super) fn of(path: &str) -> impl Iterator<Item = String> {
     let ambiguous = path.bytes().any(|byte| matches!(byte, b';' | b'%')) || path.contains("//");
     // Some decode before they cut, some after.
     let bases = ambiguous.then(|| [path.to_owned(), decode_reserved(path).into_owned()]);
