@@ -18,6 +18,7 @@ use crate::{
     headers::Peer,
     id::RouteId,
     policy::respond,
+    principal::Principal,
     problem::Kind,
     telemetry::{Exchange, Finish},
     upstream::Upstreams,
@@ -62,16 +63,25 @@ impl Handle {
         // gRPC is two-way: a server may send its head with the first message, however late that is.
         let two_way = !request.body().is_end_stream() && respond::is_grpc(request.headers());
         let rate = (!two_way).then_some(limits.body_rate);
-        self.take(request.map(|body| Body::of_client(body, rate)), peer)
+        self.take(request.map(|body| Body::of_client(body, rate)), peer, None)
     }
 
-    /// As [`Self::begin`], of a request that no connection brought.
+    /// As [`Self::begin`], of a request that no connection brought, perhaps from somebody who is known already:
+    /// no policy asks them who they are.
     #[must_use]
-    pub fn take(&self, mut request: Request<Body>, peer: &Arc<Peer>) -> Begun {
+    pub fn take(
+        &self,
+        mut request: Request<Body>,
+        peer: &Arc<Peer>,
+        principal: Option<Arc<Principal>>,
+    ) -> Begun {
         let settings = &self.gateway.plan.gateway;
         let http1 = request.version() < Version::HTTP_2;
         let upload = request.body().upload();
         let mut exchange = admission::exchange(&request, peer, settings);
+        if let Some(principal) = principal {
+            exchange.principal = principal.into();
+        }
         let routed = self.route(&mut request, &mut exchange);
         let exchange = Arc::new(exchange);
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
