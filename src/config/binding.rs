@@ -20,7 +20,11 @@ pub(super) static BINDING: Object = Object {
             Shape::Word(&["mandatory", "default"]),
             "Whether routes may only tighten what is bound, or it holds where they say nothing."
         ),
-        optional("select", Shape::Object(&SELECT), "Which routes; all that is given must hold. None: every route."),
+        optional(
+            "select",
+            Shape::Object(&SELECT),
+            "Which routes; all that is given must hold. None: every route."
+        ),
         required("policies", Shape::List(&Shape::Name), "The Policies that are bound."),
     ],
     one_of: &[],
@@ -36,7 +40,7 @@ static SELECT: Object = Object {
         optional(
             "labels",
             Shape::Map(&Shape::Text),
-            "Routes with these labels, which units write themselves; only with `mode: default`."
+            "Routes with these labels, which units write themselves; only with `mode: default`.",
         ),
     ],
     one_of: &[],

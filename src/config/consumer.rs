@@ -142,7 +142,11 @@ fn mtls(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Spanned<String
     let subject = text(decoder, fields, "subject")?;
     if !subject.contains("://") || subject.contains('*') || !subject.bytes().all(|b| b.is_ascii_graphic()) {
         let message = format!("`{}` is not one certificate's URI", subject.value);
-        decoder.invalid(&subject.place, message, "the whole URI, without patterns: spiffe://example/team/web");
+        decoder.invalid(
+            &subject.place,
+            message,
+            "the whole URI, without patterns: spiffe://example/team/web",
+        );
         return None;
     }
     Some(subject)

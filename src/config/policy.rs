@@ -26,7 +26,7 @@ use crate::{
 };
 
 pub use headers::{EditsTemplate, HeadersTemplate};
-pub use limits::{ConcurrencyTemplate, RateLimitTemplate};
+pub use limits::{ConcurrencyTemplate, RateLimitTemplate, disagreement};
 
 /// `kind: Policy`
 pub(super) static POLICY: Object = Object {
@@ -38,7 +38,11 @@ pub(super) static POLICY: Object = Object {
             "Who may come in: any one way that succeeds."
         ),
         optional("authorize", Shape::List(&Shape::Object(&RULE)), "What must hold; deny wins."),
-        optional("rateLimit", Shape::List(&Shape::Object(&limits::RATE_LIMIT)), "Requests per time; all must admit."),
+        optional(
+            "rateLimit",
+            Shape::List(&Shape::Object(&limits::RATE_LIMIT)),
+            "Requests per time; all must admit."
+        ),
         optional("concurrency", Shape::Object(&limits::CONCURRENCY), "Requests at a time."),
         optional("cors", Shape::Object(&cors::CORS), "Which origins' scripts may call."),
         optional("body", Shape::Object(&limits::BODY), "How large a request's body may be."),

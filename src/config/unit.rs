@@ -36,7 +36,11 @@ static GRANTS: Object = Object {
     name: "grants",
     keys: &[
         optional("secrets", Shape::List(&Shape::Text), "Environment variables: `CRM_TOKEN`, `CRM_*`."),
-        optional("egress", Shape::List(&Shape::Text), "Hosts of upstreams: `crm.internal`, `*.internal`, `10.1.0.0/16`."),
+        optional(
+            "egress",
+            Shape::List(&Shape::Text),
+            "Hosts of upstreams: `crm.internal`, `*.internal`, `10.1.0.0/16`.",
+        ),
         optional("files", Shape::List(&Shape::Text), "Folders outside of its own, relative to this file."),
     ],
     one_of: &[],

@@ -25,7 +25,7 @@ pub(super) static AUTHENTICATE: Object = Object {
         optional(
             "anonymous",
             Shape::Flag,
-            "Without credentials a request goes on as anonymous; bad ones are still refused (false)."
+            "Without credentials a request goes on as anonymous; bad ones are still refused (false).",
         ),
         optional("mode", Shape::Word(&["any", "all"]), "Whether one must succeed or each (any)."),
         later("introspection"),
@@ -38,7 +38,11 @@ static JWT: Object = Object {
     name: "jwt",
     keys: &[
         required("issuers", Shape::List(&Shape::Object(&ISSUER)), "Whose tokens are taken; at least one."),
-        optional("from", Shape::List(&Shape::Object(&SOURCE)), "Where a token is looked for (authorization: Bearer)."),
+        optional(
+            "from",
+            Shape::List(&Shape::Object(&SOURCE)),
+            "Where a token is looked for (authorization: Bearer).",
+        ),
     ],
     one_of: &[],
     open: false,
@@ -57,7 +61,7 @@ static MTLS: Object = Object {
         required(
             "subjects",
             Shape::List(&Shape::Text),
-            "URIs of certificates; `*` is one segment of the path."
+            "URIs of certificates; `*` is one segment of the path.",
         ),
         later("crl"),
     ],
@@ -83,7 +87,11 @@ static ISSUER: Object = Object {
         required("issuer", Shape::Text, "What `iss` must be."),
         required("audiences", Shape::List(&Shape::Text), "One of these must be in `aud`."),
         required("jwks", Shape::Object(&JWKS), "Where its keys are."),
-        optional("algorithms", Shape::List(&Shape::Text), "Which algorithms are taken (every asymmetric one)."),
+        optional(
+            "algorithms",
+            Shape::List(&Shape::Text),
+            "Which algorithms are taken (every asymmetric one).",
+        ),
         optional("clockSkew", Shape::Duration, "How far clocks may differ (30s)."),
         optional("requiredClaims", Shape::List(&Shape::Text), "Claims that must be there."),
         optional("scopesClaim", Shape::Text, "The claim with scopes (scope, else scp)."),
@@ -126,7 +134,7 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<A
         });
     }
     let anonymous = decoder.flag(fields, "anonymous").unwrap_or(false);
-    if written == 0 && fields.get("anonymous").is_none_or(|node| node.value == Value::Bool(false)) {
+    if written == 0 && fields.get("anonymous").is_none_or(|node| matches!(node.value, Value::Bool(false))) {
         let message = "`authenticate` names no way to authenticate";
         let help = "`jwt`, `apiKey` or `mtls`; `anonymous: true` says that everybody may come in";
         decoder.report(Code::MissingKey, &place, message, help);
@@ -142,16 +150,14 @@ fn jwt(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<JwtSettings> {
         let Some(issuer) = issuer(decoder, node) else { continue };
         issuers.push(Arc::new(issuer));
     }
-    let from = sources(decoder, fields, || {
-        Source::Header(http::header::AUTHORIZATION, Some("Bearer".to_owned()))
-    });
+    let from =
+        sources(decoder, fields, || Source::Header(http::header::AUTHORIZATION, Some("Bearer".to_owned())));
     Some(JwtSettings { issuers, from })
 }
 
 fn api_key(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<ApiKeySettings> {
     let fields = &decoder.object(fields, "apiKey")?;
-    let from =
-        sources(decoder, fields, || Source::Header(http::HeaderName::from_static("x-api-key"), None));
+    let from = sources(decoder, fields, || Source::Header(http::HeaderName::from_static("x-api-key"), None));
     Some(ApiKeySettings { from })
 }
 
@@ -210,11 +216,19 @@ fn sources(decoder: &mut Decoder<'_>, fields: &Fields<'_>, default: impl Fn() ->
         } else if let Some(name) = decoder.text(fields, "cookie") {
             not_empty(decoder, "cookie", name).map(Source::Cookie)
         } else {
-            decoder.text(fields, "query").and_then(|name| not_empty(decoder, "query", name)).map(Source::Query)
+            decoder
+                .text(fields, "query")
+                .and_then(|name| not_empty(decoder, "query", name))
+                .map(Source::Query)
         };
         let Some(source) = source else { continue };
         if sources.contains(&source) {
-            decoder.report(Code::DuplicateName, &node.place, "this place stands in `from` twice", "remove one");
+            decoder.report(
+                Code::DuplicateName,
+                &node.place,
+                "this place stands in `from` twice",
+                "remove one",
+            );
             continue;
         }
         sources.push(source);
@@ -243,10 +257,10 @@ fn not_empty(decoder: &mut Decoder<'_>, what: &str, name: Spanned<String>) -> Op
 /// The entries of a list that must have some.
 fn some<'n>(decoder: &mut Decoder<'_>, fields: &Fields<'n>, key: &str) -> &'n [Node] {
     let nodes = decoder.list(fields, key);
-    if let Some(Node { value: Value::List(items), place }) = fields.get(key).map(|node| node as &Node)
-        && items.is_empty()
+    if let Some(node) = fields.get(key)
+        && matches!(&node.value, Value::List(items) if items.is_empty())
     {
-        decoder.invalid(place, format!("`{key}` is empty"), "name at least one, or remove it");
+        decoder.invalid(&node.place, format!("`{key}` is empty"), "name at least one, or remove it");
     }
     nodes
 }
@@ -363,7 +377,8 @@ mod tests {
         for fine in ["spiffe://example/team/*", "spiffe://example.org/ns/*/sa/web", "https://x/y"] {
             assert_eq!(subject_fault(fine), None, "{fine}");
         }
-        for wrong in ["spiffe://*/x", "spiffe://example/te*", "spiffe:///x", "Spiffe://x/y", "spiffe://x/a b"] {
+        for wrong in ["spiffe://*/x", "spiffe://example/te*", "spiffe:///x", "Spiffe://x/y", "spiffe://x/a b"]
+        {
             assert!(subject_fault(wrong).is_some(), "{wrong}");
         }
     }

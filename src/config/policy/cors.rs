@@ -18,7 +18,7 @@ pub(super) static CORS: Object = Object {
         required(
             "origins",
             Shape::List(&Shape::Text),
-            "Origins as browsers send them, or `*` for any; an empty list for none."
+            "Origins as browsers send them, or `*` for any; an empty list for none.",
         ),
         optional("methods", Shape::List(&Shape::Text), "Methods that scripts may use (GET, HEAD, POST)."),
         optional("headers", Shape::List(&Shape::Text), "Fields that scripts may send."),
@@ -111,7 +111,8 @@ fn origin_fault(text: &str) -> Option<&'static str> {
     if authority.bytes().any(|b| b.is_ascii_uppercase()) {
         return Some("browsers send the host in lower case");
     }
-    if (scheme == "https" && authority.ends_with(":443")) || (scheme == "http" && authority.ends_with(":80")) {
+    if (scheme == "https" && authority.ends_with(":443")) || (scheme == "http" && authority.ends_with(":80"))
+    {
         return Some("browsers leave the scheme's own port out");
     }
     // The rest has the rules of an endpoint's host and port.
@@ -124,12 +125,19 @@ mod tests {
 
     #[test]
     fn an_origin_is_what_browsers_send() {
-        for fine in ["*", "https://app.example.com", "http://localhost:3000", "http://[::1]:8080", "app://x"] {
+        for fine in ["*", "https://app.example.com", "http://localhost:3000", "http://[::1]:8080", "app://x"]
+        {
             assert_eq!(origin_fault(fine), None, "{fine}");
         }
-        for wrong in
-            ["null", "app.example.com", "https://a.com/", "https://A.com", "https://a.com:443", "https://*.a.com", "https://"]
-        {
+        for wrong in [
+            "null",
+            "app.example.com",
+            "https://a.com/",
+            "https://A.com",
+            "https://a.com:443",
+            "https://*.a.com",
+            "https://",
+        ] {
             assert!(origin_fault(wrong).is_some(), "{wrong}");
         }
     }

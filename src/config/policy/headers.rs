@@ -71,7 +71,9 @@ fn edits(decoder: &mut Decoder<'_>, fields: &Fields<'_>, key: &str) -> EditsTemp
     }
     for node in decoder.list(fields, "remove") {
         let Some(text) = decoder.text_of("remove", node) else { continue };
-        let Some(name) = decoder.settable_header(&text).filter(|name| is_free(decoder, name)) else { continue };
+        let Some(name) = decoder.settable_header(&text).filter(|name| is_free(decoder, name)) else {
+            continue;
+        };
         if let Some((first, _)) = edits.set.iter().find(|(first, _)| first.value == name.value) {
             decoder.findings.push(
                 Diagnostic::new(

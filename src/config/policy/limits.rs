@@ -6,6 +6,7 @@ use super::super::{
     Node, Spanned,
     decode::{Decoder, Fields},
     keys::{Object, Shape, later, optional, required},
+    yaml::Value,
 };
 use crate::{
     diagnostic::{Code, Diagnostic, Place},
@@ -96,7 +97,7 @@ pub(super) fn rates(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<RateL
         if let Some(first) = found.iter().find(|first| first.name.value == entry.name.value)
             && let Some(what) = entry.disagrees(first)
         {
-            let finding = disagreement(&entry, first, what);
+            let finding = disagreement(&entry, first.window, what);
             decoder.findings.push(finding.related(first.name.place.clone(), "the first one"));
         }
         found.push(entry);
@@ -108,10 +109,9 @@ impl RateLimitTemplate {
     /// In what two entries of one name differ though they may not.
     #[must_use]
     pub fn disagrees(&self, other: &Self) -> Option<&'static str> {
-        let key = |entry: &Self| entry.key.as_ref().map(|node| node.value.clone());
         if self.window != other.window {
             Some("window")
-        } else if key(self) != key(other) {
+        } else if written(self.key.as_ref()) != written(other.key.as_ref()) {
             Some("key")
         } else {
             None
@@ -119,15 +119,23 @@ impl RateLimitTemplate {
     }
 }
 
+/// A key as it is written.
+fn written(key: Option<&Node>) -> Option<&str> {
+    match &key?.value {
+        Value::Text(text) | Value::Number(text) => Some(text.trim()),
+        Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => None,
+    }
+}
+
 /// Entries of one name must agree in window and key: a client is told one number for a name.
 #[must_use]
-pub fn disagreement(entry: &RateLimitTemplate, first: &RateLimitTemplate, what: &str) -> Diagnostic {
+pub fn disagreement(entry: &RateLimitTemplate, elsewhere: Duration, what: &str) -> Diagnostic {
     let message = if what == "window" {
         format!(
             "`{}` has a window of {} here and of {} elsewhere",
             entry.name.value,
             show_duration(entry.window),
-            show_duration(first.window)
+            show_duration(elsewhere)
         )
     } else {
         format!("`{}` is counted by another `key` elsewhere", entry.name.value)
