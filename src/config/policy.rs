@@ -59,7 +59,7 @@ pub(super) static POLICY: Object = Object {
         optional(
             "errorContentType",
             Shape::Text,
-            "The media type of `errorBody` (application/problem+json)."
+            "The media type of `errorBody` (that of a problem document)."
         ),
     ],
     one_of: &[],
@@ -107,7 +107,7 @@ pub struct PolicyTemplate {
     /// `errorBody`
     pub error_body: Option<Spanned<Node>>,
     /// `errorContentType`
-    pub error_content_type: HeaderValue,
+    pub error_content_type: Option<HeaderValue>,
 }
 
 /// An entry of `authorize`.
@@ -176,19 +176,16 @@ fn rules(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Spanned<Vec<R
     Some(at(fields, "authorize", rules))
 }
 
-fn content_type(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> HeaderValue {
-    let default = HeaderValue::from_static("application/problem+json");
-    let Some(text) = decoder.text(fields, "errorContentType") else { return default };
+fn content_type(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<HeaderValue> {
+    let text = decoder.text(fields, "errorContentType")?;
     if fields.get("errorBody").is_none() {
         let help = "write `errorBody` beside it, or remove it";
         decoder.invalid(&text.place, "`errorContentType` has no use without `errorBody`", help);
     }
-    match HeaderValue::from_str(&text).ok().filter(|_| telling::is_media_type(&text)) {
-        Some(value) => value,
-        None => {
-            let message = format!("`{}` is no media type", text.value);
-            decoder.invalid(&text.place, message, "write application/problem+json or the like");
-            default
-        }
+    let value = HeaderValue::from_str(&text).ok().filter(|_| telling::is_media_type(&text));
+    if value.is_none() {
+        let message = format!("`{}` is no media type", text.value);
+        decoder.invalid(&text.place, message, "write application/json or the like");
     }
+    value
 }

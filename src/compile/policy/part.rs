@@ -13,7 +13,7 @@ use crate::{
     expr::{Scope, Slot, Text},
     policy::{
         Priority, authenticate, authorize, compress, concurrency, cors, error_body, headers::Edits,
-        rate_limit, tracing,
+        rate_limit, respond, tracing,
     },
 };
 
@@ -62,7 +62,7 @@ pub(super) fn compile(
     with.scope.error = true;
     let error_body = match &template.error_body {
         Some(shape) => with.shape(&shape.value).map(|shape| {
-            let content_type = template.error_content_type.clone();
+            let content_type = template.error_content_type.clone().unwrap_or(respond::CONTENT_TYPE);
             Some(Arc::new(error_body::Settings { shape, content_type }))
         }),
         None => Some(None),
