@@ -97,6 +97,7 @@ pub(super) fn compile(
         place: metadata.name.place.clone(),
         matching: matching?,
         timeout,
+        spare: None,
         policies,
         request: request?,
         endpoint: endpoint?,
