@@ -24,7 +24,7 @@ mod stack;
 mod tunnel;
 pub mod upgrade;
 
-pub use handle::Handle;
+pub use handle::{Begun, Handle};
 
 use router::Router;
 

@@ -9,12 +9,10 @@ use std::sync::{
 };
 
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
 
 use super::tunnel::{self, Patience};
-use crate::{body::Body, upstream::Switched};
+use crate::{body::Body, duplex::Promise, upstream::Switched};
 
 /// Open tunnels of a worker, which draining awaits.
 #[derive(Debug, Default)]
@@ -27,7 +25,7 @@ pub struct Tunnels {
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     protocol: HeaderValue,
-    client: OnUpgrade,
+    client: Promise,
 }
 
 // === impl Tunnels ===
@@ -72,7 +70,8 @@ impl Wanted {
             return None;
         }
         let protocol = protocol.clone();
-        Some(Self { protocol, client: hyper::upgrade::on(request) })
+        let client = request.extensions_mut().remove::<Promise>()?;
+        Some(Self { protocol, client })
     }
 
     /// Asks the upstream; to be called after hop-by-hop fields were removed.
@@ -99,8 +98,8 @@ impl Wanted {
         let open = Tunnel(Arc::clone(tunnels));
         let client = self.client;
         tokio::spawn(async move {
-            if let (Some(upstream), Ok(client)) = (upstream, client.await) {
-                tunnel::run(TokioIo::new(client), upstream, patience).await;
+            if let (Some(upstream), Some(client)) = (upstream, client.wait().await) {
+                tunnel::run(client, upstream, patience).await;
             }
             drop(open);
         });

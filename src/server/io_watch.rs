@@ -1,4 +1,4 @@
-//! A client's socket as hyper sees it: bytes read while the protocol was told apart come first, and
+//! A client's socket as the codecs see it: bytes read while the protocol was told apart come first, and
 //! what happens on it is noted for the watchdog.
 
 use std::{
@@ -11,10 +11,9 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
 use socket2::SockRef;
 use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
     time::{Duration, Instant},
 };
@@ -208,7 +207,7 @@ fn rest(since: u64, limit: Duration, now: Duration) -> Option<Duration> {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct ClientIo {
-    stream: TokioIo<TcpStream>,
+    stream: TcpStream,
     first: Vec<u8>,
     activity: Arc<Activity>,
     /// After an upgrade the socket outlives the connection, and counts for as long as it is open.
@@ -221,22 +220,27 @@ impl ClientIo {
         if !first.is_empty() {
             activity.bytes_came();
         }
-        Self { stream: TokioIo::new(stream), first, activity, _open: open }
+        Self { stream, first, activity, _open: open }
     }
 }
 
 impl ClientIo {
     /// Waits until there is something to read, the end included.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        self.stream.inner().readable().await
+        self.stream.readable().await
+    }
+
+    /// The client is to see that what it has got is not all.
+    pub(super) fn reset_on_close(&self) {
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 }
 
-impl Read for ClientIo {
+impl AsyncRead for ClientIo {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.first.is_empty() {
@@ -257,7 +261,7 @@ impl Read for ClientIo {
     }
 }
 
-impl Write for ClientIo {
+impl AsyncWrite for ClientIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -293,7 +297,7 @@ impl Drop for ClientIo {
     fn drop(&mut self) {
         if self.activity.blocked.load(Ordering::Relaxed) > 0 {
             // The client takes nothing: a reset, or the kernel would go on offering what it holds for minutes.
-            let _ = SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
+            self.reset_on_close();
         }
     }
 }

@@ -11,7 +11,6 @@
 
 mod download;
 mod head;
-mod inbox;
 mod io;
 mod switched;
 mod upload;
@@ -34,11 +33,13 @@ use super::{
     pool::{Lease, Local},
     send::Broken,
 };
-use crate::body::{Body, BodyError, Exchange};
+use crate::{
+    body::{Body, BodyError, Exchange},
+    inbox::Inbox,
+};
 
 use download::Download;
 use head::Head;
-use inbox::Inbox;
 use upload::{Unsent, Upload};
 
 pub(super) use io::Io;

@@ -8,7 +8,7 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
-use super::inbox::Inbox;
+use crate::inbox::Inbox;
 
 /// More fields than this are no answer.
 const MOST_FIELDS: usize = 100;
