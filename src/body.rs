@@ -135,6 +135,15 @@ impl Body {
         }
     }
 
+    /// Why what a client has sent of it so far is no body.
+    #[must_use]
+    pub fn malformed(&self) -> Option<&'static str> {
+        match &self.source {
+            Source::Client(FromClient::Broken(why), _) => Some(why),
+            _ => None,
+        }
+    }
+
     /// The body that a connection delivers.
     #[must_use]
     pub fn exchange(connection: Box<dyn Exchange>) -> Self {
@@ -172,6 +181,12 @@ impl Body {
             (Source::Full(bytes), None) => Some(Self::full(bytes.clone())),
             _ => None,
         }
+    }
+
+    /// The same body with a frame before it, which was taken off it.
+    #[must_use]
+    pub fn after(self, first: Frame<Bytes>) -> Self {
+        Self::other(After { first: Some(first), rest: self })
     }
 
     /// Follows the body to its end. A body that is at its end already is ended at once.
@@ -230,6 +245,40 @@ impl Body {
             }
         }
         Ok(joined.map_or(first, Bytes::from))
+    }
+}
+
+/// A body with a frame before it.
+struct After {
+    first: Option<Frame<Bytes>>,
+    rest: Body,
+}
+
+impl HttpBody for After {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+        let rest = self.rest.size_hint();
+        match rest.exact() {
+            Some(rest) => SizeHint::with_exact(first + rest),
+            None => SizeHint::new(),
+        }
     }
 }
 

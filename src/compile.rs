@@ -55,6 +55,7 @@ pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let plan = gateway.zip(callables).filter(|_| !findings.has_errors());
     let plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
+        consumers: Box::default(),
         services: services.plan(),
         compositions,
         routes: routes.into(),

@@ -16,13 +16,15 @@ pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
 
+type Boxed = Box<dyn Duplex>;
+
 /// The end of whoever has the connection. Dropped, the connection stays with HTTP.
-pub struct Handover(oneshot::Sender<Box<dyn Duplex>>);
+pub struct Handover(oneshot::Sender<Boxed>);
 
 /// The end of whoever waits for it. It rides in a request's extensions, which must be cloneable; the
 /// connection is there once.
 #[derive(Clone)]
-pub struct Promise(Arc<Mutex<Option<oneshot::Receiver<Box<dyn Duplex>>>>>);
+pub struct Promise(Arc<Mutex<Option<oneshot::Receiver<Boxed>>>>);
 
 /// Both ends.
 #[must_use]

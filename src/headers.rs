@@ -1,8 +1,15 @@
 //! Header rules of a gateway: what is hop-by-hop, what a client may not say, what forwarding adds.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
 
 use http::{HeaderMap, HeaderName, HeaderValue, header};
+
+mod certificate;
+
+pub use certificate::ClientCertificate;
 
 /// A network in CIDR form; a bare address is a network of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +55,10 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The same as `x-forwarded-for` says it.
     pub forwarded_for: HeaderValue,
+    /// What its connection is: `http`, or `https` over TLS.
+    pub scheme: &'static str,
+    /// What it has proved to be, on a listener that asks for certificates.
+    pub certificate: Option<Arc<ClientCertificate>>,
 }
 
 impl Peer {
@@ -58,7 +69,13 @@ impl Peer {
         let text = address.ip().to_string();
         let forwarded_for =
             HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static("unknown"));
-        Self { address, forwarded_for }
+        Self { address, forwarded_for, scheme: "http", certificate: None }
+    }
+
+    /// The same of a connection over TLS.
+    #[must_use]
+    pub fn over_tls(address: SocketAddr, certificate: Option<ClientCertificate>) -> Self {
+        Self { scheme: "https", certificate: certificate.map(Arc::new), ..Self::new(address) }
     }
 }
 

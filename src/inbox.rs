@@ -59,7 +59,11 @@ impl Inbox {
     }
 
     /// Reads once. 0 is the end of the stream.
-    pub fn poll_fill<R: AsyncRead + Unpin>(&mut self, cx: &mut Context<'_>, io: &mut R) -> Poll<io::Result<usize>> {
+    pub fn poll_fill<R: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut R,
+    ) -> Poll<io::Result<usize>> {
         if self.bytes.capacity() - self.bytes.len() < LEAST {
             self.bytes.reserve(self.room);
         }

@@ -27,8 +27,9 @@ pub mod error;
 pub mod diagnostic;
 // -- parts
 pub mod descriptors;
-pub mod telemetry;
 pub mod json;
+pub mod principal;
+pub mod telemetry;
 pub mod schema;
 pub mod expr;
 pub mod policy;

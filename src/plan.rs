@@ -11,6 +11,7 @@ use crate::{
         service::{AssetType, Balance, HeaderSource, Protocol, SecretTemplate, TlsTemplate, UrlTemplate},
     },
     diagnostic::Place,
+    principal::Consumer,
 };
 
 pub mod answer;
@@ -33,6 +34,8 @@ pub use route::{Endpoint, Match, PathPattern, Route, Segment};
 pub struct Plan {
     /// The Gateway document.
     pub gateway: Settings,
+    /// Who may call, as IT wrote it down.
+    pub consumers: Box<[Arc<Consumer>]>,
     /// Services in the order of their ids.
     pub services: Box<[Service]>,
     /// Compositions in the order of their ids.

@@ -1,4 +1,58 @@
 //! Policies and the layers every route has, one file each. `gateway::stack` orders them.
+//!
+//! Each file holds what a policy is compiled to (`Settings`), its layer, and its tests. `compile` merges
+//! Policies, bindings and a route's own keys into one [`Policies`]; a part that is absent has no layer.
 
+pub mod authenticate;
+pub mod authorize;
 pub mod catch_panic;
+pub mod compress;
+pub mod concurrency;
+pub mod cors;
+pub mod error_body;
+pub mod headers;
+pub mod rate_limit;
 pub mod respond;
+pub mod tracing;
+
+use std::sync::Arc;
+
+/// The effective policy of a route, compiled: what its layers are built from.
+///
+/// The effective `timeout` is the route's own, which is never above that of a policy.
+#[derive(Debug, Default)]
+pub struct Policies {
+    /// Each must succeed: a mandate's and the route's own. The first gives the principal.
+    pub authenticate: Vec<Arc<authenticate::Settings>>,
+    /// Every rule of every layer.
+    pub authorize: Option<Arc<authorize::Settings>>,
+    /// All must admit.
+    pub rate_limits: Vec<Arc<rate_limit::Settings>>,
+    /// All must admit.
+    pub concurrency: Vec<Arc<concurrency::Settings>>,
+    /// Cross-origin rules.
+    pub cors: Option<Arc<cors::Settings>>,
+    /// The most bytes a request's body may have; a proxy route without it has no limit.
+    pub max_bytes: Option<u64>,
+    /// Fields set and removed, of requests and of answers.
+    pub headers: Option<Arc<headers::Settings>>,
+    /// Compression of answers.
+    pub compress: Option<Arc<compress::Settings>>,
+    /// What is told about requests.
+    pub tracing: Option<Arc<tracing::Settings>>,
+    /// Who is shed last.
+    pub priority: Priority,
+    /// The shape of error answers.
+    pub error_body: Option<Arc<error_body::Settings>>,
+}
+
+/// Who is shed last when the gateway is overloaded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[allow(missing_docs, reason = "the words are those of the format")]
+pub enum Priority {
+    Low,
+    #[default]
+    Normal,
+    High,
+    Critical,
+}

@@ -6,6 +6,7 @@
 //!
 //! Absent: sockets, names, TLS, secrets, and a second place that decides what a template means.
 
+mod caller;
 mod compare;
 mod coverage;
 mod judge;

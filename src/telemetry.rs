@@ -2,7 +2,7 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -10,6 +10,7 @@ use http::StatusCode;
 
 use crate::{
     headers::Peer,
+    principal::Principal,
     problem::{Fault, Kind},
 };
 
@@ -42,6 +43,8 @@ pub struct Exchange {
     pub trusted: bool,
     /// What a trusted proxy has left of its own deadline.
     pub given: Option<Duration>,
+    /// Who it is from, once that is known.
+    pub principal: OnceLock<Arc<Principal>>,
     /// Where in the canonical path the parameters of its route are, as byte ranges.
     pub captures: Vec<(u32, u32)>,
     /// What is learnt on the way.
@@ -98,6 +101,7 @@ impl Exchange {
             scheme,
             trusted: false,
             given: None,
+            principal: OnceLock::new(),
             captures: Vec::new(),
             record: Mutex::default(),
         }

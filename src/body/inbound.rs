@@ -252,6 +252,7 @@ mod tests {
     async fn a_body_that_nobody_reads_any_more_is_not_wanted() {
         let (feed, body) = channel(None);
         drop(body);
-        poll_fn(|cx| Poll::Ready(assert_eq!(feed.demand(cx), Demand::Never))).await;
+        let demand = poll_fn(|cx| Poll::Ready(feed.demand(cx))).await;
+        assert_eq!(demand, Demand::Never);
     }
 }

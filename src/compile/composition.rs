@@ -80,6 +80,7 @@ pub(super) fn scope(template: &Document<'_>, captures: Vec<String>, with: &mut F
             .collect(),
         vars: vars.iter().map(|(name, _)| name.value.clone()).collect(),
         request: true,
+        principal: true,
         ..Scope::default()
     })
 }

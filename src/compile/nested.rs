@@ -109,7 +109,7 @@ impl<'t> Compositions<'t> {
         };
         let inputs = template.input.iter().map(|input| input.name.value.clone()).collect();
         let scope = composition::scope(&document, Vec::new(), findings)?;
-        let scope = Scope { request: false, inputs: Some(inputs), ..scope };
+        let scope = Scope { request: false, principal: false, inputs: Some(inputs), ..scope };
         let callers = Callers {
             services,
             compositions: self,

@@ -214,7 +214,8 @@ fn is_request(state: &State, slot: Slot, depth: u8) -> bool {
                 })
         }
         Slot::Input(input) => depth > 0 && input_is_request(state, usize::from(input), depth - 1),
-        Slot::Step(..)
+        Slot::Principal(_)
+        | Slot::Step(..)
         | Slot::Own(_)
         | Slot::Now
         | Slot::TraceId

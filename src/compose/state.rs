@@ -265,6 +265,9 @@ impl Data for State {
                 let inputs = self.caller.as_ref().map_or(&[][..], |inside| &inside.inputs);
                 inputs.get(usize::from(index)).and_then(|given| given.as_ref()?.value())
             }
+            Slot::Principal(field) => {
+                run.exchange.principal.get().and_then(|principal| principal.read(field))
+            }
             Slot::Own(_) | Slot::Error(_) => None,
             Slot::Now => {
                 let now = run.now();

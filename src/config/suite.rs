@@ -1,6 +1,8 @@
 //! `*.test.yaml`: tests of templates as their authors write them. Shape only; whether a name exists is for
 //! whoever runs them to say.
 
+mod principal;
+
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http::{HeaderName, Method};
@@ -9,11 +11,14 @@ use super::{
     Node, Spanned,
     decode::{Decoder, Fields},
     document::is_test,
-    keys::{Key, Object, Shape, later, optional, required},
+    keys::{Key, Object, Shape, optional, required},
     tree::{SourceFile, Tree},
     yaml::{self, Budget, Value},
 };
 use crate::diagnostic::{Code, Diagnostics, Place};
+
+use principal::PRINCIPAL;
+pub use principal::PrincipalTemplate;
 
 static SUITE: Object = Object {
     name: "a test file",
@@ -58,7 +63,7 @@ static REQUEST: Object = Object {
         optional("host", Shape::Text, "The host (segue.test)."),
         optional("body", Shape::Value, "The body: a text as it is, anything else as JSON."),
         optional("leavesAfter", Shape::Duration, "When the client leaves without waiting for the answer."),
-        later("principal"),
+        optional("principal", Shape::Object(&PRINCIPAL), "Who it is from, as if authenticated."),
     ],
     one_of: &[],
     open: false,
@@ -159,6 +164,8 @@ pub struct RequestTemplate {
     pub host: String,
     /// `body`
     pub body: Option<Node>,
+    /// `principal`
+    pub principal: Option<PrincipalTemplate>,
     /// `leavesAfter`
     pub leaves_after: Option<Duration>,
 }
@@ -334,6 +341,7 @@ fn request(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<RequestTemp
         headers: sent_headers(decoder, &fields),
         host: decoder.text(&fields, "host").map_or_else(|| "segue.test".to_owned(), |host| host.value),
         body: fields.get("body").cloned(),
+        principal: principal::principal(decoder, &fields),
         leaves_after: decoder.duration_or_zero(&fields, "leavesAfter").map(|after| after.value),
     })
 }

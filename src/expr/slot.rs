@@ -23,6 +23,8 @@ pub enum Slot {
     Cookies,
     /// `request.body`
     RequestBody,
+    /// `principal.FIELD`
+    Principal(PrincipalField),
     /// `steps.NAME.FIELD`
     Step(u16, StepField),
     /// `vars.NAME`
@@ -41,6 +43,23 @@ pub enum Slot {
     DeadlineMs,
     /// `error.FIELD`
     Error(ErrorField),
+}
+
+/// A field of `principal`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PrincipalField {
+    /// `id`
+    Id,
+    /// `kind`
+    Kind,
+    /// `claims` (a map, empty unless a token was shown)
+    Claims,
+    /// `scopes` (a list)
+    Scopes,
+    /// `consumer` (its name)
+    Consumer,
+    /// `plan` of the Consumer
+    Plan,
 }
 
 /// A field of a step.
@@ -114,6 +133,8 @@ pub struct Scope {
     pub inputs: Option<Vec<String>>,
     /// Whether `request` may be read (not in a Composition).
     pub request: bool,
+    /// Whether `principal` may be read (not in a Composition).
+    pub principal: bool,
     /// Whether `self` may be read.
     pub own: bool,
     /// Whether `error` may be read.

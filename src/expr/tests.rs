@@ -93,6 +93,7 @@ pub(super) fn scope() -> Scope {
         ],
         vars: vec!["v".to_owned(), "w".to_owned()],
         request: true,
+        principal: true,
         ..Scope::default()
     }
 }

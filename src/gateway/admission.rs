@@ -24,12 +24,12 @@ pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) 
     let mut trace = Trace::from_headers(request.headers());
     trace.sampled &= trusted;
     let mut client = peer.address.ip();
-    let mut scheme = "http";
+    let mut scheme = peer.scheme;
     let mut id = None;
     if trusted {
         client = forwarded_client(request.headers(), client, &settings.trusted_proxies);
-        if request.headers().get("x-forwarded-proto").is_some_and(|proto| proto == "https") {
-            scheme = "https";
+        if let Some(proto) = request.headers().get("x-forwarded-proto") {
+            scheme = ["http", "https"].into_iter().find(|known| proto == known).unwrap_or(scheme);
         }
         id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);

@@ -22,6 +22,7 @@ use crate::{
     headers::Peer,
     id::RouteId,
     policy::respond,
+    principal::Principal,
     problem::Kind,
     telemetry::{Exchange, Finish},
     upstream::Upstreams,
@@ -66,26 +67,28 @@ impl Handle {
         // gRPC is two-way: a server may send its head with the first message, however late that is.
         let two_way = !request.body().is_end_stream() && respond::is_grpc(request.headers());
         let rate = (!two_way).then_some(limits.body_rate);
-        let broken = match request.body() {
-            FromClient::Broken(why) => Some(*why),
-            FromClient::Nothing | FromClient::Http1(_) | FromClient::Http2(_) => None,
-        };
-        self.take_in(request.map(|body| Body::of_client(body, rate)), peer, broken)
+        self.take(request.map(|body| Body::of_client(body, rate)), peer, None)
     }
 
-    /// As [`Self::begin`], of a request that no connection brought.
+    /// As [`Self::begin`], of a request that no connection brought, perhaps from somebody who is known already:
+    /// no policy asks them who they are.
     #[must_use]
-    pub fn take(&self, request: Request<Body>, peer: &Arc<Peer>) -> Begun {
-        self.take_in(request, peer, None)
-    }
-
-    fn take_in(&self, mut request: Request<Body>, peer: &Arc<Peer>, broken: Option<&'static str>) -> Begun {
+    pub fn take(
+        &self,
+        mut request: Request<Body>,
+        peer: &Arc<Peer>,
+        principal: Option<Arc<Principal>>,
+    ) -> Begun {
         let settings = &self.gateway.plan.gateway;
         let http1 = request.version() < Version::HTTP_2;
         let upload = request.body().upload();
         let mut exchange = admission::exchange(&request, peer, settings);
+        if let Some(principal) = principal {
+            exchange.principal = principal.into();
+        }
+        let malformed = request.body().malformed();
         let mut routed = self.route(&mut request, &mut exchange);
-        if let (Ok(_), Some(why)) = (&routed, broken) {
+        if let (Ok(_), Some(why)) = (&routed, malformed) {
             routed = Err(Error::new(Kind::BadRequest).detail(why));
         }
         let exchange = Arc::new(exchange);

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use http::{HeaderName, HeaderValue, Method};
 
 use super::{Composition, ErrorRule, Proxy, Respond, StaticAnswer, request::RequestRules};
-use crate::diagnostic::Place;
+use crate::{diagnostic::Place, policy::Policies};
 
 /// A Route, compiled.
 #[derive(Debug)]
@@ -24,6 +24,8 @@ pub struct Route {
     pub matching: Match,
     /// The whole composition, or a proxied call up to its response head.
     pub timeout: Duration,
+    /// The effective policy.
+    pub policies: Arc<Policies>,
     /// What its requests must be, if it says.
     pub request: Option<RequestRules>,
     /// What answers.

@@ -45,7 +45,6 @@ impl Ended {
         activity.request_began();
         Self { activity: Arc::clone(activity), answering: false }
     }
-
 }
 
 impl Drop for Ended {

@@ -24,9 +24,9 @@ use super::{
     shared::Shared,
 };
 use crate::{
+    body::FromClient,
     compose::{Custody, Runner},
     descriptors::Taken,
-    body::FromClient,
     gateway::{Begun, Handle, upgrade::Tunnels},
     headers::Peer,
     telemetry::{Instruments, registry},

@@ -10,7 +10,7 @@ use http::{HeaderValue, Method, Request, header};
 use tokio::time::{Instant, timeout};
 
 use super::{
-    Answered, compare,
+    Answered, caller, compare,
     names::Names,
     script::Script,
     seen::Seen,
@@ -102,7 +102,9 @@ async fn perform(
     let request = request(&test.request)?;
     let head = *request.method() == Method::HEAD;
     let started = Instant::now();
-    let begun = handle.take(request, &peer);
+    let principal = test.request.principal.as_ref();
+    let principal = principal.map(|who| Arc::new(caller::principal(who, plan, &test.request.place)));
+    let begun = handle.take(request, &peer, principal);
     let exchange = Arc::clone(begun.exchange());
     let stay = test.request.leaves_after.unwrap_or(LONGEST);
     let answered = timeout(stay, async {

@@ -6,7 +6,7 @@ use super::{
 };
 use crate::{
     diagnostic::{Code, nearest},
-    expr::{AnswerField, ErrorField, Fault, Reference, Slot, StepField, StepScope, op::Base},
+    expr::{AnswerField, ErrorField, Fault, PrincipalField, Reference, Slot, StepField, StepScope, op::Base},
 };
 
 /// What a root and the first selections from it stand for.
@@ -33,6 +33,7 @@ pub(super) const ROOTS: [&str; 8] =
     ["request", "steps", "vars", "input", "self", "execution", "error", "principal"];
 const REQUEST: [&str; 10] =
     ["method", "path", "query", "headers", "cookies", "body", "host", "scheme", "clientIp", "id"];
+const PRINCIPAL: [&str; 6] = ["id", "kind", "claims", "scopes", "consumer", "plan"];
 const EXECUTION: [&str; 4] = ["now", "traceId", "degraded", "deadlineMs"];
 const ERROR: [&str; 5] = ["code", "status", "step", "message", "upstream"];
 const ANSWER: [&str; 3] = ["status", "headers", "body"];
@@ -95,9 +96,13 @@ impl Resolver<'_> {
                     .help("in other places read `steps.NAME.outcome` and `steps.NAME.?error`"))
             }
             "error" => error(span, path),
-            "principal" => {
-                Err(Fault::new(Code::NotInThisVersion, span, "`principal` does not work in this version"))
-            }
+            "principal" if !self.scope.principal => Err(if self.scope.inputs.is_some() {
+                unknown(span, "`principal` cannot be read in a Composition")
+                    .help("declare an `input` and pass the value in the step's `with`")
+            } else {
+                unknown(span, "`principal` cannot be read here")
+            }),
+            "principal" => principal(span, path),
             _ => match type_name(root, path) {
                 Some((name, used)) => {
                     let (op, kind) = self.push(Op::Type(name), Type::Other);
@@ -313,6 +318,24 @@ fn listed(
             suggest(fault, wanted, known.iter().map(String::as_str))
         },
     )
+}
+
+fn principal(span: Span, path: &[Accessor<'_>]) -> Result<Root, Fault> {
+    let field = name("principal", span, path.first(), "principal.id")?;
+    let (field, kind) = match field {
+        "id" => (PrincipalField::Id, Type::Str),
+        "kind" => (PrincipalField::Kind, Type::Str),
+        "claims" => (PrincipalField::Claims, Type::Map),
+        "scopes" => (PrincipalField::Scopes, Type::List),
+        "consumer" => (PrincipalField::Consumer, Type::Str),
+        "plan" => (PrincipalField::Plan, Type::Str),
+        _ => {
+            let at = path.first().map_or(span, |accessor| accessor.span);
+            let fault = unknown(at, format!("`principal` has no `{field}`"));
+            return Err(suggest(fault, field, PRINCIPAL.into_iter()));
+        }
+    };
+    Ok(Root::slot(Slot::Principal(field), 1, kind))
 }
 
 fn execution(span: Span, path: &[Accessor<'_>]) -> Result<Root, Fault> {

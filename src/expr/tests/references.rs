@@ -91,8 +91,13 @@ fn a_root_is_read_only_by_its_fields_and_where_it_is_there() {
     assert!(faults("self.body").contains("only in a step's `ensure`"));
     assert!(faults("error.code").contains("only in `errors`"));
     assert!(faults("input.x").contains("only in a Composition"));
-    assert_eq!(faults("principal.id"), "not_in_this_version 0+9: `principal` does not work in this version");
+    assert!(faults("principal").contains("`principal` alone is no value"));
+    assert!(faults("principal.claim.sub").contains("did you mean `claims`?"));
+    assert!(faults("principal.scopes + 1").contains("cannot take"));
+    let nobody = Scope { principal: false, ..scope() };
+    assert!(faults_in("principal.id", &nobody).contains("cannot be read here"));
     let composition = Scope { inputs: Some(vec!["x".to_owned()]), ..Scope::default() };
+    assert!(faults_in("principal.id", &composition).contains("cannot be read in a Composition"));
     assert!(faults_in("request.body", &composition).contains("cannot be read in a Composition"));
     assert_eq!(Program::compile("input.x", &composition).unwrap().as_slot(), Some(Slot::Input(0)));
     let inside = Scope { own: true, error: true, ..scope() };

@@ -162,7 +162,8 @@ mod tests {
         let mut out = Vec::new();
         let (framing, keep) = write(&mut out, &response.body(()).unwrap(), asked, length);
         let text = String::from_utf8(out).unwrap();
-        let lines: Vec<&str> = text.split_inclusive("\r\n").filter(|line| !line.starts_with("date: ")).collect();
+        let lines: Vec<&str> =
+            text.split_inclusive("\r\n").filter(|line| !line.starts_with("date: ")).collect();
         (lines.concat(), framing, keep)
     }
 
@@ -185,22 +186,32 @@ mod tests {
             let (text, framing, _) = head(response().status(status), ASKED, Some(0));
             assert!(!text.contains("content-length") && framing == Framing::None, "{text}");
         }
-        assert_eq!(head(Response::builder().status(404), ASKED, Some(0)).0, "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n");
+        assert_eq!(
+            head(Response::builder().status(404), ASKED, Some(0)).0,
+            "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\n\r\n"
+        );
     }
 
     #[test]
     fn what_becomes_of_the_connection_is_said() {
         let (text, _, keep) = head(Response::builder().header("connection", "close"), ASKED, Some(0));
-        assert_eq!((&*text, keep), ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", false));
+        assert_eq!(
+            (&*text, keep),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 0\r\nconnection: close\r\n\r\n", false)
+        );
         let old = Asked { old: true, ..ASKED };
         let (text, _, keep) = head(Response::builder(), old, Some(0));
         let kept = "HTTP/1.0 200 OK\r\ncontent-length: 0\r\nconnection: keep-alive\r\n\r\n";
         assert_eq!((&*text, keep), (kept, true));
         let (text, framing, keep) = head(Response::builder(), old, None);
         assert_eq!((&*text, framing, keep), ("HTTP/1.0 200 OK\r\n\r\n", Framing::Close, false));
-        let switching = Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");
+        let switching =
+            Response::builder().status(101).header("connection", "upgrade").header("upgrade", "websocket");
         let (text, ..) = head(switching, Asked { keep: false, ..ASKED }, Some(0));
-        assert_eq!(text, "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n");
+        assert_eq!(
+            text,
+            "HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\n\r\n"
+        );
     }
 
     #[test]

@@ -94,7 +94,13 @@ pub type Fault = &'static str;
 
 impl Default for Chunked {
     fn default() -> Self {
-        Self { state: State::Size { size: 0, digits: 0 }, extensions: 0, fields: 0, field_bytes: 0, trailers: Vec::new() }
+        Self {
+            state: State::Size { size: 0, digits: 0 },
+            extensions: 0,
+            fields: 0,
+            field_bytes: 0,
+            trailers: Vec::new(),
+        }
     }
 }
 

@@ -51,5 +51,6 @@ async fn busy(
     phase: tokio::sync::watch::Receiver<Phase>,
 ) -> Left<Option<crate::duplex::Handover>> {
     let serving = pin!(connection.serve());
-    connection::watch_over::<_, _, io::Error>(serving, activity, limits, phase, |_| activity.http1.close()).await
+    connection::watch_over::<_, _, io::Error>(serving, activity, limits, phase, |_| activity.http1.close())
+        .await
 }

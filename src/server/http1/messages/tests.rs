@@ -55,7 +55,8 @@ const MANY: &str = "GET /1 HTTP/1.1\r\nhost: a\r\n\r\n\
     POST /4 HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2;a=b\r\nhi\r\n1\r\n!\r\n0\r\n\r\n\
     GET /5 HTTP/1.1\r\nhost: a\r\n\r\n";
 
-const MANY_READ: [&str; 5] = ["GET /1|", "POST /2|hello", "POST /3|GET /|{\"x\": \"y\"}", "POST /4|hi!", "GET /5|"];
+const MANY_READ: [&str; 5] =
+    ["GET /1|", "POST /2|hello", "POST /3|GET /|{\"x\": \"y\"}", "POST /4|hi!", "GET /5|"];
 
 #[test]
 fn messages_are_the_same_in_any_pieces() {
@@ -89,9 +90,13 @@ fn after_a_broken_body_nothing_is_read() {
 
 #[test]
 fn what_has_come_of_a_body_can_be_checked_before_it_is_read() {
-    for (body, good) in
-        [("", true), ("5\r\nhel", true), ("5\r\nhello\r\n0\r\n\r\nGET", true), ("5\r\nhelloX", false), ("x", false)]
-    {
+    for (body, good) in [
+        ("", true),
+        ("5\r\nhel", true),
+        ("5\r\nhello\r\n0\r\n\r\nGET", true),
+        ("5\r\nhelloX", false),
+        ("x", false),
+    ] {
         let mut inbox = Inbox::new();
         inbox.extend(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n");
         inbox.extend(body.as_bytes());

@@ -1,0 +1,23 @@
+//! Sets and removes fields of requests and answers: `headers`.
+
+use http::HeaderName;
+
+use crate::expr::Text;
+
+/// `headers`, all layers together.
+#[derive(Debug, Default)]
+pub struct Settings {
+    /// Of the request, before the endpoint sees it.
+    pub request: Edits,
+    /// Of the answer, error answers included.
+    pub response: Edits,
+}
+
+/// What is done to a head.
+#[derive(Debug, Default)]
+pub struct Edits {
+    /// Replaced, in order; an optional that is none leaves the field out.
+    pub set: Vec<(HeaderName, Text)>,
+    /// Taken out.
+    pub remove: Vec<HeaderName>,
+}
