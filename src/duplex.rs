@@ -2,12 +2,14 @@
 //! whoever speaks HTTP to whoever speaks that protocol.
 
 use std::{
-    fmt,
+    fmt, io,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
 };
 
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
+    io::{AsyncRead, AsyncWrite, ReadBuf},
     sync::oneshot,
 };
 
@@ -15,6 +17,44 @@ use tokio::{
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Duplex for S {}
+
+/// A connection and what lives as long as it is open.
+#[derive(Debug)]
+pub struct Held<S, T> {
+    stream: S,
+    _held: T,
+}
+
+impl<S, T> Held<S, T> {
+    /// Keeps both together.
+    pub const fn new(stream: S, held: T) -> Self {
+        Self { stream, _held: held }
+    }
+}
+
+impl<S: AsyncRead + Unpin, T: Unpin> AsyncRead for Held<S, T> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        into: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, into)
+    }
+}
+
+impl<S: AsyncWrite + Unpin, T: Unpin> AsyncWrite for Held<S, T> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
 
 type Boxed = Box<dyn Duplex>;
 

@@ -1,4 +1,5 @@
-//! Protocol upgrades of HTTP/1.1 (RFC 9110 §7.8): WebSocket and its like, tunnelled after the 101.
+//! Protocol upgrades of HTTP/1.1 (RFC 9110 §7.8): WebSocket and its like, tunnelled after the 101. What a
+//! client opens over HTTP/2 (RFC 8441) has been made one of these before it gets here.
 //!
 //! Nothing is tunnelled before the upstream has agreed, and `h2c` is never asked for: it would carry
 //! requests that nobody has looked at.
@@ -8,7 +9,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::sync::Notify;
 
 use super::tunnel::{self, Patience};
@@ -60,8 +61,7 @@ impl Wanted {
     pub(super) fn of(request: &mut Request<Body>) -> Option<Self> {
         let headers = request.headers();
         let protocol = headers.get(header::UPGRADE)?;
-        if request.version() != Version::HTTP_11
-            || !names_upgrade(headers)
+        if !names_upgrade(headers)
             || protocol
                 .as_bytes()
                 .split(|b| *b == b',')

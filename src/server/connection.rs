@@ -21,7 +21,6 @@ use tokio::{
 use super::{
     http1, http2,
     io_watch::{Activity, ClientIo, Quiet},
-    outbound::Ended,
     worker::{Open, Phase, Worker},
 };
 use crate::headers::Peer;
@@ -71,7 +70,7 @@ async fn serve_http2(
     let instruments = worker.instruments();
     let seen = Arc::clone(&activity);
     let service = service_fn(move |request| {
-        let answer = worker.answer(request, &peer, Ended::of(&seen));
+        let answer = worker.answer(request, &peer, &seen);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http2::connection(io, &activity, &limits, &instruments, service);

@@ -24,9 +24,12 @@ use super::{
 use crate::telemetry::Instruments;
 
 mod flood;
+mod fragment;
 mod guard;
+mod huffman;
 pub(super) mod stall;
 mod trailers;
+pub(super) mod websocket;
 
 use flood::Flood;
 use guard::Guard;
@@ -76,5 +79,6 @@ where
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(list)
         .max_local_error_reset_streams(STREAM_ERRORS)
+        .enable_connect_protocol()
         .serve_connection(TokioIo::new(guard), service)
 }

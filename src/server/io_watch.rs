@@ -69,8 +69,8 @@ impl Activity {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn bytes_came(&self) {
-        self.moved();
+    /// Over HTTP/2: what came has left a frame or a header block that is not whole.
+    pub(super) fn head_is_awaited(&self) {
         if self.in_flight.load(Ordering::Relaxed) == 0 && !self.partial.swap(true, Ordering::Relaxed) {
             self.since.store(self.now(), Ordering::Relaxed);
         }
@@ -127,7 +127,13 @@ impl Activity {
     /// Bytes of HTTP/1 came; whether they leave a head that is not whole, or nothing that is under way.
     pub(super) fn judged(&self, head_has_begun: bool, between: bool) {
         // A head's time runs from its first byte: those that follow do not begin another one.
-        self.partial.store(head_has_begun, Ordering::Relaxed);
+        let had_begun = self.partial.load(Ordering::Relaxed);
+        if head_has_begun && !had_begun {
+            self.since.store(self.now(), Ordering::Relaxed);
+        }
+        if head_has_begun != had_begun {
+            self.partial.store(head_has_begun, Ordering::Relaxed);
+        }
         self.http1.judged(head_has_begun, between);
     }
 
@@ -218,7 +224,7 @@ impl ClientIo {
     /// `first` are bytes that were read already: with them a head has begun.
     pub(super) fn new(stream: TcpStream, first: Vec<u8>, activity: Arc<Activity>, open: Open) -> Self {
         if !first.is_empty() {
-            activity.bytes_came();
+            activity.partial.store(true, Ordering::Relaxed);
         }
         Self { stream, first, activity, _open: open }
     }
@@ -255,7 +261,7 @@ impl AsyncRead for ClientIo {
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
         // The end of the stream counts as well; nothing comes after it.
         if let Poll::Ready(Ok(())) = read {
-            this.activity.bytes_came();
+            this.activity.moved();
         }
         read
     }
@@ -319,7 +325,6 @@ mod tests {
         let (activity, mut quiet) = (Activity::new(), Quiet::default());
         tokio::time::advance(Duration::from_secs(20)).await;
         for _ in 0..10 {
-            activity.bytes_came();
             activity.judged(true, false);
             assert!(activity.patience(&limits, &mut quiet).is_some());
             tokio::time::advance(Duration::from_secs(1)).await;

@@ -20,6 +20,8 @@ use tokio::{
 use super::{
     connection::{self, Limits},
     http1::Refusal,
+    http2::websocket,
+    io_watch::Activity,
     outbound::{Ended, Outbound, Stream},
     shared::Shared,
 };
@@ -29,6 +31,7 @@ use crate::{
     descriptors::Taken,
     gateway::{Begun, Handle, upgrade::Tunnels},
     headers::Peer,
+    policy::respond,
     telemetry::{Instruments, registry},
     upstream::Upstreams,
 };
@@ -187,11 +190,14 @@ impl Worker {
     /// Answers one request of HTTP/2.
     pub(super) fn answer(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         peer: &Arc<Peer>,
-        ended: Ended,
+        activity: &Arc<Activity>,
     ) -> impl Future<Output = Response<Outbound>> + Send + use<> {
         let has_body = !hyper::body::Body::is_end_stream(request.body());
+        // The connection is not idle as long as a WebSocket is open on it.
+        let websocket = websocket::ask(&mut request, || Ended::of(activity));
+        let ended = Ended::of(activity);
         let begun = self.handle().begin(request.map(FromClient::Http2), peer);
         let worker = Arc::clone(self);
         async move {
@@ -200,7 +206,11 @@ impl Worker {
                 // before anything is sent on.
                 tokio::task::yield_now().await;
             }
-            let (response, finish, upload) = begun.answer().await;
+            let (mut response, finish, upload) = begun.answer().await;
+            if let Some(Err(error)) = websocket.map(|websocket| websocket.conclude(&mut response)) {
+                response = respond::answer(&error, Some(finish.exchange()), false);
+                finish.answered(response.status());
+            }
             // Over HTTP/1 the connection's own timer watches the one answer on it.
             let stream = Stream::new(worker.limits().idle_timeout, upload);
             response.map(|body| Outbound::new(body, finish, ended, Some(stream)))

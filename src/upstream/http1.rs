@@ -39,7 +39,7 @@ use crate::{
 };
 
 use download::Download;
-use head::Head;
+use head::{Head, Seen};
 use upload::{Unsent, Upload};
 
 pub(super) use io::Io;
@@ -53,6 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     io: Io,
     inbox: Inbox,
+    seen: Seen,
     upload: Upload,
     download: Download,
     /// The call under way; its body is in `upload`.
@@ -87,6 +88,7 @@ pub(super) fn start(io: Io, local: &Local) -> Box<Connection> {
     Box::new(Connection {
         io,
         inbox: Inbox::new(),
+        seen: Seen::default(),
         upload: Upload::default(),
         download: Download::End,
         call: None,
@@ -146,8 +148,8 @@ impl Connection {
         self.call = Some(call);
         (self.deaf, self.used) = (false, true);
         self.timer.as_mut().reset(deadline);
-        let (mut seen, mut interim) = (0, 0);
-        let outcome = poll_fn(|cx| self.poll_head(cx, &method, &mut seen, &mut interim)).await;
+        let mut interim = 0;
+        let outcome = poll_fn(|cx| self.poll_head(cx, &method, &mut interim)).await;
         match outcome {
             Ok(head) => self.answer(head, upgrades, lease),
             Err(Headless::Late) => Err(Broken::Late),
@@ -165,14 +167,13 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         method: &Method,
-        seen: &mut usize,
         interim: &mut u32,
     ) -> Poll<Result<Head, Headless>> {
         if let Err(error) = self.poll_send(cx) {
             return Poll::Ready(Err(Headless::Unsent(error)));
         }
         loop {
-            match head::take(&mut self.inbox, seen, method) {
+            match head::take(&mut self.inbox, &mut self.seen, method) {
                 Ok(Some(head)) if is_interim(head.response.status()) => {
                     *interim += 1;
                     if *interim > MOST_INTERIM {
