@@ -32,6 +32,7 @@ pub mod principal;
 pub mod telemetry;
 pub mod schema;
 pub mod expr;
+pub mod head;
 pub mod policy;
 // -- template → plan
 pub mod config;

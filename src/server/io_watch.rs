@@ -14,11 +14,10 @@ use std::{
 use socket2::SockRef;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Duration, Instant},
 };
 
-use super::{connection::Limits, gather, http1::link::Link, worker::Open};
+use super::{connection::Limits, gather, http1::link::Link, socket::Socket, worker::Open};
 
 /// How long a connection of HTTP/1 is idle before the codec does without it.
 const REST: Duration = Duration::from_secs(5);
@@ -120,6 +119,13 @@ impl Activity {
         }
     }
 
+    /// Over TLS a write may have been taken that the client's end does not take.
+    fn flushed(&self, whole: bool) {
+        if !whole || self.blocked.load(Ordering::Relaxed) > 0 {
+            self.wrote(whole);
+        }
+    }
+
     pub(super) fn is_answering(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > 0
     }
@@ -213,7 +219,7 @@ fn rest(since: u64, limit: Duration, now: Duration) -> Option<Duration> {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct ClientIo {
-    stream: TcpStream,
+    stream: Socket,
     first: Vec<u8>,
     activity: Arc<Activity>,
     /// After an upgrade the socket outlives the connection, and counts for as long as it is open.
@@ -222,7 +228,7 @@ pub(super) struct ClientIo {
 
 impl ClientIo {
     /// `first` are bytes that were read already: with them a head has begun.
-    pub(super) fn new(stream: TcpStream, first: Vec<u8>, activity: Arc<Activity>, open: Open) -> Self {
+    pub(super) fn new(stream: Socket, first: Vec<u8>, activity: Arc<Activity>, open: Open) -> Self {
         if !first.is_empty() {
             activity.partial.store(true, Ordering::Relaxed);
         }
@@ -238,7 +244,7 @@ impl ClientIo {
 
     /// The client is to see that what it has got is not all.
     pub(super) fn reset_on_close(&self) {
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
     }
 }
 
@@ -276,7 +282,10 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.activity.flushed(flushed.is_ready());
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

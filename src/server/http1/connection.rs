@@ -152,6 +152,9 @@ impl Connection {
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Next>> {
+        if self.activity.http1.is_misplaced() {
+            return Poll::Ready(Ok(Next::Refused(Refusal::Misplaced)));
+        }
         loop {
             match self.messages.head(&mut self.inbox) {
                 Ok(Some(request)) => {

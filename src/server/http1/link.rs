@@ -13,6 +13,7 @@ pub(in crate::server) struct Link {
     late: AtomicBool,
     closing: AtomicBool,
     lingering: AtomicBool,
+    misplaced: AtomicBool,
 }
 
 impl Link {
@@ -52,6 +53,15 @@ impl Link {
 
     pub(in crate::server) fn is_closing(&self) -> bool {
         self.closing.load(Relaxed)
+    }
+
+    /// Whatever comes is answered that it should have come over TLS.
+    pub(in crate::server) fn misplace(&self) {
+        self.misplaced.store(true, Relaxed);
+    }
+
+    pub(in crate::server) fn is_misplaced(&self) -> bool {
+        self.misplaced.load(Relaxed)
     }
 
     /// The last answer is written and the connection is emptied.

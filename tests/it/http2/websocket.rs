@@ -5,7 +5,9 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::support::{
-    frames::{DATA, END_HEADERS, END_STREAM, End, HEADERS, RST_STREAM, Raw, SETTINGS, block, frame, get, WHOLE},
+    frames::{
+        DATA, END_HEADERS, END_STREAM, End, HEADERS, RST_STREAM, Raw, SETTINGS, WHOLE, block, frame, get,
+    },
     gateway::{GATEWAY, Gateway, route, service},
     origin::{Origin, json, status},
 };
@@ -33,7 +35,10 @@ async fn backwards() -> Origin {
         if request.uri().path() == "/plain" {
             return json("{}");
         }
-        assert_eq!((request.method().as_str(), &request.headers()["upgrade"]), ("GET", &"websocket".parse().unwrap()));
+        assert_eq!(
+            (request.method().as_str(), &request.headers()["upgrade"]),
+            ("GET", &"websocket".parse().unwrap())
+        );
         assert_eq!(request.headers()["sec-websocket-version"], "13");
         let key = request.headers()["sec-websocket-key"].as_bytes().to_vec();
         assert_eq!(key.len(), 24);
@@ -51,7 +56,9 @@ async fn backwards() -> Origin {
         });
         let mut answer = status(101);
         let accept = if wrong { "wrong".to_owned() } else { accept };
-        for (name, value) in [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", &accept)] {
+        for (name, value) in
+            [("connection", "upgrade"), ("upgrade", "websocket"), ("sec-websocket-accept", &accept)]
+        {
             answer.headers_mut().insert(name, value.parse().unwrap());
         }
         answer
