@@ -34,12 +34,14 @@ use crate::{
     gateway::{Begun, Handle, upgrade::Tunnels},
     headers::Peer,
     policy::respond,
-    telemetry::{Instruments, registry},
+    telemetry::{Histogram, Instruments, registry},
     upstream::Upstreams,
 };
 
 /// Executions a worker may keep for the sake of an unsafe call before it refuses new ones.
 const CUSTODY: usize = 1024;
+/// How often it is measured how late a worker is.
+const LAG_EVERY: Duration = Duration::from_millis(250);
 /// How long accepting pauses after it has failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -99,6 +101,7 @@ impl Worker {
     /// Serves until the drain has ended.
     pub(super) async fn run(self: Arc<Self>, index: usize, mut sockets: mpsc::UnboundedReceiver<Listen>) {
         registry::use_shard(index);
+        let lag = tokio::spawn(measure_lag(self.shared.instruments.lag(index)));
         let mut accepting: Vec<(SocketAddr, oneshot::Sender<()>, JoinHandle<()>)> = Vec::new();
         let mut phase = self.phase.clone();
         let mut generations = self.shared.generations.subscribe();
@@ -120,6 +123,7 @@ impl Worker {
                 },
             }
         }
+        lag.abort();
         for (_, stop, task) in accepting {
             drop(stop);
             let _ = task.await;
@@ -307,6 +311,16 @@ impl Drop for Open {
         if self.worker.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.worker.closed.notify_waiters();
         }
+    }
+}
+
+/// Records how late this thread comes to what is due.
+async fn measure_lag(lag: Histogram) {
+    let mut ticks = tokio::time::interval(LAG_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let due = ticks.tick().await;
+        lag.record(due.elapsed().as_secs_f64());
     }
 }
 

@@ -300,9 +300,13 @@ mod tests {
     use super::*;
     use crate::upstream::Added;
 
+    fn outgoing(request: Request<Body>) -> Outgoing {
+        let (idempotent, timeout) = (true, Duration::ZERO);
+        Outgoing { request, added: Added::default(), idempotent, timeout, spare: None, trail: None }
+    }
+
     fn encoded(request: Request<Body>) -> String {
-        let added = Added::default();
-        let mut call = Outgoing { request, added, idempotent: true, timeout: Duration::ZERO, spare: None };
+        let mut call = outgoing(request);
         let mut upload = Upload::default();
         upload.begin(&mut call, None);
         String::from_utf8(upload.out).unwrap()
@@ -337,13 +341,7 @@ mod tests {
         let frames = ["first", "second"].map(|piece| Ok(Frame::data(Bytes::from(piece))));
         let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
         let request = Request::post("/").body(Body::other(body)).unwrap();
-        let mut call = Outgoing {
-            request,
-            added: Added::default(),
-            idempotent: false,
-            timeout: Duration::ZERO,
-            spare: None,
-        };
+        let mut call = outgoing(request);
         let (near, far) = tokio::io::duplex(64);
         drop(far);
         let (mut upload, mut io) = (Upload::default(), Io::Within(near));
