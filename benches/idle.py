@@ -3,6 +3,7 @@
 
     cargo build --profile dist --locked
     python3 benches/idle.py                   9 000 connections
+    python3 benches/idle.py --tls             the same over TLS; needs the `openssl` command
     python3 benches/idle.py --connections 2000 --binary target/debug/segue
 
 Opens the connections from this process (the gateway is another one, so that each has file descriptors enough:
@@ -18,6 +19,7 @@ import pathlib
 import resource
 import selectors
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -36,14 +38,27 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def write_tree(folder, port, admin):
+def make_certificate(folder):
+    """A key of P-256 and its certificate, for this run."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command += ["-keyout", str(folder / "edge.key"), "-out", str(folder / "edge.pem")]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+
+def write_tree(folder, port, admin, tls):
     (folder / "policies").mkdir()
     (folder / "routes" / "idle").mkdir(parents=True)
+    if tls:
+        make_certificate(folder / "policies")
+        secure = ", tls: {certificates: [{cert: edge.pem, key: edge.key}]}"
+    else:
+        secure = ""
     (folder / "policies" / "gateway.yaml").write_text(f"""\
 apiVersion: segue/v1
 kind: Gateway
 metadata: {{name: edge, owner: idle}}
-listeners: [{{name: http, address: "127.0.0.1:{port}"}}]
+listeners: [{{name: http, address: "127.0.0.1:{port}"{secure}}}]
 admin: {{address: "127.0.0.1:{admin}"}}
 limits: {{headerTimeout: 120s, idleTimeout: 300s}}
 workers: 2
@@ -73,8 +88,21 @@ def wait_ready(admin):
     raise SystemExit("the gateway did not start")
 
 
-def connect(port, count):
-    return [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+def connect(port, count, context):
+    def one():
+        connection = socket.create_connection(("127.0.0.1", port))
+        return context.wrap_socket(connection, server_hostname="localhost") if context else connection
+
+    return [one() for _ in range(count)]
+
+
+def context_for(folder, version):
+    """What clients connect with: one for all, as one program has it."""
+    context = ssl.create_default_context(cafile=str(folder / "policies" / "edge.pem"))
+    context.set_alpn_protocols(["http/1.1"])
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
 
 
 def ask(connections):
@@ -106,6 +134,7 @@ def main():
     parser.add_argument("--binary", default=str(ROOT / "target" / "dist" / "segue"))
     parser.add_argument("--connections", type=int, default=9_000)
     parser.add_argument("--most", type=float, default=24.0, help="KiB that an idle connection may cost")
+    parser.add_argument("--tls", nargs="?", const="1.3", choices=["1.2", "1.3"], help="over TLS, of this version (1.3)")
     options = parser.parse_args()
     needed = 2 * options.connections + 500
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -116,13 +145,15 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         port, admin = free_port(), free_port()
-        write_tree(folder, port, admin)
+        write_tree(folder, port, admin, options.tls)
+        versions = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+        context = context_for(folder, versions[options.tls]) if options.tls else None
         command = [options.binary, "serve", "--config", str(folder)]
         gateway = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
             wait_ready(admin)
             # What every process has once and keeps.
-            warm = connect(port, 200)
+            warm = connect(port, 200, context)
             ask(warm)
             for connection in warm:
                 connection.close()
@@ -137,7 +168,7 @@ def main():
                 return now, each
 
             report("before")
-            connections = connect(port, options.connections)
+            connections = connect(port, options.connections, context)
             time.sleep(QUIET)
             _, silent = report("open, nothing asked")
             ask(connections)
