@@ -102,8 +102,6 @@ impl<I: Read + Unpin> Read for Guard<I> {
                 let count = ready.len().min(out.remaining());
                 out.put_slice(&ready[..count]);
                 this.messages.passed(count);
-                // What came in pieces may have been all there was.
-                this.note();
                 return Poll::Ready(Ok(()));
             }
             if this.messages.is_aside() {
