@@ -1,6 +1,7 @@
 //! The only place that names metrics: one record per request, and what is written from it at its end.
 
 use std::{
+    any::Any,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant, SystemTime},
@@ -73,6 +74,8 @@ pub struct Record {
     pub degraded: Vec<String>,
     /// Which entry of the route's `errors` made the answer, counted from 0.
     pub rule: Option<usize>,
+    /// See [`Exchange::hold`].
+    held: Vec<Box<dyn Any + Send>>,
 }
 
 /// How a step ended.
@@ -126,6 +129,12 @@ impl Exchange {
         // The runtime's clock, which tests pause.
         let spent = tokio::time::Instant::now().into_std().saturating_duration_since(self.started);
         self.timeout.saturating_sub(spent)
+    }
+
+    /// Holds something for as long as the request lasts: until its answer's body has ended and nothing goes on
+    /// with it any more.
+    pub fn hold(&self, what: Box<dyn Any + Send>) {
+        self.record().held.push(what);
     }
 
     /// What is learnt on the way. Never held across an await.
