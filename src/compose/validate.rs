@@ -5,16 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header;
 
-use super::{
-    aside::aside,
-    check::violations,
-    content::{Content, Media},
-    execution::Run,
-    receive,
-    request::Request,
-};
+use super::{aside::aside, check::violations, execution::Run, receive, request::Request};
 use crate::{
     body::Body,
+    content::{Content, Media},
     error::{Document as Problem, Error},
     expr::Object,
     json::{self, Document, write_string},

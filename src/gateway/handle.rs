@@ -17,7 +17,7 @@ use crate::{
     error::Error,
     headers::Peer,
     id::RouteId,
-    policy::respond,
+    policy::{cors, respond},
     principal::Principal,
     problem::Kind,
     telemetry::{Exchange, Finish},
@@ -126,14 +126,7 @@ impl Handle {
         if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
-        let found = self.gateway.router.find(&Target {
-            host: &host,
-            method: request.method(),
-            path: request.uri().path(),
-            query: request.uri().query(),
-            headers: request.headers(),
-        });
-        match found {
+        match self.find(&host, request) {
             Found::Route(id, captures) => {
                 exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
                 exchange.captures = captures;
@@ -154,6 +147,24 @@ impl Handle {
             Found::Nothing => Err(Kind::NotFound.into()),
         }
     }
+
+    fn find(&self, host: &str, request: &Request<Body>) -> Found {
+        // A preflight is answered by the route of the method that it asks about, if that has rules for it.
+        if let Some(asked) = cors::preflight(request.method(), request.headers()) {
+            let found = self.gateway.router.find(&target(host, &asked, request));
+            if let Found::Route(id, _) = &found
+                && self.gateway.plan.routes[id.index()].policies.cors.is_some()
+            {
+                return found;
+            }
+        }
+        self.gateway.router.find(&target(host, request.method(), request))
+    }
+}
+
+fn target<'a>(host: &'a str, method: &'a Method, request: &'a Request<Body>) -> Target<'a> {
+    let (uri, headers) = (request.uri(), request.headers());
+    Target { host, method, path: uri.path(), query: uri.query(), headers }
 }
 
 /// A request whose answer is under way.

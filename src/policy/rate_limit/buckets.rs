@@ -91,6 +91,12 @@ impl Buckets {
         }
     }
 
+    /// The buckets of an entry, all full.
+    #[must_use]
+    pub fn of(entry: &super::Settings, room: Arc<Room>) -> Self {
+        Self::new(entry.limit, entry.window, entry.burst, room)
+    }
+
     /// Hashes a key.
     pub fn key(&self, kind: u8, bytes: &[u8]) -> Key {
         Key(self.hasher.hash_one((kind, bytes)))
