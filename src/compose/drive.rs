@@ -14,7 +14,7 @@ use super::{
     aside::aside,
     failure,
     lanes::Lanes,
-    state::State,
+    state::{Settled, State},
     step,
     validate::{self, Faults},
 };
@@ -159,7 +159,7 @@ async fn require_aside(state: Arc<State>) -> Result<(), Error> {
 
 /// Whether exactly one place sends the request's body on, once: it streams then.
 fn streams_request(state: &State, composition: &Composition) -> bool {
-    let is_it = |shape: &Option<Shape>| shape.as_ref().and_then(Shape::as_slot) == Some(Slot::RequestBody);
+    let is_it = |shape: &Option<Shape>| shape.as_ref().and_then(Shape::as_body) == Some(Slot::RequestBody);
     let sends = |step: &&Step| step.action.call().is_some_and(|call| is_it(&call.body));
     let senders = composition.steps.iter().filter(sends);
     let answers = match &state.run.route().endpoint {
@@ -238,6 +238,6 @@ fn failure_in(state: &State, composition: &Composition, news: u64) -> Option<Err
 /// Notes steps that had not settled when the answer was decided, because their unsafe calls run on.
 fn record_late(state: &State, running: impl Iterator<Item = usize>) {
     for step in running.filter(|&step| state.output(step).is_none()) {
-        state.record(step, "late", Instant::now(), None);
+        state.record(step, Settled::LATE, Instant::now());
     }
 }

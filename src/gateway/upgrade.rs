@@ -14,7 +14,11 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
 
 use super::tunnel::{self, Patience};
-use crate::{body::Body, upstream::Switched};
+use crate::{
+    body::Body,
+    telemetry::{Exchange, Instruments},
+    upstream::Switched,
+};
 
 /// Open tunnels of a worker, which draining awaits.
 #[derive(Debug, Default)]
@@ -28,6 +32,7 @@ pub struct Tunnels {
 pub(super) struct Wanted {
     protocol: HeaderValue,
     client: OnUpgrade,
+    exchange: Option<Arc<Exchange>>,
 }
 
 // === impl Tunnels ===
@@ -45,10 +50,11 @@ impl Tunnels {
     }
 }
 
-struct Tunnel(Arc<Tunnels>);
+struct Tunnel(Arc<Tunnels>, Arc<Instruments>);
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
+        self.1.tunnels.decrement(1.0);
         self.0.open.fetch_sub(1, Ordering::Relaxed);
         self.0.closed.notify_waiters();
     }
@@ -72,7 +78,7 @@ impl Wanted {
             return None;
         }
         let protocol = protocol.clone();
-        Some(Self { protocol, client: hyper::upgrade::on(request) })
+        Some(Self { protocol, client: hyper::upgrade::on(request), exchange: None })
     }
 
     /// Asks the upstream; to be called after hop-by-hop fields were removed.
@@ -81,12 +87,18 @@ impl Wanted {
         headers.insert(header::UPGRADE, self.protocol.clone());
     }
 
+    /// Keeps what the request holds, a place of a limit for example, as long as its tunnel lasts.
+    pub(super) fn keep(&mut self, exchange: &Arc<Exchange>) {
+        self.exchange = Some(Arc::clone(exchange));
+    }
+
     /// Connects both ends if the upstream agreed.
     pub(super) fn conclude(
         self,
         response: &mut Response<Body>,
         protocol: Option<HeaderValue>,
         tunnels: &Arc<Tunnels>,
+        instruments: &Arc<Instruments>,
         patience: Patience,
     ) {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -96,13 +108,14 @@ impl Wanted {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(header::UPGRADE, protocol.unwrap_or(self.protocol));
         tunnels.open.fetch_add(1, Ordering::Relaxed);
-        let open = Tunnel(Arc::clone(tunnels));
-        let client = self.client;
+        instruments.tunnels.increment(1.0);
+        let open = Tunnel(Arc::clone(tunnels), Arc::clone(instruments));
+        let (client, exchange) = (self.client, self.exchange);
         tokio::spawn(async move {
             if let (Some(upstream), Ok(client)) = (upstream, client.await) {
                 tunnel::run(TokioIo::new(client), upstream, patience).await;
             }
-            drop(open);
+            drop((exchange, open));
         });
     }
 }

@@ -26,7 +26,13 @@ use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
 use super::facts::{Facts, Given};
-use crate::{body::Body, error::Error, expr::Text, problem::Kind, telemetry::Exchange};
+use crate::{
+    body::Body,
+    error::Error,
+    expr::Text,
+    problem::Kind,
+    telemetry::{Exchange, Refuser},
+};
 
 /// `concurrency`
 #[derive(Debug)]
@@ -188,6 +194,7 @@ impl<S> Concurrency<S> {
                 },
             };
             let place = places.take(key.as_deref(), settings.max).ok_or_else(|| {
+                exchange.record().refuser = Some(Refuser::Concurrency);
                 Error::new(Kind::Overloaded)
                     .detail("as many requests are under way as may be")
                     .retry_after(1)

@@ -2,8 +2,8 @@
 //!
 //! **Resend.** A pooled connection may have been closed by the peer just before the request went out.
 //! The codec gives the request back if it wrote none of it: that is sent again whatever its method. Once
-//! bytes were written, an idempotent call is sent again if its body does not stream. Once, on a new
-//! connection.
+//! bytes were written, an idempotent call is sent again if its body does not stream, and if the request that
+//! it belongs to has not spent its [`Spare`](super::Spare). Once, on a new connection.
 
 use std::sync::Arc;
 
@@ -28,20 +28,22 @@ use crate::{
     config::service::Protocol,
     error::Error,
     problem::{Fault, Kind},
+    telemetry::trail::Sent,
 };
 
 /// Why no head came.
 pub(super) enum Broken {
     /// The attempt's time is over.
     Late,
-    /// The connection failed; the call if it may be sent again, which makes sense after a `reset`.
-    Failed { error: Error, reset: bool, call: Option<Box<Outgoing>> },
+    /// The connection failed; the call if it may be sent again, which makes sense after a `reset`. What was
+    /// `seen` would reach the origin a second time.
+    Failed { error: Error, reset: bool, seen: bool, call: Option<Box<Outgoing>> },
 }
 
 impl Broken {
     /// For good.
     pub(super) const fn failed(error: Error) -> Self {
-        Self::Failed { error, reset: false, call: None }
+        Self::Failed { error, reset: false, seen: true, call: None }
     }
 }
 
@@ -49,7 +51,10 @@ impl Broken {
 /// holds is moved and is cold memory to all that wait.
 pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<Response<Body>, Error> {
     let idempotent = call.idempotent;
-    let deadline = Instant::now() + call.timeout;
+    let began = Instant::now();
+    let deadline = began + call.timeout;
+    let trail = call.trail.take();
+    let mut sent = Sent { since: Some(began.into_std()), ..Sent::default() };
     let local = &local;
     let upstream = &*local.upstream;
     local.counters.call();
@@ -93,17 +98,21 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
                 Ok(Err(error)) => {
                     // Nothing was sent, so any call may go elsewhere.
                     balance::avoid(endpoint);
+                    sent.endpoint = u16::try_from(index).ok();
                     tried.add(index);
                     unconnected = Some(error);
                     continue;
                 }
                 Err(_) => {
                     balance::avoid(endpoint);
+                    sent.endpoint = u16::try_from(index).ok();
                     break failure::late();
                 }
             },
         };
         let used = channel.is_used();
+        sent.endpoint = u16::try_from(index).ok();
+        (sent.reused, sent.http2) = (used, channel.is_http2());
         if used {
             local.counters.reuse();
         }
@@ -111,10 +120,18 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         let again = used && idempotent && !want.fresh;
         let exchange = channel.exchange(call, deadline, again, upgrades, lease, target.own_host);
         match exchange.await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                if let Some(trail) = trail {
+                    trail.answered(sent, Ok(answer.status()), Instant::now().into_std());
+                }
+                return Ok(answer);
+            }
             Err(Broken::Late) => break failure::late(),
-            Err(Broken::Failed { reset: true, call: Some(back), .. }) if used && !want.fresh => {
+            Err(Broken::Failed { reset: true, seen, call: Some(back), .. })
+                if used && !want.fresh && (!seen || back.spare.as_ref().is_none_or(|spare| spare.take())) =>
+            {
                 local.counters.resend();
+                sent.resends = sent.resends.saturating_add(1);
                 call = back;
                 want.fresh = true;
             }
@@ -125,6 +142,9 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         Some(upload) => failure::of_upload(failed, &upload),
         None => failed,
     };
+    if let Some(trail) = trail {
+        trail.answered(sent, Err(failed.kind()), Instant::now().into_std());
+    }
     if failed.kind().fault() == Fault::Upstream {
         local.counters.failure();
     }
