@@ -17,12 +17,8 @@ use crate::{
     error::Error,
     headers::Peer,
     id::RouteId,
-<<<<<<< HEAD
-    policy::{cors, respond},
-=======
     plan::Endpoint,
-    policy::respond,
->>>>>>> main
+    policy::{cors, respond},
     principal::Principal,
     problem::Kind,
     telemetry::{Exchange, Finish},
@@ -154,18 +150,26 @@ impl Handle {
         if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
-<<<<<<< HEAD
-        match self.find(&exchange.host, request) {
-=======
-        let target = Target {
+        // A preflight is answered by the route of the method that it asks about, if that has rules for it.
+        let asked = cors::preflight(request.method(), request.headers());
+        let mut target = Target {
             host: &exchange.host,
             method: request.method(),
             path: request.uri().path(),
             query: request.uri().query(),
             headers: request.headers(),
         };
-        match self.gateway.router.find(&target) {
->>>>>>> main
+        let mut found = self.gateway.router.find(&target);
+        if let Some(asked) = &asked {
+            let other = Target { method: asked, ..target };
+            let by_it = self.gateway.router.find(&other);
+            if let Found::Route(id, _) = &by_it
+                && self.gateway.plan.routes[id.index()].policies.cors.is_some()
+            {
+                (target, found) = (other, by_it);
+            }
+        }
+        match found {
             Found::Route(id, captures) => {
                 if !captures.is_empty() {
                     self.must_be_one(&target, id)?;
@@ -189,24 +193,6 @@ impl Handle {
             Found::Nothing => Err(Kind::NotFound.into()),
         }
     }
-
-    fn find(&self, host: &str, request: &Request<Body>) -> Found {
-        // A preflight is answered by the route of the method that it asks about, if that has rules for it.
-        if let Some(asked) = cors::preflight(request.method(), request.headers()) {
-            let found = self.gateway.router.find(&target(host, &asked, request));
-            if let Found::Route(id, _) = &found
-                && self.gateway.plan.routes[id.index()].policies.cors.is_some()
-            {
-                return found;
-            }
-        }
-        self.gateway.router.find(&target(host, request.method(), request))
-    }
-}
-
-fn target<'a>(host: &'a str, method: &'a Method, request: &'a Request<Body>) -> Target<'a> {
-    let (uri, headers) = (request.uri(), request.headers());
-    Target { host, method, path: uri.path(), query: uri.query(), headers }
 }
 
 /// A request whose answer is under way.
