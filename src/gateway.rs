@@ -9,6 +9,7 @@ use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
     plan::{Listener, Plan},
+    policy::counters::Counters,
     telemetry::{Instruments, RouteInstruments},
     upstream::{self, Upstream, secret::Sources},
 };
@@ -44,6 +45,8 @@ pub struct Gateway {
     /// The admin listener.
     pub admin: Option<AdminListener>,
     router: Router,
+    /// What limits have counted.
+    counters: Counters,
     routes: Box<[Arc<RouteInstruments>]>,
     instruments: Arc<Instruments>,
 }
@@ -134,12 +137,15 @@ impl Gateway {
         }
         let routes = words::instruments(&plan, generation, &upstreams, &around.instruments);
         let router = Router::new(&plan.routes);
+        let policies = plan.routes.iter().map(|route| &*route.policies);
+        let counters = Counters::new(policies, previous.map(|gateway| &gateway.counters));
         Ok(Self {
             generation,
             upstreams: upstreams.into(),
             listeners,
             admin,
             router,
+            counters,
             routes,
             instruments: Arc::clone(&around.instruments),
             plan,

@@ -2,6 +2,7 @@
 //! end.
 
 use std::{
+    any::Any,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant, SystemTime},
@@ -121,6 +122,12 @@ impl Exchange {
         // The runtime's clock, which tests pause.
         let spent = tokio::time::Instant::now().into_std().saturating_duration_since(self.started);
         self.timeout.saturating_sub(spent)
+    }
+
+    /// Holds something for as long as the request lasts: until its answer's body has ended and nothing goes on
+    /// with it any more.
+    pub fn hold(&self, what: Box<dyn Any + Send>) {
+        self.record().held.push(what);
     }
 
     /// What is learnt on the way. Never held across an await.

@@ -5,16 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::header;
 
-use super::{
-    aside::aside,
-    check::violations,
-    content::{Content, Media},
-    execution::Run,
-    receive,
-    request::Request,
-};
+use super::{aside::aside, check::violations, execution::Run, receive, request::Request};
 use crate::{
     body::Body,
+    content::{Content, Media},
     error::{Document as Problem, Error},
     expr::Object,
     json::{self, Document, write_string},
@@ -164,7 +158,8 @@ pub(super) async fn body(
     body: Body,
     faults: &mut Faults,
 ) -> Result<(), Error> {
-    let limit = rules.and_then(|rules| rules.max_bytes);
+    // What a policy says is held to while the body streams in; it also replaces the default.
+    let limit = rules.and_then(|rules| rules.max_bytes).or(run.route().policies.max_bytes);
     let bytes = match tokio::time::timeout_at(run.deadline, receive::request(body, limit)).await {
         Ok(bytes) => bytes?,
         Err(_) => return Err(Error::new(Kind::RequestTimeout)),
