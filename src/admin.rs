@@ -69,6 +69,11 @@ impl Admin {
         }
     }
 
+    /// Copies into the metrics what is counted elsewhere. To be called before they are read.
+    pub fn refresh(&self) {
+        metrics::refresh(self);
+    }
+
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let read = matches!(*request.method(), Method::GET | Method::HEAD);

@@ -17,6 +17,7 @@ mod value;
 pub mod tree;
 pub mod gateway;
 pub mod service;
+pub mod telemetry;
 pub mod route;
 pub mod composition;
 pub mod parameter;

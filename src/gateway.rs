@@ -9,7 +9,7 @@ use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
     plan::Plan,
-    telemetry::{Instruments, RouteInstruments},
+    telemetry::{self, Instruments, RouteInstruments, trace::Sampler},
     upstream::{self, Upstream, secret::Sources},
 };
 
@@ -22,6 +22,7 @@ mod proxy;
 pub mod router;
 mod stack;
 mod tunnel;
+mod outlook;
 mod words;
 pub mod upgrade;
 
@@ -42,6 +43,10 @@ pub struct Gateway {
     pub listeners: Vec<(String, SocketAddr, Place)>,
     /// The admin listener.
     pub admin: Option<AdminListener>,
+    /// What is said to whom.
+    pub telemetry: telemetry::settings::Settings,
+    /// By route: which requests are traced.
+    samplers: Box<[Sampler]>,
     router: Router,
     routes: Box<[Arc<RouteInstruments>]>,
     instruments: Arc<Instruments>,
@@ -125,10 +130,16 @@ impl Gateway {
                 Err(wrong) => wrong.into_iter().for_each(|finding| findings.push(finding)),
             }
         }
+        let telemetry = outlook::settings(&plan.gateway.telemetry, sources, &mut findings);
         if findings.has_errors() {
             findings.finish();
             return Err(findings);
         }
+        let samplers = plan.routes.iter().map(|route| {
+            let own = route.policies.tracing.as_ref().and_then(|tracing| tracing.sample);
+            Sampler::new(own.unwrap_or(telemetry.sample))
+        });
+        let samplers = samplers.collect();
         let routes = words::instruments(&plan, generation, &upstreams, &around.instruments);
         let router = Router::new(&plan.routes);
         Ok(Self {
@@ -136,6 +147,8 @@ impl Gateway {
             upstreams: upstreams.into(),
             listeners,
             admin,
+            telemetry,
+            samplers,
             router,
             routes,
             instruments: Arc::clone(&around.instruments),

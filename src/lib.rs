@@ -47,5 +47,6 @@ pub mod suite;
 pub mod server;
 pub mod reload;
 pub mod admin;
+pub mod export;
 pub mod serve;
 pub mod cli;

@@ -287,6 +287,21 @@ impl Decoder<'_> {
         value
     }
 
+    /// A number from 0 to 1.
+    pub(super) fn share(&mut self, fields: &Fields<'_>, key: &str) -> Option<f64> {
+        debug_assert!(matches!(fields.object.key(key).map(|key| key.shape), Some(Shape::Share)));
+        let node = fields.get(key)?;
+        let Value::Number(text) = &node.value else {
+            self.wrong_type(key, "a number from 0 to 1", node);
+            return None;
+        };
+        let value = text.parse::<f64>().ok().filter(|value| (0.0..=1.0).contains(value));
+        if value.is_none() {
+            self.invalid(&node.place, format!("`{key}` cannot be {text}"), "a number from 0 to 1");
+        }
+        value
+    }
+
     fn scalar(&mut self, what: &str, node: &Node, wanted: &str) -> Option<Spanned<String>> {
         match &node.value {
             Value::Text(text) | Value::Number(text) => {

@@ -53,6 +53,8 @@ pub(super) enum Shape {
     Duration,
     /// A size.
     Size,
+    /// A number from 0 to 1.
+    Share,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Any value, expressions allowed.

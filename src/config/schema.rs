@@ -81,6 +81,7 @@ fn shape(shape: &Shape) -> Value {
         Shape::Count(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Shape::Duration => json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"}),
         Shape::Size => json!({"type": ["string", "integer"], "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$"}),
+        Shape::Share => json!({"type": "number", "minimum": 0, "maximum": 1}),
         Shape::Word(words) => json!({"enum": words}),
         Shape::Value => json!({}),
         Shape::Place => json!({"oneOf": [{"type": "string"}, object(&ENV_PLACE)]}),

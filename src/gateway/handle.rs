@@ -139,6 +139,9 @@ impl Handle {
             Found::Route(id, captures) => {
                 exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
                 exchange.captures = captures;
+                if self.gateway.telemetry.otlp.is_some() {
+                    exchange.trace.decide(self.gateway.samplers[id.index()]);
+                }
                 let own = self.gateway.plan.routes[id.index()].timeout;
                 exchange.timeout = exchange.given.map_or(own, |given| given.min(own));
                 Ok(Routed::Stack(

@@ -26,6 +26,7 @@ use crate::{
         catch_panic::CatchPanicLayer,
         deadline::{ArrivedLayer, DeadlineLayer},
         respond::RespondLayer,
+        tracing::TracingLayer,
     },
     problem::Kind,
 };
@@ -87,6 +88,8 @@ where
         return Stack(Box::new(service));
     }
     let service = ServiceBuilder::new()
+        // Outermost, so that answers to failures say it too.
+        .option_layer(TracingLayer::of(policies.tracing.as_ref()))
         // Whatever fails below, one layer answers.
         .layer(RespondLayer)
         // Inside it, so that a panic is answered like any failure.

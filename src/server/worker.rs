@@ -28,7 +28,7 @@ use crate::{
     descriptors::Taken,
     gateway::{Handle, upgrade::Tunnels},
     headers::Peer,
-    telemetry::{Histogram, Instruments, registry},
+    telemetry::{self, Histogram, Instruments, registry},
     upstream::Upstreams,
 };
 
@@ -294,6 +294,7 @@ async fn measure_lag(lag: Histogram) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let due = ticks.tick().await;
+        telemetry::clock::tick();
         lag.record(due.elapsed().as_secs_f64());
     }
 }
