@@ -27,7 +27,7 @@ use crate::{
     plan,
     problem::Kind,
     telemetry::{CallRecord, Exchange, Trail, Verb},
-    upstream::{Added, Outgoing},
+    upstream::{Added, Outgoing, Spare},
 };
 
 /// See the module.
@@ -98,7 +98,8 @@ impl Proxy {
             let ready = self.prepare((&exchange, trail.span()), &mut request, left)?;
             Ok((trail, left, ready))
         });
-        match prepared.and_then(|(trail, left, ready)| self.send(request, trail, left, ready)) {
+        let spare = self.target.route().spare.map(Spare::new);
+        match prepared.and_then(|(trail, left, ready)| self.send(request, trail, left, ready, spare)) {
             Ok(sent) => Forward::Sent { sent },
             Err(error) => Forward::Refused { error: Some(error) },
         }
@@ -118,7 +119,7 @@ impl Proxy {
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let trail = self.trail(&exchange, &request)?;
             let ready = self.prepare((&exchange, trail.span()), &mut request, left)?;
-            self.send(request, trail, left, ready)?.await
+            self.send(request, trail, left, ready, prepared.spare())?.await
         };
         let mut response = match outcome.await {
             Ok(response) => response,
@@ -207,12 +208,13 @@ impl Proxy {
         trail: Trail,
         left: Duration,
         (added, upgrade): (Added, Option<Wanted>),
+        spare: Option<Arc<Spare>>,
     ) -> Result<Sent<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>>, Error> {
         let upstream = &self.target.gateway.upstreams[self.proxy()?.service.index()];
         let idempotent = is_idempotent(request.method());
         let late = left <= upstream.timeout;
         let timeout = left.min(upstream.timeout);
-        let outgoing = Outgoing { request, added, idempotent, timeout, trail: Some(trail) };
+        let outgoing = Outgoing { request, added, idempotent, timeout, spare, trail: Some(trail) };
         let call = self.target.runner.caller.call(upstream, outgoing);
         Ok(Sent { call, upgrade, late, proxy: Arc::clone(self) })
     }

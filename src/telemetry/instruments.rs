@@ -11,6 +11,7 @@ use metrics::{Counter, Gauge, Histogram};
 use super::{
     CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
     ServiceInstruments, Verb,
+    handshake::Handshakes,
     metric::{
         CONNECTIONS, GENERATION, HTTP2_REFUSALS, RELOADS, SERVER_ACTIVE, STREAMS, TELEMETRY_DROPPED,
         TELEMETRY_EXPORTS, TUNNELS, UNIT_STATE, UPSTREAM_CALLS, UPSTREAM_CONNECTS, UPSTREAM_FAILURES,
@@ -33,6 +34,8 @@ pub struct Instruments {
     pub streams: Gauge,
     /// Upgraded connections that are open.
     pub tunnels: Gauge,
+    /// TLS of clients.
+    pub handshakes: Handshakes,
     /// The generation that serves.
     pub generation: Gauge,
     reloads_applied: Counter,
@@ -98,6 +101,7 @@ impl Instruments {
             streams: registry.gauge(&STREAMS, &[]),
             tunnels: registry.gauge(&TUNNELS, &[]),
             generation: registry.gauge(&GENERATION, &[]),
+            handshakes: Handshakes::new(&registry),
             reloads_applied: reloads("applied"),
             reloads_rejected: reloads("rejected"),
             refusals: Refusal::ALL.map(refusal),

@@ -104,14 +104,14 @@ impl Keep {
         if full && list.len() + 1 > OF_A_ROUTE {
             return;
         }
-        let floor = request.record.route.as_ref().map(|route| Arc::clone(route));
+        let route = request.record.route.clone();
         match why {
             Why::Failed => list.push(request),
             Why::Slow => {
                 let at = list.partition_point(|other| other.us >= request.us);
                 list.insert(at, request);
                 if list.len() >= OF_A_ROUTE
-                    && let (Some(route), Some(last)) = (floor, list.last())
+                    && let (Some(route), Some(last)) = (route, list.last())
                 {
                     route.floor.slow.store(last.us, Relaxed);
                 }
@@ -137,16 +137,26 @@ impl Keep {
         });
     }
 
-    /// Every route with its slowest, the slowest first, and its failed, the last first.
+    /// Every route.
     #[must_use]
-    pub fn all(&self) -> Vec<(Arc<str>, Vec<Arc<Finished>>, Vec<Arc<Finished>>)> {
+    pub fn all(&self) -> Vec<KeptRoute> {
         let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        routes
-            .iter()
-            .map(|(name, kept)| {
-                let failed = kept.failed.iter().rev().cloned().collect();
-                (Arc::clone(name), kept.slowest.clone(), failed)
-            })
-            .collect()
+        let one = |(name, kept): (&Arc<str>, &Kept)| KeptRoute {
+            name: Arc::clone(name),
+            slowest: kept.slowest.clone(),
+            failed: kept.failed.iter().rev().cloned().collect(),
+        };
+        routes.iter().map(one).collect()
     }
+}
+
+/// What is kept of a route.
+#[derive(Debug)]
+pub struct KeptRoute {
+    /// `unit/route`; empty for requests without one.
+    pub name: Arc<str>,
+    /// The slowest first.
+    pub slowest: Vec<Arc<Finished>>,
+    /// The last first.
+    pub failed: Vec<Arc<Finished>>,
 }

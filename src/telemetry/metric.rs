@@ -89,6 +89,12 @@ metrics! {
         "Upgraded connections that are open.";
     HTTP2_REFUSALS = Counter "segue.http2.refusals" "{event}" ["reason", "fault"]
         "HTTP/2 connections and streams of clients that were cut before there was a request to answer.";
+    TLS_HANDSHAKES = Counter "segue.tls.handshakes" "{handshake}" ["version", "resumed"]
+        "TLS handshakes of clients that succeeded, by version and whether a ticket was resumed.";
+    TLS_FAILURES = Counter "segue.tls.handshake.failures" "{handshake}" ["reason", "fault"]
+        "TLS handshakes of clients that failed, before there was a request to answer.";
+    TLS_EXPIRY = Gauge "segue.tls.certificate.expiry" "s" ["cert"]
+        "When a listener's certificate expires, in seconds after 1970.";
     GENERATION = Gauge "segue.generation" "" []
         "The generation that serves.";
     UNIT_STATE = Gauge "segue.unit.state" "" ["unit", "state"]

@@ -196,6 +196,16 @@ impl RouteInstruments {
         self.gateway_time.increment(rest);
     }
 
+    /// How much of a request's time was the gateway's own.
+    #[must_use]
+    pub fn gateway_time(&self, record: &Record, us: u64) -> u64 {
+        let mut rest = us;
+        critical::parts(record, us, &self.info, &self.generation, &mut |part| {
+            rest = rest.saturating_sub(part.us);
+        });
+        rest
+    }
+
     fn steps_finished(&self, record: &Record) {
         for step in record.own_steps() {
             let index = usize::from(step.step);
