@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
-    plan::{Listener, Plan},
+    plan::{self, Listener, Plan},
     telemetry::{self, Instruments, RouteInstruments, trace::Sampler},
     upstream::{self, Upstream, secret::Sources},
 };
@@ -45,8 +45,8 @@ pub struct Gateway {
     pub admin: Option<AdminListener>,
     /// What is said to whom.
     pub telemetry: telemetry::settings::Settings,
-    /// By route: which requests are traced.
-    samplers: Box<[Sampler]>,
+    /// Which requests are traced, if any are: without a route, and by route.
+    sampling: Option<(Sampler, Box<[Sampler]>)>,
     router: Router,
     routes: Box<[Arc<RouteInstruments>]>,
     instruments: Arc<Instruments>,
@@ -137,11 +137,11 @@ impl Gateway {
             findings.finish();
             return Err(findings);
         }
-        let samplers = plan.routes.iter().map(|route| {
-            let own = route.policies.tracing.as_ref().and_then(|tracing| tracing.sample);
-            Sampler::new(own.unwrap_or(telemetry.sample))
+        let sampling = telemetry.otlp.as_ref().map(|_| {
+            let own = |route: &plan::Route| route.policies.tracing.as_ref()?.sample;
+            let of = |route| Sampler::new(own(route).unwrap_or(telemetry.sample));
+            (Sampler::new(telemetry.sample), plan.routes.iter().map(of).collect())
         });
-        let samplers = samplers.collect();
         let routes = words::instruments(&plan, generation, &upstreams, &around.instruments);
         let router = Router::new(&plan.routes);
         Ok(Self {
@@ -150,7 +150,7 @@ impl Gateway {
             listeners,
             admin,
             telemetry,
-            samplers,
+            sampling,
             router,
             routes,
             instruments: Arc::clone(&around.instruments),

@@ -107,7 +107,11 @@ impl Handle {
     /// Answers a request that was refused before it could be read.
     #[must_use]
     pub fn refuse<B>(&self, request: &Request<B>, peer: &Arc<Peer>, error: &Error) -> Begun {
-        let exchange = Arc::new(admission::exchange(request, peer, &self.gateway.plan.gateway));
+        let mut exchange = admission::exchange(request, peer, &self.gateway.plan.gateway);
+        if let Some((unrouted, _)) = &self.gateway.sampling {
+            exchange.trace.decide(*unrouted);
+        }
+        let exchange = Arc::new(exchange);
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments), None);
         Begun {
             answer: stack::ready(respond::answer(error, Some(&exchange), false)),
@@ -123,6 +127,9 @@ impl Handle {
     }
 
     fn route(&self, request: &mut Request<Body>, exchange: &mut Exchange) -> Result<Routed<'_>, Error> {
+        if let Some((unrouted, _)) = &self.gateway.sampling {
+            exchange.trace.decide(*unrouted);
+        }
         exchange.host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
         exchange.target = request.uri().path_and_query().cloned();
         if request.uri().path() == "*" {
@@ -139,8 +146,8 @@ impl Handle {
             Found::Route(id, captures) => {
                 exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
                 exchange.captures = captures;
-                if self.gateway.telemetry.otlp.is_some() {
-                    exchange.trace.decide(self.gateway.samplers[id.index()]);
+                if let Some((_, by_route)) = &self.gateway.sampling {
+                    exchange.trace.decide(by_route[id.index()]);
                 }
                 let own = self.gateway.plan.routes[id.index()].timeout;
                 exchange.timeout = exchange.given.map_or(own, |given| given.min(own));

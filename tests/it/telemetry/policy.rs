@@ -1,0 +1,53 @@
+//! `tracing` of a policy, and the access log's settings.
+
+use crate::support::{
+    client::get,
+    gateway::{GATEWAY, Gateway, route, service},
+    origin::Origin,
+};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn text_lines_have_the_fields_that_were_chosen() {
+    let origin = Origin::json("1").await;
+    let log = "telemetry: {accessLog: {format: text, path: access.log, fields: [method, path, status, outcome, sent, attempts]}}\n";
+    let documents = [
+        service("back", origin.address, ""),
+        route("p", "match: {path: \"/p/{n}\"}\nproxy: {service: back}"),
+    ];
+    let gateway = Gateway::start_with(&format!("{GATEWAY}{log}"), &documents);
+    get(gateway.address, "/p/1?token=secret").await;
+    get(gateway.address, "/p/a%20b").await;
+    let path = gateway.folder.path().join("access.log");
+    let lines = |count: usize| {
+        let path = path.clone();
+        async move {
+            loop {
+                let log = std::fs::read_to_string(&path).unwrap_or_default();
+                if log.lines().count() >= count {
+                    return log;
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        }
+    };
+    assert_eq!(
+        lines(2).await,
+        "method=GET path=/p/1 status=200 outcome=ok sent=1 attempts=1\n\
+         method=GET path=/p/a%20b status=200 outcome=ok sent=1 attempts=1\n"
+    );
+    // Moved away, as a rotation does, it is begun anew.
+    std::fs::rename(&path, path.with_extension("1")).unwrap();
+    get(gateway.address, "/nowhere").await;
+    assert_eq!(
+        lines(1).await,
+        "method=GET path=/nowhere status=404 outcome=refused sent=239 attempts=0\n"
+            .replace("239", &sent(&path))
+    );
+}
+
+/// How many bytes the last answer had, which its id decides.
+fn sent(path: &std::path::Path) -> String {
+    let log = std::fs::read_to_string(path).unwrap();
+    let (_, rest) = log.split_once("sent=").unwrap();
+    rest.split(' ').next().unwrap().to_owned()
+}
