@@ -128,8 +128,15 @@ impl Exports {
         self.running = Some((stop, tasks));
     }
 
-    /// Hands over what is left, as far as the collector takes it at once.
+    /// Writes out what is left, as far as the collector and the log take it at once.
     pub async fn end(&mut self) {
+        let access = self.instruments.sinks.load().access.clone();
+        let written = async {
+            while access.as_ref().is_some_and(|log| !log.is_settled()) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, written).await;
         let Some((stop, tasks)) = self.running.take() else { return };
         stop.send_replace(true);
         let all = async {

@@ -8,7 +8,10 @@ use std::{
     path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, OnceLock, PoisonError,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     thread::Thread,
 };
@@ -110,6 +113,13 @@ impl AccessLog {
     #[must_use]
     pub const fn is_exported(&self) -> bool {
         self.settings.otlp
+    }
+
+    /// Whether all lines so far are written.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let buffers = &*self.buffers;
+        buffers.resting.load(SeqCst) && buffers.all.iter().all(|buffer| lock(buffer).is_empty())
     }
 
     /// Whether the request that ends now has a line.

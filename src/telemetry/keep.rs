@@ -6,13 +6,13 @@
 use std::{
     collections::BTreeMap,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::{Duration, SystemTime},
 };
 
-use super::{Finished, Record};
+use super::{Finished, Record, RouteInstruments};
 
 /// Slowest ones of a route, and failed ones.
 const OF_A_ROUTE: usize = 8;
@@ -26,7 +26,7 @@ const FAILURES_PER_SECOND: u32 = 10;
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Keep {
-    routes: Mutex<BTreeMap<Arc<str>, Kept>>,
+    all: Mutex<All>,
     /// Requests of no route have no instruments to hold this.
     unrouted: Floor,
 }
@@ -38,6 +38,13 @@ pub struct Floor {
     slow: AtomicU64,
     /// The second in which failures were counted, and how many in the low byte.
     failed: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+struct All {
+    routes: BTreeMap<Arc<str>, Kept>,
+    /// How many requests they have together.
+    held: usize,
 }
 
 #[derive(Debug, Default)]
@@ -81,41 +88,36 @@ impl Keep {
     }
 
     pub(super) fn put(&self, why: Why, name: &str, request: Arc<Finished>) {
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
-        let held: usize = if routes.len() * 2 * OF_A_ROUTE < IN_ALL {
-            0
-        } else {
-            routes.values().map(|kept| kept.slowest.len() + kept.failed.len()).sum()
-        };
-        if !routes.contains_key(name) {
-            routes.insert(name.into(), Kept::default());
+        let mut all = self.lock();
+        let room = all.held < IN_ALL;
+        if !all.routes.contains_key(name) {
+            all.routes.insert(name.into(), Kept::default());
         }
+        let All { routes, held } = &mut *all;
         let Some(kept) = routes.get_mut(name) else { return };
+        let route = request.record.route.clone();
         let list = match why {
             Why::Slow => &mut kept.slowest,
             Why::Failed => &mut kept.failed,
         };
-        let full = list.len() >= OF_A_ROUTE || held >= IN_ALL;
-        match why {
-            Why::Failed if full && !list.is_empty() => drop(list.remove(0)),
-            Why::Slow if full => drop(list.pop()),
-            _ => {}
-        }
-        if full && list.len() + 1 > OF_A_ROUTE {
-            return;
-        }
-        let route = request.record.route.clone();
-        match why {
-            Why::Failed => list.push(request),
-            Why::Slow => {
-                let at = list.partition_point(|other| other.us >= request.us);
-                list.insert(at, request);
-                if list.len() >= OF_A_ROUTE
-                    && let (Some(route), Some(last)) = (route, list.last())
-                {
-                    route.floor.slow.store(last.us, Relaxed);
-                }
+        // A route has its own places, and one at least.
+        if list.len() >= OF_A_ROUTE || (!room && !list.is_empty()) {
+            match why {
+                Why::Failed => drop(list.remove(0)),
+                // A new generation's floor may be lower than what is here.
+                Why::Slow if list.last().is_some_and(|last| last.us < request.us) => drop(list.pop()),
+                Why::Slow => return set_floor(route.as_deref(), list),
             }
+            *held -= 1;
+        }
+        *held += 1;
+        let at = match why {
+            Why::Failed => list.len(),
+            Why::Slow => list.partition_point(|other| other.us >= request.us),
+        };
+        list.insert(at, request);
+        if why == Why::Slow && (list.len() >= OF_A_ROUTE || !room) {
+            set_floor(route.as_deref(), list);
         }
     }
 
@@ -124,7 +126,8 @@ impl Keep {
         let now = SystemTime::now();
         let fresh =
             |request: &Arc<Finished>| now.duration_since(request.started).unwrap_or_default() <= MOST_AGE;
-        let mut routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.lock();
+        let All { routes, held } = &mut *all;
         routes.retain(|name, kept| {
             for request in kept.slowest.iter().filter(|request| !fresh(request)) {
                 if let Some(route) = &request.record.route {
@@ -135,18 +138,29 @@ impl Keep {
             kept.failed.retain(fresh);
             (name.is_empty() || exists(name)) && !(kept.slowest.is_empty() && kept.failed.is_empty())
         });
+        *held = routes.values().map(|kept| kept.slowest.len() + kept.failed.len()).sum();
     }
 
     /// Every route.
     #[must_use]
     pub fn all(&self) -> Vec<KeptRoute> {
-        let routes = self.routes.lock().unwrap_or_else(PoisonError::into_inner);
+        let all = self.lock();
         let one = |(name, kept): (&Arc<str>, &Kept)| KeptRoute {
             name: Arc::clone(name),
             slowest: kept.slowest.clone(),
             failed: kept.failed.iter().rev().cloned().collect(),
         };
-        routes.iter().map(one).collect()
+        all.routes.iter().map(one).collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, All> {
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn set_floor(route: Option<&RouteInstruments>, slowest: &[Arc<Finished>]) {
+    if let (Some(route), Some(last)) = (route, slowest.last()) {
+        route.floor.slow.store(last.us, Relaxed);
     }
 }
 
