@@ -45,6 +45,11 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|(name, _)| name.value == key).map(|(_, node)| node)
     }
 
+    /// Its keys in the order of the file.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'n str> + use<'n> {
+        self.entries.iter().map(|(name, _)| name.value.as_str())
+    }
+
     /// The place of a key, or of the map if it is absent.
     pub(super) fn key_place(&self, key: &str) -> &'n Place {
         self.entries.iter().find(|(name, _)| name.value == key).map_or(self.place, |(name, _)| &name.place)
