@@ -1,6 +1,9 @@
 //! The only place that names metrics and spans: one record per request, and what is written from it at its
 //! end.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     cell::Cell,
     net::IpAddr,

@@ -117,7 +117,8 @@ impl Bars<'_> {
         if let Some(endpoint) = endpoint {
             notes.push(format!("{}:{}", endpoint.host, endpoint.port));
         }
-        if let Some(status) = call.status {
+        // One that is an error is said as such.
+        if let Some(status) = call.status.filter(|status| status.as_u16() < 400) {
             notes.push(status.as_u16().to_string());
         }
         if let Some(item) = call.item {
