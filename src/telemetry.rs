@@ -277,7 +277,7 @@ impl Drop for Finish {
         let mut record = self.exchange.record();
         record.received = self.upload.as_ref().map_or(0, |upload| upload.bytes());
         record.calls.conclude(us, aborted);
-        self.instruments.finished(&self.exchange, &mut record, us, aborted);
+        self.instruments.finished(&self.exchange, &record, us, aborted);
     }
 }
 

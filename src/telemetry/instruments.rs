@@ -237,7 +237,7 @@ impl Instruments {
         }
     }
 
-    pub(super) fn finished(&self, exchange: &Exchange, record: &mut Record, us: u64, aborted: Option<Fault>) {
+    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
         let route = record.route.as_deref().unwrap_or(&self.unrouted);
         route.finished(exchange, record, us, aborted);
         route.generation.finished(record, us);

@@ -56,7 +56,7 @@ impl Sinks {
     }
 
     /// Hands a request on that has ended. Most are written to the access log, if there is one, and nothing else.
-    pub(super) fn finished(&self, exchange: &Exchange, record: &mut Record, us: u64, aborted: Option<Fault>) {
+    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
         let mut exported = false;
         if let Some(access) = &self.access
             && access.wants()
@@ -75,9 +75,8 @@ impl Sinks {
             return;
         }
         let late = self.traced && !sampled && place.is_some();
-        let route = record.route.clone();
-        let request = Finished::new(exchange, std::mem::take(record), us, aborted, late);
-        let request = Arc::new(request);
+        // A copy, because calls that outlive their answer still have the record.
+        let request = Arc::new(Finished::new(exchange, record.clone(), us, aborted, late));
         if sampled || late {
             self.traces.push(Arc::clone(&request));
         }
@@ -85,7 +84,8 @@ impl Sinks {
             self.accesses.push(Arc::clone(&request));
         }
         if let Some(place) = place {
-            self.keep.put(place, route.as_deref().map_or("", |route| route.name()), request);
+            let name = record.route.as_deref().map_or("", |route| route.name());
+            self.keep.put(place, name, request);
         }
     }
 }
