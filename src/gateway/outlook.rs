@@ -1,5 +1,7 @@
 //! `telemetry` of the Gateway with its secrets and addresses looked up.
 
+#![expect(clippy::result_large_err, reason = "findings of load time travel two calls up")]
+
 use http::{HeaderValue, Uri};
 
 use crate::{

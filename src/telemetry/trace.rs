@@ -68,12 +68,16 @@ impl Trace {
     /// is dropped alone. Of a caller that is not trusted neither flags nor baggage count.
     #[must_use]
     pub fn from_headers(headers: &HeaderMap, trusted: bool) -> Self {
+        let baggage = if trusted { baggage::of(headers) } else { None };
+        // A look at each name costs less than a hash of one, and most requests have none.
+        if !headers.keys().any(|name| *name == TRACEPARENT) {
+            return Self { baggage, ..Self::new() };
+        }
         let mut parents = headers.get_all(TRACEPARENT).iter();
         let parent = match (parents.next(), parents.next()) {
             (Some(only), None) => parse_parent(only.as_bytes()),
             _ => None,
         };
-        let baggage = if trusted { baggage::of(headers) } else { None };
         match parent {
             Some((id, parent, flags)) => Self {
                 id,

@@ -170,7 +170,7 @@ fn a_share_of_traces_is_kept_by_their_ids_alone() {
         let sampler = Sampler::new(share);
         // Evenly over the range, with anything in front.
         let kept = (0..10_000u128).filter(|at| sampler.keeps((at << 100) | ((at << 56) / 10_000))).count();
-        assert_eq!(kept, (share * 10_000.0) as usize, "{share}");
+        assert!((kept as f64 - share * 10_000.0).abs() <= 1.0, "{kept} of {share}");
     }
     let ids: Vec<u128> = (0..1000).map(|_| fastrand::u128(..)).collect();
     let few = ids.iter().filter(|id| Sampler::new(0.1).keeps(**id));
