@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod metrics;
+mod requests;
 mod status;
 
 /// Connections to the admin pages, which live off the file descriptors that clients leave. One on which no
@@ -69,6 +70,11 @@ impl Admin {
         }
     }
 
+    /// Copies into the metrics what is counted elsewhere. To be called before they are read.
+    pub fn refresh(&self) {
+        metrics::refresh(self);
+    }
+
     async fn answer(self: Arc<Self>, request: Request<Incoming>, peer: SocketAddr) -> Response<Full<Bytes>> {
         let path = request.uri().path();
         let read = matches!(*request.method(), Method::GET | Method::HEAD);
@@ -96,6 +102,19 @@ impl Admin {
                 response
             }
             ("/status", true) => json(status::page(&self.reloader.state())),
+            ("/requests" | "/requests.json", true) => {
+                let keep = &self.shared.instruments.sinks.load().keep;
+                if requests::wants_json(path, request.uri().query(), request.headers()) {
+                    return json(requests::json(keep));
+                }
+                let mut response = plain(StatusCode::OK, requests::page(keep));
+                let headers = response.headers_mut();
+                headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+                // Whatever got past the escapes could still do nothing.
+                let policy = HeaderValue::from_static("default-src 'none'; style-src 'unsafe-inline'");
+                headers.insert(header::CONTENT_SECURITY_POLICY, policy);
+                response
+            }
             ("/reload", false) if *request.method() == Method::POST => {
                 let admin = Arc::clone(&self);
                 // Reading a tree blocks; the control plane goes on meanwhile.
@@ -105,11 +124,14 @@ impl Admin {
                     Err(_) => plain(StatusCode::INTERNAL_SERVER_ERROR, "the reload failed\n"),
                 }
             }
-            ("/healthz" | "/readyz" | "/metrics" | "/status", false) => not_allowed("GET, HEAD"),
-            ("/reload", _) => not_allowed("POST"),
-            _ => {
-                plain(StatusCode::NOT_FOUND, "there are /healthz /readyz /metrics /status and POST /reload\n")
+            ("/healthz" | "/readyz" | "/metrics" | "/status" | "/requests" | "/requests.json", false) => {
+                not_allowed("GET, HEAD")
             }
+            ("/reload", _) => not_allowed("POST"),
+            _ => plain(
+                StatusCode::NOT_FOUND,
+                "there are /healthz /readyz /metrics /status /requests and POST /reload\n",
+            ),
         }
     }
 

@@ -20,6 +20,7 @@ pub mod consumer;
 pub mod gateway;
 pub mod listener;
 pub mod service;
+pub mod telemetry;
 pub mod route;
 pub mod composition;
 pub mod parameter;

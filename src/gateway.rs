@@ -8,9 +8,9 @@ use std::{net::SocketAddr, sync::Arc};
 use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
-    plan::{Listener, Plan},
+    plan::{self, Listener, Plan},
     policy::counters::Counters,
-    telemetry::{Instruments, RouteInstruments},
+    telemetry::{self, Instruments, RouteInstruments, trace::Sampler},
     upstream::{self, Upstream, secret::Sources},
 };
 
@@ -24,6 +24,7 @@ mod readings;
 pub mod router;
 mod stack;
 mod tunnel;
+mod outlook;
 mod words;
 pub mod upgrade;
 
@@ -44,6 +45,10 @@ pub struct Gateway {
     pub listeners: Vec<(String, SocketAddr, Place)>,
     /// The admin listener.
     pub admin: Option<AdminListener>,
+    /// What is said to whom.
+    pub telemetry: telemetry::settings::Settings,
+    /// Which requests are traced, if any are: without a route, and by route.
+    sampling: Option<(Sampler, Box<[Sampler]>)>,
     router: Router,
     /// What limits have counted.
     counters: Counters,
@@ -131,10 +136,16 @@ impl Gateway {
                 Err(wrong) => wrong.into_iter().for_each(|finding| findings.push(finding)),
             }
         }
+        let telemetry = outlook::settings(&plan.gateway.telemetry, sources, &mut findings);
         if findings.has_errors() {
             findings.finish();
             return Err(findings);
         }
+        let sampling = telemetry.otlp.as_ref().map(|_| {
+            let own = |route: &plan::Route| route.policies.tracing.as_ref()?.sample;
+            let of = |route| Sampler::new(own(route).unwrap_or(telemetry.sample));
+            (Sampler::new(telemetry.sample), plan.routes.iter().map(of).collect())
+        });
         let routes = words::instruments(&plan, generation, &upstreams, &around.instruments);
         let router = Router::new(&plan.routes);
         let policies = plan.routes.iter().map(|route| &*route.policies);
@@ -144,6 +155,8 @@ impl Gateway {
             upstreams: upstreams.into(),
             listeners,
             admin,
+            telemetry,
+            sampling,
             router,
             counters,
             routes,

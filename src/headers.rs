@@ -112,6 +112,7 @@ fn is_claimed(name: &str) -> bool {
                     | "remote-user"
                     | "traceparent"
                     | "tracestate"
+                    | "baggage"
             )
         }
 }

@@ -50,5 +50,6 @@ pub mod suite;
 pub mod server;
 pub mod reload;
 pub mod admin;
+pub mod export;
 pub mod serve;
 pub mod cli;

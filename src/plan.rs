@@ -65,6 +65,8 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Worker threads; one per core when absent.
     pub workers: Option<u32>,
+    /// What is said to whom.
+    pub telemetry: crate::config::telemetry::TelemetryTemplate,
 }
 
 /// A listener.

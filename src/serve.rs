@@ -21,6 +21,7 @@ use crate::{
     config::Tree,
     descriptors::Descriptors,
     diagnostic::{Code, Diagnostic, Diagnostics},
+    export::{self, Exports},
     gateway::{AdminListener, Surroundings},
     plan::Listener,
     reload::{Outcome, Reloader, watch},
@@ -109,6 +110,8 @@ pub fn start_with(options: Options, more: Vec<Listener>) -> Result<Running, Star
     let admin_at = gateway.admin.clone();
     let count = settings.workers.map_or(cores, |workers| workers.max(1) as usize);
     let shared = Arc::new(Shared::new(gateway, instruments, Arc::clone(&network)));
+    let exports = Exports::new(options.root.clone(), count, Arc::clone(&shared.instruments));
+    exports.open_log(&shared.gateway.load().telemetry);
     let mut workers = Workers::start(&shared, count).map_err(StartError::System)?;
     let mut open: Vec<Open> = Vec::new();
     let tls = reloader.tls();
@@ -145,6 +148,7 @@ pub fn start_with(options: Options, more: Vec<Listener>) -> Result<Running, Star
         own_admin: admin,
         commands: received,
         signals,
+        exports,
     };
     let (ready, started) = std::sync::mpsc::channel();
     let control = thread::Builder::new()
@@ -194,6 +198,7 @@ struct Control {
     own_admin: Option<SocketAddr>,
     commands: mpsc::UnboundedReceiver<Command>,
     signals: Signals,
+    exports: Exports,
 }
 
 /// A listener that is open.
@@ -217,6 +222,8 @@ impl Control {
                 }
             }
         }
+        tokio::spawn(export::sweep(Arc::clone(&self.admin)));
+        self.follow_telemetry();
         let reloader = Arc::clone(&self.admin.reloader);
         let mut changes = watch::start(&self.root, move || reloader.folders_elsewhere());
         let mut generations = self.admin.shared.generations.subscribe();
@@ -236,7 +243,10 @@ impl Control {
                 () = received(&mut self.signals.hangup) => { self.reload().await; }
                 Some(()) = changes.recv() => { self.reload().await; }
                 // Whoever made it; the admin page may reload too.
-                Ok(()) = generations.changed() => self.follow_listeners(),
+                Ok(()) = generations.changed() => {
+                    self.follow_listeners();
+                    self.follow_telemetry();
+                }
                 index = self.workers.one_ended() => return Err(Ended::Worker(index)),
             }
         }
@@ -250,6 +260,7 @@ impl Control {
         } else {
             tracing::warn!("requests were cut: `drain.timeout` passed before they ended");
         }
+        self.exports.end().await;
         Ok(())
     }
 
@@ -257,6 +268,11 @@ impl Control {
         let admin = Arc::clone(&self.admin);
         let outcome = spawn_blocking(move || admin.reloader.reload(&admin.shared)).await;
         outcome.unwrap_or(Outcome::Rejected)
+    }
+
+    fn follow_telemetry(&mut self) {
+        let gateway = self.admin.shared.gateway.load_full();
+        self.exports.follow(&gateway, &self.admin);
     }
 
     /// Opens and closes listeners as the new generation says. One that cannot be bound is reported

@@ -1,8 +1,12 @@
 //! The only place that names metrics and spans: one record per request, and what is written from it at its
 //! end.
 
+#[cfg(test)]
+mod tests;
+
 use std::{
     any::Any,
+    cell::Cell,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool},
     time::{Duration, Instant, SystemTime},
@@ -12,11 +16,17 @@ use http::{Method, StatusCode, Version, uri::PathAndQuery};
 
 use crate::{body::pace::Upload, headers::Peer, principal::Principal, problem::Fault};
 
+pub mod access_log;
 pub mod critical;
+pub mod diagnostics;
+pub mod finished;
 pub mod generation;
 pub mod handshake;
 pub mod instruments;
+pub mod keep;
 pub mod metric;
+pub mod otlp;
+pub mod outbox;
 mod process;
 pub mod record;
 pub mod refusal;
@@ -24,10 +34,13 @@ pub mod refuser;
 pub mod registry;
 pub mod route;
 mod series;
+pub mod settings;
+pub mod sinks;
 pub mod trace;
 pub mod trail;
 
 pub use ::metrics::Histogram;
+pub use finished::Finished;
 pub use generation::{CompositionInfo, EndpointInfo, Generation, ServiceInstruments};
 pub use handshake::HandshakeFailure;
 pub use instruments::{Instruments, Signal, UpstreamCount};
@@ -141,6 +154,18 @@ impl Exchange {
         u64::try_from(at.saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX)
     }
 
+    /// The canonical path; empty if admission has seen none. Never the query.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        self.target.as_ref().map_or("", PathAndQuery::path)
+    }
+
+    /// Who it is from: the id that authentication found.
+    #[must_use]
+    pub fn principal_id(&self) -> Option<&str> {
+        self.principal.get()?.id.as_deref()
+    }
+
     /// The span of the call of this number, as its `traceparent` says.
     #[must_use]
     pub const fn call_span(&self, number: u32) -> u64 {
@@ -156,7 +181,37 @@ pub struct Finish {
     instruments: Arc<Instruments>,
     /// The request's body, if there is one.
     upload: Option<Arc<Upload>>,
+    /// When the next line is due, in seconds of [`clock`].
+    next_line: Cell<u32>,
     end: End,
+}
+
+/// How often a request that lasts has a line in the access log.
+const LINE_EVERY: u32 = 300;
+
+/// A clock of seconds that costs nothing to read; a worker moves it on.
+pub mod clock {
+    use std::{
+        sync::{
+            LazyLock,
+            atomic::{AtomicU32, Ordering::Relaxed},
+        },
+        time::Instant,
+    };
+
+    static BEGAN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    static SECONDS: AtomicU32 = AtomicU32::new(0);
+
+    /// Moves it on. To be called several times a second.
+    pub fn tick() {
+        SECONDS.store(u32::try_from(BEGAN.elapsed().as_secs()).unwrap_or(u32::MAX), Relaxed);
+    }
+
+    /// Seconds since it began.
+    #[must_use]
+    pub fn now() -> u32 {
+        SECONDS.load(Relaxed)
+    }
 }
 
 /// How an answer ended.
@@ -175,7 +230,8 @@ impl Finish {
     #[must_use]
     pub fn new(exchange: Arc<Exchange>, instruments: Arc<Instruments>, upload: Option<Arc<Upload>>) -> Self {
         instruments.began(&exchange);
-        Self { exchange, instruments, upload, end: End::Open }
+        let next_line = Cell::new(clock::now() + LINE_EVERY);
+        Self { exchange, instruments, upload, next_line, end: End::Open }
     }
 
     /// The request's record.
@@ -194,7 +250,13 @@ impl Finish {
 
     /// Some of the answer's body passed.
     pub fn sent(&self, bytes: u64) {
-        self.exchange.record().sent += bytes;
+        let mut record = self.exchange.record();
+        record.sent += bytes;
+        let now = clock::now();
+        if now >= self.next_line.get() {
+            self.next_line.set(now + LINE_EVERY);
+            self.instruments.goes_on(&self.exchange, &record);
+        }
     }
 
     /// The answer ended as it should.

@@ -61,6 +61,8 @@ pub use failure::broken_body;
 pub use http1::Switched;
 pub use pool::Upstreams;
 
+pub use tls::secure;
+
 use counters::Counters;
 use endpoint::Endpoint;
 

@@ -58,6 +58,7 @@ fn settings(template: &GatewayTemplate, findings: &mut Findings) -> Option<Setti
         drain_delay: template.drain_delay,
         drain_timeout: template.drain_timeout,
         workers: template.workers,
+        telemetry: template.telemetry.clone(),
     })
 }
 

@@ -30,6 +30,7 @@ const DEADLINE: HeaderName = HeaderName::from_static("x-segue-deadline-ms");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
@@ -44,6 +45,7 @@ pub(super) struct Common {
     whole: HeaderMap,
     request_id: Option<HeaderValue>,
     tracestate: Option<HeaderValue>,
+    baggage: Option<HeaderValue>,
     forwarded_for: Option<HeaderValue>,
     forwarded_proto: HeaderValue,
     forwarded_host: Option<HeaderValue>,
@@ -62,6 +64,7 @@ impl Common {
             whole: HeaderMap::new(),
             request_id: HeaderValue::from_str(&state.run.exchange.id).ok(),
             tracestate: state.run.exchange.trace.state.clone(),
+            baggage: state.run.exchange.trace.baggage.clone(),
             forwarded_for,
             forwarded_proto: HeaderValue::from_static(state.run.exchange.scheme),
             forwarded_host: host
@@ -82,6 +85,9 @@ impl Common {
         // A trace is the gateway's to say, whatever a template says.
         if let Some(tracestate) = &self.tracestate {
             headers.insert(TRACESTATE, tracestate.clone());
+        }
+        if let Some(baggage) = &self.baggage {
+            headers.insert(BAGGAGE, baggage.clone());
         }
         add(headers, REQUEST_ID, self.request_id.as_ref());
         if !external {

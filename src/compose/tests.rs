@@ -231,7 +231,8 @@ impl Bench {
             seen: Mutex::default(),
         };
         let peer = Arc::new(Peer::new(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 7), 1234))));
-        let trace = Trace { id: 0xabc, parent: None, sampled: false, state: Some("v=1".parse().unwrap()) };
+        let state = Some("v=1".parse().unwrap());
+        let trace = Trace { id: 0xabc, random: false, state, ..Trace::new() };
         let client = IpAddr::from([192, 0, 2, 7]);
         let mut exchange = Exchange::new("req-1".into(), trace, peer, client, "https");
         // The test's clock.

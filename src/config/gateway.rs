@@ -27,7 +27,11 @@ pub(super) static GATEWAY: Object = Object {
         optional("limits", Shape::Object(&LIMITS), "What one client may take."),
         optional("drain", Shape::Object(&DRAIN), "How the gateway stops."),
         optional("workers", Shape::Count(1, 1024), "Worker threads (one per core)."),
-        later("telemetry"),
+        optional(
+            "telemetry",
+            Shape::Object(&super::telemetry::TELEMETRY),
+            "What the gateway says of itself, and to whom."
+        ),
         later("stateDir"),
     ],
     one_of: &[],
@@ -100,6 +104,8 @@ pub struct GatewayTemplate {
     pub drain_timeout: Duration,
     /// `workers`; one per core when absent.
     pub workers: Option<u32>,
+    /// `telemetry`
+    pub telemetry: super::telemetry::TelemetryTemplate,
 }
 
 /// The admin listener.
@@ -192,6 +198,7 @@ impl GatewayTemplate {
                 .and_then(|drain| decoder.duration_or_zero(drain, "timeout"))
                 .map_or(Duration::from_secs(30), |timeout| timeout.value),
             workers: decoder.count(fields, "workers"),
+            telemetry: super::telemetry::TelemetryTemplate::decode(decoder, fields),
         }
     }
 }

@@ -381,7 +381,7 @@ fn file(decoder: &mut Decoder<'_>, fields: Option<&Fields<'_>>, key: &str) -> Op
     Some(Spanned { value, place: text.place })
 }
 
-fn headers(
+pub(super) fn headers(
     decoder: &mut Decoder<'_>,
     fields: &Fields<'_>,
 ) -> Vec<(Spanned<HeaderName>, Spanned<HeaderSource>)> {

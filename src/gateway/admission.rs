@@ -21,8 +21,7 @@ use crate::{
 #[must_use]
 pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) -> Exchange {
     let trusted = is_trusted(peer.address.ip(), &settings.trusted_proxies);
-    let mut trace = Trace::from_headers(request.headers());
-    trace.sampled &= trusted;
+    let trace = Trace::from_headers(request.headers(), trusted);
     let mut client = peer.address.ip();
     let mut scheme = peer.scheme;
     let mut id = None;

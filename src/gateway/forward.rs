@@ -12,6 +12,7 @@ const FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto")
 const FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+const BAGGAGE: HeaderName = HeaderName::from_static("baggage");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const DEADLINE: HeaderName = HeaderName::from_static("x-segue-deadline-ms");
 
@@ -53,6 +54,9 @@ pub(super) fn request(
     added.push_plain(&TRACEPARENT, &exchange.trace.to_text(span));
     if let Some(state) = &exchange.trace.state {
         added.push(&TRACESTATE, state);
+    }
+    if let Some(baggage) = &exchange.trace.baggage {
+        added.push(&BAGGAGE, baggage);
     }
     added.push_text(&REQUEST_ID, exchange.id.as_bytes());
     added.push_plain(&DEADLINE, itoa::Buffer::new().format(deadline_ms).as_bytes());

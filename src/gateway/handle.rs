@@ -117,7 +117,11 @@ impl Handle {
     #[must_use]
     pub fn refuse(&self, peer: &Arc<Peer>, error: &Error) -> Begun {
         let unread = Request::new(());
-        let exchange = Arc::new(admission::exchange(&unread, peer, &self.gateway.plan.gateway));
+        let mut exchange = admission::exchange(&unread, peer, &self.gateway.plan.gateway);
+        if let Some((unrouted, _)) = &self.gateway.sampling {
+            exchange.trace.decide(*unrouted);
+        }
+        let exchange = Arc::new(exchange);
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments), None);
         Begun {
             answer: stack::ready(respond::answer(error, Some(&exchange), false)),
@@ -154,6 +158,9 @@ impl Handle {
     }
 
     fn route(&self, request: &mut Request<Body>, exchange: &mut Exchange) -> Result<Routed<'_>, Error> {
+        if let Some((unrouted, _)) = &self.gateway.sampling {
+            exchange.trace.decide(*unrouted);
+        }
         exchange.host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
         exchange.target = request.uri().path_and_query().cloned();
         if request.uri().path() == "*" {
@@ -185,6 +192,9 @@ impl Handle {
                 }
                 exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
                 exchange.captures = captures;
+                if let Some((_, by_route)) = &self.gateway.sampling {
+                    exchange.trace.decide(by_route[id.index()]);
+                }
                 let own = self.gateway.plan.routes[id.index()].timeout;
                 exchange.timeout = exchange.given.map_or(own, |given| given.min(own));
                 Ok(Routed::Stack(

@@ -30,6 +30,7 @@ use crate::{
         deadline::{ArrivedLayer, DeadlineLayer},
         headers::{self, StripLayer},
         respond::{RespondLayer, RespondWithLayer},
+        tracing::TracingLayer,
     },
     problem::Kind,
 };
@@ -95,6 +96,8 @@ where
     let service = ServiceBuilder::new()
         // The last word on an answer's fields, error answers included.
         .option_layer(headers.and_then(headers::ResponseLayer::new))
+        // Outside of what makes errors into answers too: answers to failures say it as well.
+        .option_layer(TracingLayer::of(policies.tracing.as_ref()))
         // Outside of what makes errors into answers, so that scripts can read a 401 or a 429, and of
         // authenticate, since a preflight has no credentials.
         .option_layer(policies.cors.as_deref().map(CorsLayer::new))

@@ -19,7 +19,7 @@ pub(super) fn exchange() -> Exchange {
 pub(super) fn from(address: &str) -> Exchange {
     let address = address.parse().unwrap();
     let peer = Arc::new(Peer::new(std::net::SocketAddr::new(address, 4000)));
-    Exchange::new("r-1".into(), Trace::from_headers(&http::HeaderMap::new()), peer, address, "http")
+    Exchange::new("r-1".into(), Trace::new(), peer, address, "http")
 }
 
 /// `METHOD TARGET` and then a field per line, as it comes to a route's layers.

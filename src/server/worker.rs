@@ -34,7 +34,7 @@ use crate::{
     gateway::{Begun, Handle, upgrade::Tunnels},
     headers::Peer,
     policy::respond,
-    telemetry::{Histogram, Instruments, registry},
+    telemetry::{self, Histogram, Instruments, registry},
     upstream::Upstreams,
 };
 
@@ -320,6 +320,7 @@ async fn measure_lag(lag: Histogram) {
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let due = ticks.tick().await;
+        telemetry::clock::tick();
         lag.record(due.elapsed().as_secs_f64());
     }
 }

@@ -54,20 +54,17 @@ pub(super) fn parts(
         return;
     }
     let tree = Tree::of(record);
-    for index in tree.chain(0, &route.steps, before) {
+    // What is inside of a step is visited after it.
+    let mut own = 0;
+    tree.walk(0, &route.steps, before, generation, &mut |index, us, info| {
         let step = &record.steps[index];
-        let (start, end) = (step.started_us.min(before), step.ended_us.min(before));
-        before = start;
-        let own = step.step;
-        match route.steps[usize::from(own)].does {
-            Does::Calls(service) => {
-                give(Part { what: What::Step { step: own, service }, us: end - start });
-            }
-            Does::Runs(_) => tree.inside((0, own), end, generation, &mut |service, us| {
-                give(Part { what: What::Step { step: own, service }, us });
-            }),
+        if step.scope == 0 {
+            own = step.step;
         }
-    }
+        if let Does::Calls(service) = info.does {
+            give(Part { what: What::Step { step: own, service }, us });
+        }
+    });
 }
 
 /// A record's steps by the run that they belong to.
@@ -137,9 +134,45 @@ impl<'a> Tree<'a> {
         found
     }
 
-    /// What took the time of a step that runs Compositions, by service. Of the runs of its items, those that
-    /// one after the other reach from its end to its start.
-    fn inside(&self, step: (u16, u16), end: u64, generation: &Generation, give: &mut dyn FnMut(u32, u64)) {
+    /// Every step on the critical path, inside of steps too, as sorted indexes of [`Record::steps`].
+    #[must_use]
+    pub fn critical(&self, steps: &[StepInfo], before: u64, generation: &Generation) -> Vec<usize> {
+        let mut found = Vec::new();
+        self.walk(0, steps, before, generation, &mut |index, _, _| found.push(index));
+        found.sort_unstable();
+        found
+    }
+
+    /// Visits the critical path of a run, the last step first, with the time that each took of it. A step
+    /// that runs Compositions is followed by what is inside of it: of the runs of its items those that one
+    /// after the other reach from its end to its start.
+    fn walk(
+        &self,
+        scope: u16,
+        steps: &[StepInfo],
+        mut before: u64,
+        generation: &Generation,
+        visit: &mut dyn FnMut(usize, u64, &StepInfo),
+    ) {
+        for index in self.chain(scope, steps, before) {
+            let one = &self.record.steps[index];
+            let info = &steps[usize::from(one.step)];
+            let (from, to) = (one.started_us.min(before), one.ended_us.min(before));
+            before = from;
+            visit(index, to - from, info);
+            if let Does::Runs(_) = info.does {
+                self.inside((scope, one.step), to, generation, visit);
+            }
+        }
+    }
+
+    fn inside(
+        &self,
+        step: (u16, u16),
+        end: u64,
+        generation: &Generation,
+        visit: &mut dyn FnMut(usize, u64, &StepInfo),
+    ) {
         let first = self.runs.partition_point(|run| run.inside < step);
         let mut before = end;
         for run in self.runs[first..].iter().take_while(|run| run.inside == step) {
@@ -147,15 +180,7 @@ impl<'a> Tree<'a> {
                 continue;
             }
             let Some((_, steps)) = generation.compositions.get(run.composition as usize) else { return };
-            for index in self.chain(run.scope, steps, before) {
-                let one = &self.record.steps[index];
-                let (from, to) = (one.started_us.min(before), one.ended_us.min(before));
-                before = from;
-                match steps[usize::from(one.step)].does {
-                    Does::Calls(service) => give(service, to - from),
-                    Does::Runs(_) => self.inside((run.scope, one.step), to, generation, give),
-                }
-            }
+            self.walk(run.scope, steps, before, generation, visit);
             before = before.min(run.began);
         }
     }

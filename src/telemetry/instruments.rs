@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge, Histogram};
 
 use super::{
@@ -17,6 +18,7 @@ use super::{
         UPSTREAM_IN_FLIGHT, UPSTREAM_RESENDS, UPSTREAM_REUSES, WORKER_LAG,
     },
     registry::{Registry, Snapshot},
+    sinks::Sinks,
 };
 use crate::problem::Fault;
 
@@ -41,6 +43,8 @@ pub struct Instruments {
     /// Parallel to [`Refusal::ALL`].
     refusals: [Counter; Refusal::ALL.len()],
     unrouted: RouteInstruments,
+    /// Where ended requests go besides.
+    pub sinks: ArcSwap<Sinks>,
 }
 
 /// What an upstream counts.
@@ -102,6 +106,7 @@ impl Instruments {
             reloads_rejected: reloads("rejected"),
             refusals: Refusal::ALL.map(refusal),
             unrouted: RouteInstruments::new(&registry, RouteInfo::default(), &Arc::default()),
+            sinks: ArcSwap::default(),
             registry,
         }
     }
@@ -225,9 +230,17 @@ impl Instruments {
         &self.active[Verb::from(&exchange.method) as usize][usize::from(exchange.scheme == "https")]
     }
 
+    /// A request whose answer has lasted for a while.
+    pub(super) fn goes_on(&self, exchange: &Exchange, record: &Record) {
+        if let Some(access) = &self.sinks.load().access {
+            access.goes_on(exchange, record, exchange.micros(std::time::Instant::now()));
+        }
+    }
+
     pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
         let route = record.route.as_deref().unwrap_or(&self.unrouted);
         route.finished(exchange, record, us, aborted);
         route.generation.finished(record, us);
+        self.sinks.load().finished(exchange, record, us, aborted);
     }
 }

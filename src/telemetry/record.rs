@@ -15,7 +15,7 @@ use crate::problem::{Fault, Kind};
 pub const MOST_INNER: usize = 1024;
 
 /// The part of an [`Exchange`](super::Exchange) that is filled on the way.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Record {
     /// The route's instruments, once it is known.
     pub route: Option<Arc<RouteInstruments>>,
@@ -132,7 +132,7 @@ pub struct CallRecord {
 }
 
 /// Calls, the first of which is in place.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Calls {
     first: Option<CallRecord>,
     more: Vec<CallRecord>,

@@ -37,7 +37,7 @@ pub fn use_shard(worker: usize) {
 }
 
 /// The calling thread's shard of a series; more workers than shards share.
-fn own<T>(shards: &[T]) -> &T {
+pub(super) fn own<T>(shards: &[T]) -> &T {
     &shards[SHARD.get() % shards.len()]
 }
 

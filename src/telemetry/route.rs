@@ -6,6 +6,7 @@ use metrics::{Counter, Histogram};
 
 use super::{
     Exchange, Generation, Outcome, Record, Refuser, StepOutcome, Verb, critical,
+    keep::Floor,
     metric::{
         ABORTED, CRITICAL_TIME, DEGRADED, FAILURES, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
         SERVER_DURATION, STEP_BYTES, STEP_DURATION, STEPS,
@@ -63,6 +64,8 @@ pub struct RouteInstruments {
     pub info: RouteInfo,
     /// What it shares with the other routes of its generation.
     pub generation: Arc<Generation>,
+    /// What a request must exceed to be kept.
+    pub(super) floor: Floor,
     registry: Arc<Registry>,
     duration: Chain<DurationKey, Histogram>,
     requests: Chain<Outcome, Counter>,
@@ -123,6 +126,7 @@ impl RouteInstruments {
         };
         let proxied = info.proxied.map(|service| generation.service_name(service));
         Self {
+            floor: Floor::default(),
             duration: Chain::default(),
             requests: Chain::default(),
             received: registry.counter(&REQUEST_BYTES, &own),
@@ -190,6 +194,16 @@ impl RouteInstruments {
             }
         });
         self.gateway_time.increment(rest);
+    }
+
+    /// How much of a request's time was the gateway's own.
+    #[must_use]
+    pub fn gateway_time(&self, record: &Record, us: u64) -> u64 {
+        let mut rest = us;
+        critical::parts(record, us, &self.info, &self.generation, &mut |part| {
+            rest = rest.saturating_sub(part.us);
+        });
+        rest
     }
 
     fn steps_finished(&self, record: &Record) {

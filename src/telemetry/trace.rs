@@ -1,9 +1,20 @@
-//! W3C Trace Context (<https://www.w3.org/TR/trace-context/>): what is continued, what is sent on.
+//! W3C Trace Context, level 2 (<https://www.w3.org/TR/trace-context-2/>), and Baggage
+//! (<https://www.w3.org/TR/baggage/>): what is continued, what is sent on.
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
+mod baggage;
+mod state;
+
+#[cfg(test)]
+mod tests;
+
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+
+/// The caller records this trace.
+const SAMPLED: u8 = 1;
+/// The right-most seven bytes of the trace id are random.
+const RANDOM: u8 = 2;
 
 /// The trace a request belongs to. The parent id sent upstream is always made here.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,20 +23,55 @@ pub struct Trace {
     pub id: u128,
     /// The caller's span, if it sent one.
     pub parent: Option<u64>,
-    /// Whether the caller said that it records.
+    /// Whether it is recorded: what a trusted caller said, or our own decision.
     pub sampled: bool,
-    /// The vendors' part, passed on as it is.
+    /// Whether a trusted caller has decided that.
+    pub decided: bool,
+    /// The id is random, so that others may sample by it.
+    pub random: bool,
+    /// The vendors' part, passed on.
     pub state: Option<HeaderValue>,
+    /// What a trusted caller said for whoever comes after it.
+    pub baggage: Option<HeaderValue>,
 }
+
+/// Which traces are recorded where nobody else has decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sampler {
+    /// The random part of a trace id must be at least this.
+    threshold: u64,
+}
+
+// === impl Sampler ===
+
+impl Sampler {
+    const RANGE: u64 = 1 << 56;
+
+    /// Records this share of all traces, from 0 to 1.
+    #[must_use]
+    pub fn new(share: f64) -> Self {
+        let kept = (share.clamp(0.0, 1.0) * Self::RANGE as f64) as u64;
+        Self { threshold: Self::RANGE - kept }
+    }
+
+    /// By the trace's id alone, so that everybody who samples the same share keeps the same traces.
+    #[must_use]
+    pub const fn keeps(self, id: u128) -> bool {
+        (id as u64) & (Self::RANGE - 1) >= self.threshold
+    }
+}
+
+// === impl Trace ===
 
 impl Trace {
     /// Continues a valid `traceparent`; anything else starts a new trace. An invalid `tracestate`
-    /// is dropped alone.
+    /// is dropped alone. Of a caller that is not trusted neither flags nor baggage count.
     #[must_use]
-    pub fn from_headers(headers: &HeaderMap) -> Self {
+    pub fn from_headers(headers: &HeaderMap, trusted: bool) -> Self {
+        let baggage = if trusted { baggage::of(headers) } else { None };
         // A look at each name costs less than a hash of one, and most requests have none.
         if !headers.keys().any(|name| *name == TRACEPARENT) {
-            return Self::new();
+            return Self { baggage, ..Self::new() };
         }
         let mut parents = headers.get_all(TRACEPARENT).iter();
         let parent = match (parents.next(), parents.next()) {
@@ -33,17 +79,38 @@ impl Trace {
             _ => None,
         };
         match parent {
-            Some((id, parent, flags)) => {
-                Self { id, parent: Some(parent), sampled: flags & 1 == 1, state: state(headers) }
-            }
-            None => Self::new(),
+            Some((id, parent, flags)) => Self {
+                id,
+                parent: Some(parent),
+                sampled: trusted && flags & SAMPLED != 0,
+                decided: trusted,
+                random: flags & RANDOM != 0,
+                state: state::of(headers),
+                baggage,
+            },
+            None => Self { baggage, ..Self::new() },
         }
     }
 
     /// A new trace.
     #[must_use]
     pub fn new() -> Self {
-        Self { id: fastrand::u128(1..), parent: None, sampled: false, state: None }
+        Self {
+            id: fastrand::u128(1..),
+            parent: None,
+            sampled: false,
+            decided: false,
+            random: true,
+            state: None,
+            baggage: None,
+        }
+    }
+
+    /// Decides whether it is recorded, unless a trusted caller has.
+    pub const fn decide(&mut self, sampler: Sampler) {
+        if !self.decided {
+            self.sampled = sampler.keeps(self.id);
+        }
     }
 
     /// The `traceparent` of a call made for this request, with a span id of its own.
@@ -58,8 +125,15 @@ impl Trace {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         hex(self.id, &mut text[3..35]);
         hex(u128::from(span), &mut text[36..52]);
-        text[54] += u8::from(self.sampled);
+        text[54] += self.flags();
         text
+    }
+
+    /// The flags that are sent on.
+    #[must_use]
+    pub const fn flags(&self) -> u8 {
+        let sampled = if self.sampled { SAMPLED } else { 0 };
+        if self.random { sampled | RANDOM } else { sampled }
     }
 }
 
@@ -126,97 +200,4 @@ fn parse_hex(digits: &[u8]) -> Option<u128> {
         };
         Some(number << 4 | u128::from(value))
     })
-}
-
-/// Joins the `tracestate` fields if they are a list of at most 32 `key=value` members.
-fn state(headers: &HeaderMap) -> Option<HeaderValue> {
-    let mut fields = headers.get_all(TRACESTATE).iter();
-    let first = fields.next()?;
-    let joined = match fields.next() {
-        None => first.clone(),
-        Some(second) => {
-            let mut joined = [first.as_bytes(), b",", second.as_bytes()].concat();
-            for field in fields {
-                joined.push(b',');
-                joined.extend_from_slice(field.as_bytes());
-            }
-            HeaderValue::from_bytes(&joined).ok()?
-        }
-    };
-    let text = joined.to_str().ok()?;
-    let mut members = text.split(',').map(str::trim).filter(|member| !member.is_empty());
-    let valid = text.len() <= 8192 && members.clone().count() <= 32 && members.all(is_member);
-    valid.then_some(joined)
-}
-
-fn is_member(member: &str) -> bool {
-    let Some((key, value)) = member.split_once('=') else { return false };
-    let (tenant, system) = key.split_once('@').unwrap_or(("a", key));
-    let part = |text: &str| {
-        !text.is_empty()
-            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-*/".contains(&b))
-    };
-    key.len() <= 256
-        && part(tenant)
-        && part(system)
-        && !value.is_empty()
-        && value.len() <= 256
-        && value.bytes().all(|b| (0x20..0x7f).contains(&b) && b != b',' && b != b'=')
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(fields: &[(&'static str, &'static str)]) -> HeaderMap {
-        fields
-            .iter()
-            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
-    }
-
-    const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-
-    #[test]
-    fn continues_a_valid_parent_with_its_state() {
-        let trace =
-            Trace::from_headers(&headers(&[("traceparent", PARENT), ("tracestate", "rojo=1,congo=t61")]));
-        assert_eq!(trace.id, 0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c);
-        assert_eq!(trace.parent, Some(0xb7ad_6b71_6920_3331));
-        assert_eq!(trace.state.unwrap(), "rojo=1,congo=t61");
-        let sent = Trace { id: trace.id, parent: None, sampled: true, state: None }.to_header(0xabc);
-        assert_eq!(sent, "00-0af7651916cd43dd8448eb211c80319c-0000000000000abc-01");
-    }
-
-    #[test]
-    fn starts_anew_when_the_parent_is_not_valid() {
-        for wrong in [
-            "",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331",
-            "00-00000000000000000000000000000000-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-0000000000000000-01",
-            "ff-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-            "00-0AF7651916CD43DD8448EB211C80319C-b7ad6b7169203331-01",
-            "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-extra",
-            "00_0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
-        ] {
-            let trace = Trace::from_headers(&headers(&[("traceparent", wrong), ("tracestate", "a=b")]));
-            assert_eq!((trace.parent, trace.state), (None, None), "{wrong}");
-            assert_ne!(trace.id, 0);
-        }
-    }
-
-    #[test]
-    fn drops_an_invalid_state_alone() {
-        for wrong in ["novalue", "UPPER=1", "a=", "a=b=c", "a@@b=1"] {
-            let trace = Trace::from_headers(&headers(&[("traceparent", PARENT), ("tracestate", wrong)]));
-            assert!(trace.parent.is_some() && trace.state.is_none(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn two_parents_are_none() {
-        let trace = Trace::from_headers(&headers(&[("traceparent", PARENT), ("traceparent", PARENT)]));
-        assert_eq!(trace.parent, None);
-    }
 }

@@ -86,11 +86,7 @@ pub(super) fn header(
 }
 
 /// A URL's text.
-pub(super) fn url(
-    template: &UrlTemplate,
-    place: &Place,
-    sources: &dyn Sources,
-) -> Result<String, Diagnostic> {
+pub fn url(template: &UrlTemplate, place: &Place, sources: &dyn Sources) -> Result<String, Diagnostic> {
     match template {
         UrlTemplate::Text(text) => Ok(text.clone()),
         UrlTemplate::Env { name, default } => {

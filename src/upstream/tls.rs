@@ -14,7 +14,8 @@ use rustls::{
     crypto::aws_lc_rs,
     pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
-use tokio_rustls::TlsConnector;
+use tokio::net::TcpStream;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use super::{endpoint::Endpoint, secret::Sources};
 use crate::{
@@ -179,6 +180,15 @@ fn identity(cert: &[u8], key: &[u8]) -> Result<Identity, String> {
     }
     let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| format!("`key`: {error}"))?;
     Ok((chain, key))
+}
+
+/// Speaks TLS to a host that the system's certificates vouch for. For control traffic, which is HTTP/1.1.
+pub async fn secure(host: &str, stream: TcpStream) -> io::Result<TlsStream<TcpStream>> {
+    let roots = system_roots().map_err(io::Error::other)?;
+    let mut config = configure(roots, None).map_err(io::Error::other)?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    let name = ServerName::try_from(host.to_owned()).map_err(io::Error::other)?;
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 /// Loaded once, when the first service needs them.

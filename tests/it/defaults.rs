@@ -58,6 +58,7 @@ fn defaults(plan: &Plan) -> Vec<(&'static str, String)> {
         ("`limits.maxConnections`", limits.max_connections.to_string()),
         ("`drain.delay`", duration(gateway.drain_delay)),
         ("`drain.timeout`", duration(gateway.drain_timeout)),
+        ("`telemetry.sample`", gateway.telemetry.sample.to_string()),
         ("Route `timeout`", duration(route.timeout)),
         ("Service `timeout`", duration(service.timeout)),
         ("Service `connectTimeout`", duration(service.connect_timeout)),

@@ -1,3 +1,10 @@
 //! What the gateway says of itself, against what it did.
 
+mod agree;
+mod canary;
+mod collector;
 mod page;
+mod policy;
+mod requests;
+mod traces;
+mod unwell;

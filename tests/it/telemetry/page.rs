@@ -1,6 +1,9 @@
 //! The page on telemetry says what the code has.
 
-use segue::telemetry::metric::{ALL, Metric, MetricKind};
+use segue::telemetry::{
+    access_log::Field,
+    metric::{ALL, Metric, MetricKind},
+};
 
 use crate::sources::root;
 
@@ -24,5 +27,15 @@ fn the_page_has_every_metric_and_no_other() {
     let table = page.split("| Prometheus |").nth(1).unwrap();
     let said: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
     let wanted: Vec<String> = ALL.iter().map(|metric| row(metric)).collect();
+    assert_eq!(said, wanted, "the table should be:\n{}", wanted.join("\n"));
+}
+
+#[test]
+fn the_page_has_every_field_of_the_access_log() {
+    let page = std::fs::read_to_string(root().join("src/docs/telemetry.md")).unwrap();
+    let table = page.split("| field | what |").nth(1).unwrap();
+    let said: Vec<&str> = table.lines().skip(2).take_while(|line| line.starts_with('|')).collect();
+    let wanted: Vec<String> =
+        Field::ALL.iter().map(|field| format!("| `{}` | {} |", field.name(), field.help())).collect();
     assert_eq!(said, wanted, "the table should be:\n{}", wanted.join("\n"));
 }

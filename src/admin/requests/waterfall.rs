@@ -1,0 +1,150 @@
+//! A request as bars on one time axis: the gateway, each step below the one that runs it, each attempt below
+//! its step.
+
+use crate::telemetry::{
+    CallRecord, Finished, RouteInstruments, StepInfo, StepOutcome, StepRecord, critical::Tree,
+};
+
+/// The most bars of a request; what is inside of more steps is in its trace.
+const MOST_BARS: usize = 120;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Bar {
+    pub(super) depth: usize,
+    pub(super) name: String,
+    pub(super) what: What,
+    pub(super) start_us: u64,
+    pub(super) end_us: u64,
+    /// The answer's head, of an attempt.
+    pub(super) head_us: Option<u64>,
+    pub(super) outcome: &'static str,
+    pub(super) code: Option<String>,
+    pub(super) critical: bool,
+    /// What else there is to say.
+    pub(super) notes: Vec<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum What {
+    Step { wave: u16 },
+    Attempt,
+}
+
+/// The bars below the gateway's own, and how much of the request's time was the gateway's.
+pub(super) fn bars(request: &Finished) -> (Vec<Bar>, u64) {
+    let record = &request.record;
+    let Some(route) = record.route.as_deref() else { return (Vec::new(), request.us) };
+    let tree = Tree::of(record);
+    let critical = tree.critical(&route.info.steps, request.us, &route.generation);
+    let mut all = Bars { request, route, critical, out: Vec::new() };
+    all.run(0, &route.info.steps, 1);
+    for (_, call) in record.calls.iter().filter(|(_, call)| call.step.is_none()) {
+        all.call(call, 1);
+    }
+    (all.out, route.gateway_time(record, request.us))
+}
+
+struct Bars<'a> {
+    request: &'a Finished,
+    route: &'a RouteInstruments,
+    critical: Vec<usize>,
+    out: Vec<Bar>,
+}
+
+impl Bars<'_> {
+    fn run(&mut self, scope: u16, infos: &[StepInfo], depth: usize) {
+        let record = &self.request.record;
+        let steps = record.steps.iter().enumerate().filter(|(_, step)| step.scope == scope);
+        let mut steps: Vec<(usize, &StepRecord, &StepInfo)> =
+            steps.filter_map(|(at, step)| Some((at, step, infos.get(usize::from(step.step))?))).collect();
+        steps.sort_by_key(|(_, step, info)| (info.wave, step.started_us, step.step));
+        for (at, step, info) in steps {
+            if self.out.len() >= MOST_BARS {
+                return;
+            }
+            self.step(at, step, info, depth);
+            let calls = record.calls.iter().map(|(_, call)| call);
+            let own = |call: &&CallRecord| (call.scope, call.step) == (scope, Some(step.step));
+            for call in calls.filter(own) {
+                self.call(call, depth + 1);
+            }
+            for (number, run) in (1u16..).zip(&record.scopes) {
+                if (run.outer, run.step) == (scope, step.step) {
+                    let callable = self.route.generation.compositions.get(run.composition as usize);
+                    if let Some((_, inner)) = callable {
+                        self.run(number, inner, depth + 1);
+                    }
+                }
+            }
+        }
+    }
+
+    fn step(&mut self, at: usize, step: &StepRecord, info: &StepInfo, depth: usize) {
+        let mut notes = Vec::new();
+        if let Some(items) = step.items {
+            notes.push(format!("{items} items"));
+        }
+        if step.fallback {
+            notes.push("fallback".to_owned());
+        }
+        let run = step.scope.checked_sub(1).and_then(|run| self.request.record.scopes.get(usize::from(run)));
+        if let Some(item) = run.and_then(|run| run.item) {
+            notes.push(format!("of item {item}"));
+        }
+        self.out.push(Bar {
+            depth,
+            name: info.name.to_string(),
+            what: What::Step { wave: info.wave },
+            start_us: step.started_us,
+            end_us: if step.outcome == StepOutcome::Late { self.request.us } else { step.ended_us },
+            head_us: None,
+            outcome: step.outcome.as_str(),
+            code: step.code.map(str::to_owned),
+            critical: self.critical.binary_search(&at).is_ok(),
+            notes,
+        });
+    }
+
+    fn call(&mut self, call: &CallRecord, depth: usize) {
+        if self.out.len() >= MOST_BARS {
+            return;
+        }
+        let service = self.route.generation.services.get(call.service as usize);
+        let endpoint = service.zip(call.endpoint);
+        let endpoint = endpoint.and_then(|(service, at)| service.endpoints.get(usize::from(at)));
+        let mut notes = Vec::new();
+        if let Some(endpoint) = endpoint {
+            notes.push(format!("{}:{}", endpoint.host, endpoint.port));
+        }
+        // One that is an error is said as such.
+        if let Some(status) = call.status.filter(|status| status.as_u16() < 400) {
+            notes.push(status.as_u16().to_string());
+        }
+        if let Some(item) = call.item {
+            notes.push(format!("item {item}"));
+        }
+        if call.tries > 0 {
+            notes.push(format!("attempt {}", u32::from(call.tries) + 1));
+        }
+        if call.resends > 0 {
+            notes.push(format!("sent again {}×", call.resends));
+        }
+        if endpoint.is_some() && !call.reused {
+            notes.push("new connection".to_owned());
+        }
+        let error = call.error();
+        self.out.push(Bar {
+            depth,
+            name: format!("{} {}", call.method.as_str(), service.map_or("", |service| &service.name)),
+            what: What::Attempt,
+            start_us: call.started_us,
+            end_us: self.request.call_end(call),
+            head_us: Some(call.head_us).filter(|head| *head > 0),
+            outcome: if error.is_some() { "failed" } else { "ok" },
+            code: error.map(|error| error.as_text().to_owned()),
+            critical: call.step.is_none(),
+            notes,
+        });
+    }
+}

@@ -1,0 +1,171 @@
+//! The access log: a line per request, written from its record when the answer has ended, and every five
+//! minutes while a long one lasts.
+//!
+//! A worker appends the line to a buffer of its own; one thread writes all buffers out. No worker waits for
+//! a file: what finds no room is dropped and counted.
+
+use std::{
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    thread::Thread,
+};
+
+use super::{Exchange, Record, registry};
+use crate::problem::Fault;
+
+pub mod field;
+mod line;
+mod writer;
+
+pub use field::Field;
+pub use line::rfc3339;
+
+/// What one worker's lines may take while nobody writes them.
+const MOST_BYTES: usize = 1 << 20;
+
+/// `accessLog`
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// How lines look.
+    pub format: Format,
+    /// Where they go.
+    pub target: Target,
+    /// What is in them, in this order.
+    pub fields: Vec<Field>,
+    /// The share of requests that have one.
+    pub sample: f64,
+    /// They go to the collector too.
+    pub otlp: bool,
+}
+
+/// How lines look.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// An object per line.
+    Json,
+    /// `key=value` pairs.
+    Text,
+}
+
+/// Where lines go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Standard output.
+    Stdout,
+    /// The end of a file, opened anew when it was moved away.
+    File(PathBuf),
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct AccessLog {
+    settings: Settings,
+    /// Of one million.
+    share: u32,
+    buffers: Arc<Buffers>,
+}
+
+#[derive(Debug)]
+struct Buffers {
+    /// One per worker, and one for other threads.
+    all: Box<[Mutex<Vec<u8>>]>,
+    dropped: AtomicU64,
+    /// The writer waits to be woken.
+    resting: AtomicBool,
+    /// Nobody adds lines any more.
+    closed: AtomicBool,
+    writer: OnceLock<Thread>,
+}
+
+impl AccessLog {
+    /// Opens a log at `target` and starts its writer. `dropped` is told of lines that were lost.
+    pub fn open(
+        settings: Settings,
+        target: Target,
+        workers: usize,
+        dropped: impl Fn(u64) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let buffers = Arc::new(Buffers {
+            all: (0..=workers).map(|_| Mutex::default()).collect(),
+            dropped: AtomicU64::new(0),
+            resting: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            writer: OnceLock::new(),
+        });
+        writer::start(target, Arc::clone(&buffers), dropped)?;
+        let share = (settings.sample.clamp(0.0, 1.0) * 1e6) as u32;
+        Ok(Self { settings, share, buffers })
+    }
+
+    /// What it was opened with.
+    #[must_use]
+    pub const fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Whether lines go to the collector too.
+    #[must_use]
+    pub const fn is_exported(&self) -> bool {
+        self.settings.otlp
+    }
+
+    /// Whether all lines so far are written.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        let buffers = &*self.buffers;
+        buffers.resting.load(SeqCst) && buffers.all.iter().all(|buffer| lock(buffer).is_empty())
+    }
+
+    /// Whether the request that ends now has a line.
+    #[must_use]
+    pub fn wants(&self) -> bool {
+        self.share >= 1_000_000 || fastrand::u32(..1_000_000) < self.share
+    }
+
+    /// Adds the line of a request that has ended.
+    pub(super) fn write(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
+        self.add(exchange, record, us, record.outcome(aborted).as_str());
+    }
+
+    /// Adds a line of a request whose answer goes on.
+    pub(super) fn goes_on(&self, exchange: &Exchange, record: &Record, us: u64) {
+        self.add(exchange, record, us, "streaming");
+    }
+
+    fn add(&self, exchange: &Exchange, record: &Record, us: u64, outcome: &str) {
+        let buffers = &*self.buffers;
+        let mut buffer = lock(registry::own(&buffers.all));
+        if buffer.len() >= MOST_BYTES {
+            buffers.dropped.fetch_add(1, Relaxed);
+            return;
+        }
+        line::write(&mut buffer, &self.settings, exchange, record, us, outcome);
+        drop(buffer);
+        // A swap only when it may change something: nearly always the writer is on its way already.
+        if buffers.resting.load(Relaxed)
+            && buffers.resting.swap(false, Relaxed)
+            && let Some(writer) = buffers.writer.get()
+        {
+            writer.unpark();
+        }
+    }
+}
+
+impl Drop for AccessLog {
+    fn drop(&mut self) {
+        self.buffers.closed.store(true, Relaxed);
+        if let Some(writer) = self.buffers.writer.get() {
+            writer.unpark();
+        }
+    }
+}
+
+fn lock(buffer: &Mutex<Vec<u8>>) -> MutexGuard<'_, Vec<u8>> {
+    buffer.lock().unwrap_or_else(PoisonError::into_inner)
+}

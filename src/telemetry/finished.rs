@@ -1,0 +1,97 @@
+//! A request that has ended, on its own: what is exported, kept for `/requests`, or logged elsewhere than on
+//! its worker.
+
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
+
+use http::{Method, Version};
+
+use super::{Exchange, Outcome, Record, Trace};
+use crate::problem::Fault;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Finished {
+    /// `request.id`
+    pub id: Arc<str>,
+    /// Its trace.
+    pub trace: Trace,
+    /// The gateway's span.
+    pub span: u64,
+    /// When its head was complete.
+    pub started: SystemTime,
+    /// All of its time.
+    pub us: u64,
+    /// How it ended.
+    pub outcome: Outcome,
+    /// Whose fault it is that the answer did not end.
+    pub aborted: Option<Fault>,
+    /// Its method.
+    pub method: Method,
+    /// What the client speaks.
+    pub version: Version,
+    /// The canonical path; empty if it has none. Never the query.
+    pub path: Box<str>,
+    /// The host that was asked for.
+    pub host: Box<str>,
+    /// `http` or `https`
+    pub scheme: &'static str,
+    /// The client.
+    pub client: IpAddr,
+    /// The other end of the connection.
+    pub peer: std::net::SocketAddr,
+    /// Who asked, if that is known.
+    pub principal: Option<Box<str>>,
+    /// The rest of what was learnt.
+    pub record: Record,
+    /// Nobody wanted this trace when it began.
+    pub late: bool,
+}
+
+impl Finished {
+    /// Takes what is needed of a request that ends now.
+    pub(super) fn new(
+        exchange: &Exchange,
+        record: Record,
+        us: u64,
+        aborted: Option<Fault>,
+        late: bool,
+    ) -> Self {
+        let started = SystemTime::now() - exchange.started.elapsed();
+        Self {
+            id: Arc::clone(&exchange.id),
+            trace: exchange.trace.clone(),
+            span: exchange.span,
+            started,
+            us,
+            outcome: record.outcome(aborted),
+            aborted,
+            method: exchange.method.clone(),
+            version: exchange.version,
+            // Copies: what they are part of is a connection's buffer.
+            path: exchange.path().into(),
+            host: exchange.host.as_str().into(),
+            scheme: exchange.scheme,
+            client: exchange.client,
+            peer: exchange.peer.address,
+            principal: exchange.principal_id().map(Into::into),
+            record,
+            late,
+        }
+    }
+
+    /// When something of it happened.
+    #[must_use]
+    pub fn at(&self, us: u64) -> SystemTime {
+        self.started + Duration::from_micros(us)
+    }
+
+    /// When the call of this number ended.
+    #[must_use]
+    pub fn call_end(&self, call: &super::CallRecord) -> u64 {
+        if call.ended_us == 0 { self.us } else { call.ended_us.min(self.us) }
+    }
+}
