@@ -21,7 +21,7 @@ fn read(bytes: &[u8], piece: usize) -> Read {
                 let text = read.messages.last_mut().unwrap();
                 match messages.body(&mut inbox) {
                     Ok(Some(Piece::Data(data, last))) => {
-                        text.push_str(std::str::from_utf8(&data).unwrap());
+                        text.extend(data.iter().map(|byte| char::from(*byte)));
                         in_body = !last;
                     }
                     Ok(Some(Piece::Trailers(trailers))) => {
@@ -113,5 +113,28 @@ fn one_empty_line_may_come_before_a_head_and_is_no_part_of_it() {
     for piece in [1, 2, 3, 100] {
         assert_eq!(read(format!("\r\n{head}\r\n{head}").as_bytes(), piece).messages.len(), 2);
         assert!(read(format!("\r\n\r\n{head}").as_bytes(), piece).refusal.is_some());
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn hostile_bytes_are_read_the_same_in_any_pieces(
+        edits in proptest::collection::vec((0..MANY.len(), proptest::bits::u8::ANY, 0..3u8), 1..6),
+        piece in 1..40usize,
+    ) {
+        let mut bytes = MANY.as_bytes().to_vec();
+        for (at, byte, edit) in edits {
+            let at = at.min(bytes.len() - 1);
+            match edit {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                _ => drop(bytes.remove(at)),
+            }
+        }
+        let (whole, pieces) = (read(&bytes, usize::MAX), read(&bytes, piece));
+        // In pieces it may take the end of a line to see what is wrong with it.
+        let later = whole.refusal.is_some() && pieces.refusal.is_none() && !pieces.fault;
+        proptest::prop_assert!(whole.messages == pieces.messages, "{:?}\n{:?}", whole, pieces);
+        proptest::prop_assert!(later || (whole.refusal.is_some(), whole.fault) == (pieces.refusal.is_some(), pieces.fault));
     }
 }
