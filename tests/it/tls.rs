@@ -360,11 +360,28 @@ async fn a_client_that_asks_nothing_after_its_handshake_is_cut() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_crowd_that_comes_at_once_is_served_whole() {
+    let (authority, issued) = local();
+    let gateway = plain(&issued, "", "headerTimeout: 60s");
+    let client = Client::new(&authority);
+    let mut crowd = tokio::task::JoinSet::new();
+    for _ in 0..1200 {
+        let (client, address) = (client.clone(), gateway.address);
+        crowd.spawn(async move { client.connect(address, "localhost").await });
+    }
+    let mut open = Vec::new();
+    while let Some(connected) = crowd.join_next().await {
+        open.push(connected.unwrap().expect("nobody is given up"));
+    }
+    assert_eq!(open.len(), 1200);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_flood_of_handshakes_stops_nobody() {
     let (authority, issued) = local();
     let gateway = plain(&issued, "", "headerTimeout: 60s");
     let mut open = Client::new(&authority).connect(gateway.address, "localhost").await.unwrap();
-    // More than two workers begin, none of which goes on.
+    // Many begin, none of which goes on.
     let mut held = Vec::new();
     for _ in 0..1400 {
         let mut stream = TcpStream::connect(gateway.address).await.unwrap();
@@ -382,10 +399,5 @@ async fn a_flood_of_handshakes_stops_nobody() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
     };
     tokio::time::timeout(Duration::from_secs(20), asked).await.expect("served meanwhile");
-    let crowded = "segue_tls_handshake_failures_total{reason=\"crowded\",fault=\"client\"}";
-    // Per worker 512 may have begun; the rest, and one for each honest client that found no room, were given up.
-    let metrics = get(gateway.admin, "/metrics").await;
-    let line = metrics.text().lines().find(|line| line.starts_with(crowded)).unwrap().to_owned();
-    assert!(line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() >= 300.0, "{line}");
     drop(held);
 }

@@ -3,9 +3,10 @@
 //! A handshake costs as much as many requests, and whoever wants one need not have been here before. So they
 //! **take turns**: between any two polls of the worker's sockets one handshake goes one step, and everything else that
 //! is ready goes first. However many there are, a request waits for one step at a time. They are
-//! **bounded** too: a client that has begun and does not go on is given up when the room is needed, the oldest
-//! first, because who is honest is done within two round trips. And all of it ends by `limits.headerTimeout`. Until
-//! its first byte comes, a connection is a socket and nothing else.
+//! **bounded** too: of the clients that have begun and are waited for, the one that lets us wait longest is given up
+//! when the room is needed, because who is honest is done within two round trips. Who waits for a turn is not at
+//! fault and is not given up for others. And all of it ends by `limits.headerTimeout`. Until its first byte comes, a
+//! connection is a socket and nothing else.
 
 use std::{
     collections::BTreeMap,
@@ -27,8 +28,9 @@ use tokio_rustls::TlsAcceptor;
 use super::{Acceptor, Stream, UNSENT};
 use crate::{headers::ClientCertificate, telemetry::HandshakeFailure as Failure};
 
-/// Handshakes that a worker has begun and not ended.
-const MOST: usize = 512;
+/// Clients whose next message a worker waits for: what it can begin in a second, so that none who is honest and
+/// far away is given up. A handshake holds some 10 KiB.
+const MOST: usize = 4096;
 /// What a record of a handshake begins with (RFC 8446 §5.1).
 const HANDSHAKE: u8 = 22;
 
@@ -36,14 +38,15 @@ const HANDSHAKE: u8 = 22;
 #[derive(Debug)]
 pub(in crate::server) struct Handshakes {
     turn: Semaphore,
-    begun: Mutex<Begun>,
+    awaited: Mutex<Awaited>,
+    most: usize,
 }
 
 #[derive(Debug, Default)]
-struct Begun {
+struct Awaited {
     next: u64,
-    /// Dropping one gives it up.
-    going: BTreeMap<u64, oneshot::Sender<()>>,
+    /// In the order in which waiting began. Dropping one gives it up.
+    clients: BTreeMap<u64, oneshot::Sender<()>>,
 }
 
 /// How a connection begins.
@@ -59,7 +62,11 @@ pub(in crate::server) enum Opened {
 
 impl Handshakes {
     pub(in crate::server) fn new() -> Self {
-        Self { turn: Semaphore::new(1), begun: Mutex::default() }
+        Self::with(MOST)
+    }
+
+    fn with(most: usize) -> Self {
+        Self { turn: Semaphore::new(1), awaited: Mutex::default(), most }
     }
 
     /// Does a handshake within a time.
@@ -83,20 +90,16 @@ impl Handshakes {
             Ok(1) => {}
             Ok(_) | Err(_) => return Err(Failure::ClientGone),
         }
-        let mut going = self.begin();
         let accept = TlsAcceptor::from(Arc::clone(&acceptor.config))
             .accept_with(stream, |session| session.set_buffer_limit(Some(UNSENT)));
-        let accepted = tokio::select! {
-            accepted = self.in_turns(accept) => accepted,
-            _ = &mut going.given_up => return Err(Failure::Crowded),
-        };
+        let accepted = self.in_turns(accept).await?;
         let stream = Stream::new(accepted.map_err(|error| failure(&error))?);
         let certificate = stream.certificate().map_err(|()| Failure::BadClientCertificate)?;
         Ok(Opened::Secure(Box::new(stream), certificate))
     }
 
     /// Polls when it is this one's turn, and then lets everybody else go first.
-    async fn in_turns<F: Future + Unpin>(&self, mut handshake: F) -> F::Output {
+    async fn in_turns<F: Future + Unpin>(&self, mut handshake: F) -> Result<F::Output, Failure> {
         let woken = Arc::new(Woken::default());
         let waker = Waker::from(Arc::clone(&woken));
         loop {
@@ -107,39 +110,45 @@ impl Handshakes {
             tokio::task::yield_now().await;
             drop(turn);
             if let Poll::Ready(output) = polled {
-                return output;
+                return Ok(output);
             }
-            woken.0.notified().await;
+            let mut wait = self.wait();
+            tokio::select! {
+                biased;
+                () = woken.0.notified() => {}
+                _ = &mut wait.given_up => return Err(Failure::Crowded),
+            }
         }
     }
 
-    fn begin(&self) -> Going<'_> {
+    /// Begins to wait for a client. Makes room if there is none.
+    fn wait(&self) -> Wait<'_> {
         let (sender, given_up) = oneshot::channel();
-        let mut begun = self.lock();
-        if begun.going.len() >= MOST {
-            begun.going.pop_first();
+        let mut awaited = self.lock();
+        if awaited.clients.len() >= self.most {
+            awaited.clients.pop_first();
         }
-        let id = begun.next;
-        begun.next += 1;
-        begun.going.insert(id, sender);
-        Going { handshakes: self, id, given_up }
+        let id = awaited.next;
+        awaited.next += 1;
+        awaited.clients.insert(id, sender);
+        Wait { handshakes: self, id, given_up }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Begun> {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, Awaited> {
+        self.awaited.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// A handshake that has begun.
-struct Going<'a> {
+/// A client is waited for.
+struct Wait<'a> {
     handshakes: &'a Handshakes,
     id: u64,
     given_up: oneshot::Receiver<()>,
 }
 
-impl Drop for Going<'_> {
+impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        self.handshakes.lock().going.remove(&self.id);
+        self.handshakes.lock().clients.remove(&self.id);
     }
 }
 
@@ -176,5 +185,40 @@ fn failure(error: &io::Error) -> Failure {
         | TlsError::PeerSentOversizedRecord
         | TlsError::DecryptError => Failure::Malformed,
         _ => Failure::Internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn in_time<F: Future>(one: F) -> Option<F::Output> {
+        tokio::time::timeout(Duration::from_secs(1), one).await.ok()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_client_that_is_waited_for_longest_makes_room() {
+        let handshakes = Handshakes::with(2);
+        let never = || Box::pin(std::future::pending::<()>());
+        let (first, second, third) =
+            (handshakes.in_turns(never()), handshakes.in_turns(never()), handshakes.in_turns(never()));
+        tokio::pin!(first, second, third);
+        assert!(in_time(first.as_mut()).await.is_none());
+        assert!(in_time(second.as_mut()).await.is_none());
+        // The third finds no room, so the first is given up, and it alone.
+        assert!(in_time(third.as_mut()).await.is_none());
+        assert_eq!(in_time(first.as_mut()).await, Some(Err(Failure::Crowded)));
+        assert!(in_time(second.as_mut()).await.is_none());
+        assert!(in_time(third.as_mut()).await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_has_left_takes_no_room() {
+        let handshakes = Handshakes::with(1);
+        let never = || Box::pin(std::future::pending::<()>());
+        for _ in 0..3 {
+            assert!(in_time(handshakes.in_turns(never())).await.is_none());
+        }
+        assert!(handshakes.lock().clients.is_empty());
     }
 }
