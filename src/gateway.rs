@@ -3,12 +3,14 @@
 //! A [`Gateway`] holds no socket and never changes; a reload builds the next one and swaps it in.
 //! Each worker serves it through a [`Handle`] of its own.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
+    identity::Store,
     plan::{Endpoint, Plan},
+    policy::authenticate::{Authenticator, Settings},
     telemetry::{Instruments, RouteInstruments},
     upstream::{self, Upstream, secret::Sources},
 };
@@ -41,6 +43,8 @@ pub struct Gateway {
     pub listeners: Vec<(String, SocketAddr, Place)>,
     /// The admin listener.
     pub admin: Option<AdminListener>,
+    /// One per policy that a route has, by route; most routes share theirs.
+    authenticators: Box<[Arc<[Arc<Authenticator>]>]>,
     router: Router,
     routes: Box<[Arc<RouteInstruments>]>,
     instruments: Arc<Instruments>,
@@ -55,6 +59,8 @@ pub struct Surroundings {
     pub network: Arc<upstream::Network>,
     /// Metrics.
     pub instruments: Arc<Instruments>,
+    /// Keys that verify tokens.
+    pub keys: Arc<Store>,
 }
 
 /// Where the admin pages are, and what opens them.
@@ -124,6 +130,7 @@ impl Gateway {
                 Err(wrong) => wrong.into_iter().for_each(|finding| findings.push(finding)),
             }
         }
+        let authenticators = authenticators(&plan, around, &mut findings);
         if findings.has_errors() {
             findings.finish();
             return Err(findings);
@@ -145,12 +152,37 @@ impl Gateway {
             upstreams: upstreams.into(),
             listeners,
             admin,
+            authenticators,
             router,
             routes,
             instruments: Arc::clone(&around.instruments),
             plan,
         })
     }
+}
+
+/// Prepares each policy once, however many routes have it.
+fn authenticators(
+    plan: &Plan,
+    around: &Surroundings,
+    findings: &mut Diagnostics,
+) -> Box<[Arc<[Arc<Authenticator>]>]> {
+    let consumers = around.keys.consumers(&plan.consumers);
+    let mut prepared: HashMap<*const Settings, Arc<Authenticator>> = HashMap::new();
+    let mut wrong = Vec::new();
+    let routes = plan.routes.iter().map(|route| {
+        let policies = route.policies.authenticate.iter();
+        let policies = policies.map(|settings| {
+            let known = prepared.entry(Arc::as_ptr(settings)).or_insert_with(|| {
+                Arc::new(around.keys.authenticator(settings, &consumers, &*around.sources, &mut wrong))
+            });
+            Arc::clone(known)
+        });
+        policies.collect()
+    });
+    let routes = routes.collect();
+    wrong.into_iter().for_each(|finding| findings.push(finding));
+    routes
 }
 
 fn resolve(

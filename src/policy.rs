@@ -11,6 +11,7 @@ pub mod concurrency;
 pub mod cors;
 pub mod error_body;
 pub mod headers;
+pub mod jwt;
 pub mod rate_limit;
 pub mod respond;
 pub mod tracing;

@@ -10,10 +10,11 @@ use http::StatusCode;
 
 use crate::{
     headers::Peer,
-    principal::Principal,
+    principal::{Principal, Source},
     problem::{Fault, Kind},
 };
 
+pub mod identity;
 pub mod instruments;
 pub mod refusal;
 pub mod registry;
@@ -45,6 +46,8 @@ pub struct Exchange {
     pub given: Option<Duration>,
     /// Who it is from, once that is known.
     pub principal: OnceLock<Arc<Principal>>,
+    /// Where the credential stood that told, which goes no further.
+    pub spent: OnceLock<Arc<[Source]>>,
     /// Where in the canonical path the parameters of its route are, as byte ranges.
     pub captures: Vec<(u32, u32)>,
     /// What is learnt on the way.
@@ -102,6 +105,7 @@ impl Exchange {
             trusted: false,
             given: None,
             principal: OnceLock::new(),
+            spent: OnceLock::new(),
             captures: Vec::new(),
             record: Mutex::default(),
         }
