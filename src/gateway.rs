@@ -8,6 +8,7 @@ use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
+    id::RouteId,
     identity::Store,
     plan::{Endpoint, Plan},
     policy::authenticate::{Authenticator, Settings},
@@ -84,6 +85,10 @@ impl std::fmt::Debug for AdminListener {
 // === impl Gateway ===
 
 impl Gateway {
+    fn authenticators(&self, route: RouteId) -> &Arc<[Arc<Authenticator>]> {
+        &self.authenticators[route.index()]
+    }
+
     /// Resolves what the plan leaves open. An upstream that `previous` has in the same form is kept,
     /// with its connections and load. Every missing secret or address is a finding.
     pub fn build(

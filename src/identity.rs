@@ -134,8 +134,11 @@ impl Store {
         if keys.is_empty() {
             let reasons = keys.skipped.iter().take(4).map(|(index, why)| format!("key {}: {why}", index + 1));
             let reasons = reasons.collect::<Vec<_>>().join("; ");
-            return Err(wrong("it has no usable key".to_owned())
-                .help(if reasons.is_empty() { "add a key to `keys`".to_owned() } else { reasons }));
+            return Err(wrong("it has no usable key".to_owned()).help(if reasons.is_empty() {
+                "add a key to `keys`".to_owned()
+            } else {
+                reasons
+            }));
         }
         warn_of_skipped(path, &keys);
         let source = Source::fixed(Arc::new(keys));
@@ -145,11 +148,8 @@ impl Store {
 
     fn fetched(&self, issuer: &Issuer) -> Arc<Source> {
         let Some(fetcher) = &self.fetcher else { return Source::fixed(Arc::new(KeySet::empty())) };
-        let origin = Origin {
-            issuer: issuer.issuer.clone(),
-            keys: issuer.keys.clone(),
-            cooldown: issuer.cooldown,
-        };
+        let origin =
+            Origin { issuer: issuer.issuer.clone(), keys: issuer.keys.clone(), cooldown: issuer.cooldown };
         let mut state = self.state();
         state.fetched.retain(|(_, source)| source.strong_count() > 0);
         let known = state.fetched.iter().find(|(known, _)| *known == origin);
@@ -164,7 +164,12 @@ impl Store {
         source
     }
 
-    fn verifier(&self, issuer: &Arc<Issuer>, source: Arc<Source>, consumers: &Arc<Consumers>) -> Arc<Verifier> {
+    fn verifier(
+        &self,
+        issuer: &Arc<Issuer>,
+        source: Arc<Source>,
+        consumers: &Arc<Consumers>,
+    ) -> Arc<Verifier> {
         let mut state = self.state();
         state.verifiers.retain(|verifier| verifier.strong_count() > 0);
         let mut known = state.verifiers.iter().filter_map(Weak::upgrade);

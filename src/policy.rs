@@ -19,7 +19,7 @@ pub mod respond;
 pub mod tracing;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

@@ -23,6 +23,8 @@ use crate::{
     plan,
     policy::{
         Policies,
+        authenticate::{AuthenticateLayer, Authenticator},
+        authorize::AuthorizeLayer,
         catch_panic::CatchPanicLayer,
         deadline::{ArrivedLayer, DeadlineLayer},
         respond::RespondLayer,
@@ -36,10 +38,11 @@ pub(super) struct Stack(Box<dyn Erased>);
 /// Builds a route's stack for one worker.
 pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
     let policies = Arc::clone(&target.route().policies);
+    let known = Arc::clone(target.gateway.authenticators(target.id));
     match &target.route().endpoint {
         plan::Endpoint::Compose { .. } => {
             let target = Arc::new(target);
-            layered(service_fn(move |request| Arc::clone(&target).compose(request)), &policies)
+            layered(service_fn(move |request| Arc::clone(&target).compose(request)), &policies, &known)
         }
         plan::Endpoint::Proxy { composition, proxy, errors } => {
             let computed = composition.is_some()
@@ -50,9 +53,9 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
                 || !errors.is_empty();
             let proxy = Arc::new(Proxy { target, tunnels: Arc::clone(tunnels) });
             if computed {
-                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), &policies)
+                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), &policies, &known)
             } else {
-                layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), &policies)
+                layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), &policies, &known)
             }
         }
         plan::Endpoint::Static(_) => {
@@ -65,14 +68,14 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
                 };
                 std::future::ready(answer)
             });
-            layered(fixed, &policies)
+            layered(fixed, &policies, &known)
         }
     }
 }
 
 /// The order of the layers, from the outside in. A part that a route's policy does not have costs a branch, and
 /// a route without a policy has none of them.
-fn layered<S>(endpoint: S, policies: &Policies) -> Stack
+fn layered<S>(endpoint: S, policies: &Policies, known: &Arc<[Arc<Authenticator>]>) -> Stack
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + Send + Sync + 'static,
     S::Future: Send,
@@ -93,8 +96,10 @@ where
         .layer(CatchPanicLayer)
         // Outside of authenticate, so that waiting for keys is bounded.
         .option_layer(policies.may_wait().then_some(DeadlineLayer))
-        // authenticate: before all that asks who it is.
-        // authorize: right after, so that who may not come spends nothing.
+        // Before all that asks who it is.
+        .option_layer((!known.is_empty()).then(|| AuthenticateLayer::new(Arc::clone(known))))
+        // Right after, so that who may not come spends nothing.
+        .option_layer(policies.authorize.clone().map(AuthorizeLayer::new))
         // Innermost: from here on the endpoint keeps the time.
         .option_layer(policies.may_wait().then_some(ArrivedLayer))
         .service(endpoint);

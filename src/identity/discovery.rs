@@ -25,7 +25,9 @@ pub(super) fn keys_url(document: &Bytes, issuer: &str) -> Result<String, Failure
         // What a remote document names may not be on this machine.
         Some("http")
             if parsed.host().is_some_and(fetch::is_loopback)
-                && issuer.parse::<http::Uri>().is_ok_and(|issuer| issuer.host().is_some_and(fetch::is_loopback)) =>
+                && issuer
+                    .parse::<http::Uri>()
+                    .is_ok_and(|issuer| issuer.host().is_some_and(fetch::is_loopback)) =>
         {
             Ok(url)
         }

@@ -146,7 +146,8 @@ async fn exchange(url: &str, network: &Arc<Network>) -> Result<Bytes, Failure> {
     *request.uri_mut() = Uri::from(target);
     let headers = request.headers_mut();
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
-    headers.insert(header::USER_AGENT, HeaderValue::from_static(concat!("segue/", env!("CARGO_PKG_VERSION"))));
+    headers
+        .insert(header::USER_AGENT, HeaderValue::from_static(concat!("segue/", env!("CARGO_PKG_VERSION"))));
     let call = Outgoing { request, added: Added::new(), idempotent: true, timeout: PATIENCE };
     // No pool outlives the call, and so no connection does.
     let caller = Upstreams::new();

@@ -15,7 +15,7 @@ mod source;
 mod token;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
@@ -85,7 +85,9 @@ impl Verifier {
     /// Whether it does the same as one of this issuer, with these keys and Consumers.
     #[must_use]
     pub fn is_for(&self, issuer: &Issuer, source: &Arc<Source>, consumers: &Arc<Consumers>) -> bool {
-        Arc::ptr_eq(&self.source, source) && Arc::ptr_eq(&self.consumers, consumers) && self.issuer.same(issuer)
+        Arc::ptr_eq(&self.source, source)
+            && Arc::ptr_eq(&self.consumers, consumers)
+            && self.issuer.same(issuer)
     }
 
     /// Its issuer.

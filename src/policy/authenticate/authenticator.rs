@@ -125,7 +125,9 @@ impl Authenticator {
                 verifiers: jwt.issuers.iter().map(&mut verifier).collect(),
                 scheme: scheme(&jwt.from).into(),
             },
-            Method::ApiKey(key) => Prepared::ApiKey { from: places(&key.from), challenge: challenge(&key.from) },
+            Method::ApiKey(key) => {
+                Prepared::ApiKey { from: places(&key.from), challenge: challenge(&key.from) }
+            }
             Method::Mtls(mtls) => {
                 Prepared::Mtls { subjects: mtls.subjects.iter().map(|text| Pattern::new(text)).collect() }
             }

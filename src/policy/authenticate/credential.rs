@@ -26,7 +26,8 @@ pub(super) fn find<'a>(source: &Source, headers: &'a HeaderMap, uri: &'a Uri) ->
             let scheme = scheme.as_deref();
             if lines.next().is_some() {
                 let all = headers.get_all(name);
-                let ours = scheme.is_none_or(|scheme| all.iter().any(|line| strip_scheme(line, scheme).is_some()));
+                let ours =
+                    scheme.is_none_or(|scheme| all.iter().any(|line| strip_scheme(line, scheme).is_some()));
                 return if ours { Found::Several } else { Found::Nothing };
             }
             let credential = match scheme {

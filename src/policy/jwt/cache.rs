@@ -54,6 +54,16 @@ impl Cache {
         self.0.get(hash)
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.weight()
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
     pub(super) fn insert(&self, hash: [u8; 32], entry: Entry) {
         self.0.insert(hash, entry);
     }

@@ -80,13 +80,14 @@ impl<'a> Token<'a> {
     pub(super) fn check(&self, issuer: &Issuer, now: f64) -> Result<Facts, Reject> {
         let claims = self.claims.root();
         let skew = issuer.clock_skew.as_secs_f64();
-        let wanted = |aud: Ref<'_>| {
-            aud.as_str().is_some_and(|aud| issuer.audiences.iter().any(|own| **own == *aud))
-        };
+        let wanted =
+            |aud: Ref<'_>| aud.as_str().is_some_and(|aud| issuer.audiences.iter().any(|own| **own == *aud));
         let audience = claims.get("aud").ok_or("the token has no `aud`")?;
         let meant = match audience.kind() {
             Kind::String => wanted(audience),
-            Kind::List if audience.items().all(|one| one.kind() == Kind::String) => audience.items().any(wanted),
+            Kind::List if audience.items().all(|one| one.kind() == Kind::String) => {
+                audience.items().any(wanted)
+            }
             _ => return Err("the token's `aud` is neither text nor a list of texts"),
         };
         if !meant {
@@ -145,5 +146,9 @@ fn decode(part: &str) -> Result<Vec<u8>, Reject> {
 fn object(part: &str) -> Result<Document, Reject> {
     let document = Document::parse_within(Bytes::from(decode(part)?), MOST_NODES);
     let document = document.map_err(|_| "a part of the token is not JSON, or has a member twice")?;
-    if document.root().kind() == Kind::Map { Ok(document) } else { Err("a part of the token is no JSON object") }
+    if document.root().kind() == Kind::Map {
+        Ok(document)
+    } else {
+        Err("a part of the token is no JSON object")
+    }
 }

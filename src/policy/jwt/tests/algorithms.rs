@@ -20,8 +20,13 @@ pub(super) fn cases() -> Vec<Case> {
             r#"{{"keys":[{{"kid":"1","use":"sig","key_ops":["verify"],"alg":"{name}",{}}}]}}"#,
             key.jwk()
         )));
-        cases.push(Case::good(format!("{name}, the only one taken"), good.clone()).keys(key.set()).algorithms(&[name]));
-        let others: Vec<_> = Algorithm::ALL.iter().map(|one| one.as_str()).filter(|one| *one != name).collect();
+        cases.push(
+            Case::good(format!("{name}, the only one taken"), good.clone())
+                .keys(key.set())
+                .algorithms(&[name]),
+        );
+        let others: Vec<_> =
+            Algorithm::ALL.iter().map(|one| one.as_str()).filter(|one| *one != name).collect();
         cases.push(bad("not taken", good.clone()).algorithms(&others));
         cases.push(bad("no signature", format!("{signed}.")));
         cases.push(bad("a byte of the signature is another", {

@@ -16,12 +16,16 @@ pub(super) fn cases() -> Vec<Case> {
     let mut cases = Vec::new();
     // The clocks may differ by 30 s: at the end, "on or after" it is over (RFC 7519 §4.1.4).
     let expires = with(&format!(r#""exp":{NOW}"#));
-    for (offset, good) in [(-1.0, true), (0.0, true), (29.0, true), (29.9, true), (30.0, false), (31.0, false)] {
+    for (offset, good) in
+        [(-1.0, true), (0.0, true), (29.0, true), (29.9, true), (30.0, false), (31.0, false)]
+    {
         let case = Case { good, ..Case::bad(format!("{offset} s after exp"), expires.clone()) };
         cases.push(case.at(now + offset));
     }
     let begins = with(&format!(r#""exp":{},"nbf":{NOW}"#, NOW + 600));
-    for (offset, good) in [(-31.0, false), (-30.5, false), (-30.0, true), (-1.0, true), (0.0, true), (60.0, true)] {
+    for (offset, good) in
+        [(-31.0, false), (-30.5, false), (-30.0, true), (-1.0, true), (0.0, true), (60.0, true)]
+    {
         let case = Case { good, ..Case::bad(format!("{offset} s after nbf"), begins.clone()) };
         cases.push(case.at(now + offset));
     }

@@ -46,7 +46,10 @@ pub(super) fn cases() -> Vec<Case> {
         Case::bad("two tokens", format!("{good},{good}")),
         Case::bad("scheme twice", format!("Bearer {good}")),
         Case::bad("not text", format!("{h}.{c}.é")),
-        Case::bad("JSON serialization", format!(r#"{{"protected":"{h}","payload":"{c}","signature":"{s}"}}"#)),
+        Case::bad(
+            "JSON serialization",
+            format!(r#"{{"protected":"{h}","payload":"{c}","signature":"{s}"}}"#),
+        ),
         Case::bad("claims that are a list", es256("[1]")),
         Case::bad("claims that are text", es256("\"a\"")),
         Case::bad("claims that are null", es256("null")),

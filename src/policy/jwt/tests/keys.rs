@@ -104,14 +104,20 @@ fn malformed() -> Vec<Case> {
         ("crv secp256k1", format!(r#"{{"kid":"1","kty":"EC","crv":"secp256k1","x":"{x}","y":"{y}"}}"#)),
         ("crv Ed25519", format!(r#"{{"kid":"1","kty":"EC","crv":"Ed25519","x":"{x}","y":"{y}"}}"#)),
         ("no y", format!(r#"{{"kid":"1","kty":"EC","crv":"P-256","x":"{x}"}}"#)),
-        ("a point that is not on the curve", format!(r#"{{"kid":"1","kty":"EC","crv":"P-256","x":"{x}","y":"{off}"}}"#)),
+        (
+            "a point that is not on the curve",
+            format!(r#"{{"kid":"1","kty":"EC","crv":"P-256","x":"{x}","y":"{off}"}}"#),
+        ),
         ("x and y swapped", format!(r#"{{"kid":"1","kty":"EC","crv":"P-256","x":"{y}","y":"{x}"}}"#)),
         ("x that is too short", format!(r#"{{"kid":"1","kty":"EC","crv":"P-256","x":"{short}","y":"{y}"}}"#)),
         ("x that is too long", format!(r#"{{"kid":"1","kty":"EC","crv":"P-256","x":"{long}","y":"{y}"}}"#)),
         ("x with padding", format!(r#"{{"kid":"1","kty":"EC","crv":"P-256","x":"{x}=","y":"{y}"}}"#)),
         ("x that is a number", format!(r#"{{"kid":"1","kty":"EC","crv":"P-256","x":1,"y":"{y}"}}"#)),
         ("kid that is a number", format!(r#"{{"kid":1,"kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#)),
-        ("a member twice", format!(r#"{{"kid":"1","kid":"1","kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#)),
+        (
+            "a member twice",
+            format!(r#"{{"kid":"1","kid":"1","kty":"EC","crv":"P-256","x":"{x}","y":"{y}"}}"#),
+        ),
         ("a key that is text", "\"1\"".to_owned()),
         ("a key that is null", "null".to_owned()),
         ("zeros for a point", {
@@ -168,8 +174,14 @@ fn secrets() -> Vec<Case> {
     }
     let hs256 = || token(Algorithm::Hs256);
     for (what, keys) in [
-        ("a secret beside an EC key", set(&[key(r#""kid":"1","#, &make::SECRET), key(r#""kid":"2","#, &make::P256)])),
-        ("a secret beside an RSA key", set(&[key(r#""kid":"2","#, &make::RSA), key(r#""kid":"1","#, &make::SECRET)])),
+        (
+            "a secret beside an EC key",
+            set(&[key(r#""kid":"1","#, &make::SECRET), key(r#""kid":"2","#, &make::P256)]),
+        ),
+        (
+            "a secret beside an RSA key",
+            set(&[key(r#""kid":"2","#, &make::RSA), key(r#""kid":"1","#, &make::SECRET)]),
+        ),
         (
             "a secret beside a public key that cannot be used",
             set(&[key(r#""kid":"1","#, &make::SECRET), key(r#""kid":"2","use":"enc","#, &make::ED)]),
@@ -202,7 +214,8 @@ fn rsa() -> Vec<Case> {
     let jwk = |n: &[u8], e: &[u8]| {
         set(&[format!(r#"{{"kid":"1","kty":"RSA","n":"{}","e":"{}"}}"#, base64url(n), base64url(e))])
     };
-    cases.push(Case::good("zeros before n and e", rs256()).keys(jwk(&[&[0, 0], &*n].concat(), &[0, 1, 0, 1])));
+    cases
+        .push(Case::good("zeros before n and e", rs256()).keys(jwk(&[&[0, 0], &*n].concat(), &[0, 1, 0, 1])));
     for (what, n, e) in [
         ("an exponent of 0", n.clone(), vec![0]),
         ("an exponent of 1", n.clone(), vec![1]),
@@ -210,8 +223,24 @@ fn rsa() -> Vec<Case> {
         ("an even exponent", n.clone(), vec![1, 0, 2]),
         ("no exponent", n.clone(), vec![]),
         ("an exponent of 40 bits", n.clone(), vec![1, 0, 0, 0, 1]),
-        ("an even modulus", { let mut n = n.clone(); *n.last_mut().unwrap() ^= 1; n }, vec![1, 0, 1]),
-        ("a modulus of 2047 bits", { let mut n = n.clone(); n[0] = 0x7f; n }, vec![1, 0, 1]),
+        (
+            "an even modulus",
+            {
+                let mut n = n.clone();
+                *n.last_mut().unwrap() ^= 1;
+                n
+            },
+            vec![1, 0, 1],
+        ),
+        (
+            "a modulus of 2047 bits",
+            {
+                let mut n = n.clone();
+                n[0] = 0x7f;
+                n
+            },
+            vec![1, 0, 1],
+        ),
         ("no modulus", vec![], vec![1, 0, 1]),
         ("a modulus of 16384 bits", vec![0xff; 2048], vec![1, 0, 1]),
     ] {
@@ -220,8 +249,8 @@ fn rsa() -> Vec<Case> {
     // With an exponent of 1 the padded hash is its own signature.
     let signed = format!("{}.{}", base64url(header(Algorithm::Rs256)), base64url(claims()));
     let info = [
-        0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00, 0x04,
-        0x20,
+        0x30, 0x31, 0x30, 0x0d, 0x06, 0x09, 0x60, 0x86, 0x48, 0x01, 0x65, 0x03, 0x04, 0x02, 0x01, 0x05, 0x00,
+        0x04, 0x20,
     ];
     let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, signed.as_bytes());
     let filler = vec![0xff; n.len() - 3 - info.len() - 32];
@@ -241,27 +270,68 @@ fn chosen() -> Vec<Case> {
     let mut cases = Vec::new();
     for (what, token, keys, good) in [
         ("one of two by its kid", es256(), vec![second.clone(), first.clone()], true),
-        ("its kid is the other's", es256(), vec![same("1", &make::OTHER_P256), same("2", &make::P256)], false),
+        (
+            "its kid is the other's",
+            es256(),
+            vec![same("1", &make::OTHER_P256), same("2", &make::P256)],
+            false,
+        ),
         ("its key has no kid", es256(), vec![one.clone()], false),
         ("no kid, one key", unnamed(), vec![one.clone()], true),
         ("no kid, one key with one", unnamed(), vec![first.clone()], true),
         ("no kid, two keys", unnamed(), vec![first.clone(), second.clone()], false),
         ("no kid, two keys without", unnamed(), vec![one.clone(), other.clone()], false),
-        ("no kid, one key fits", unnamed(), vec![first.clone(), key("", &make::RSA), key("", &make::P384)], true),
-        ("no kid, the other cannot be used", unnamed(), vec![first.clone(), key(r#""use":"enc","#, &make::OTHER_P256)], true),
+        (
+            "no kid, one key fits",
+            unnamed(),
+            vec![first.clone(), key("", &make::RSA), key("", &make::P384)],
+            true,
+        ),
+        (
+            "no kid, the other cannot be used",
+            unnamed(),
+            vec![first.clone(), key(r#""use":"enc","#, &make::OTHER_P256)],
+            true,
+        ),
         ("no kid, none fits", unnamed(), vec![key("", &make::RSA)], false),
         ("a kid twice", es256(), vec![first.clone(), same("1", &make::OTHER_P256)], false),
         ("a kid twice, the other way", es256(), vec![same("1", &make::OTHER_P256), first.clone()], false),
         ("a kid twice, the same key", es256(), vec![first.clone(), first.clone()], false),
         ("a kid twice, another kind", es256(), vec![first.clone(), same("1", &make::RSA)], false),
-        ("a kid twice, one for encryption", es256(), vec![first.clone(), key(r#""kid":"1","use":"enc","#, &make::RSA)], false),
-        ("a kid twice in escapes", es256(), vec![first.clone(), key(r#""kid":"\u0031","#, &make::RSA)], false),
-        ("another kid twice", es256(), vec![first.clone(), same("2", &make::RSA), same("2", &make::ED)], true),
-        ("no kid, kids twice leave one", unnamed(), vec![one.clone(), same("2", &make::OTHER_P256), same("2", &make::OTHER_P256)], true),
-        ("a bad key beside", es256(), vec![first.clone(), r#"{"kty":"RSA"}"#.to_owned(), "1".to_owned()], true),
+        (
+            "a kid twice, one for encryption",
+            es256(),
+            vec![first.clone(), key(r#""kid":"1","use":"enc","#, &make::RSA)],
+            false,
+        ),
+        (
+            "a kid twice in escapes",
+            es256(),
+            vec![first.clone(), key(r#""kid":"\u0031","#, &make::RSA)],
+            false,
+        ),
+        (
+            "another kid twice",
+            es256(),
+            vec![first.clone(), same("2", &make::RSA), same("2", &make::ED)],
+            true,
+        ),
+        (
+            "no kid, kids twice leave one",
+            unnamed(),
+            vec![one.clone(), same("2", &make::OTHER_P256), same("2", &make::OTHER_P256)],
+            true,
+        ),
+        (
+            "a bad key beside",
+            es256(),
+            vec![first.clone(), r#"{"kty":"RSA"}"#.to_owned(), "1".to_owned()],
+            true,
+        ),
     ] {
         cases.push(Case { good, ..Case::bad(what, token) }.keys(set(&keys)));
-        let fetched = Case { good, ..Case::bad(format!("{what}, fetched"), cases.last().unwrap().token.clone()) };
+        let fetched =
+            Case { good, ..Case::bad(format!("{what}, fetched"), cases.last().unwrap().token.clone()) };
         cases.push(fetched.keys(set(&keys)).fetched());
     }
     cases
