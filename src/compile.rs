@@ -13,6 +13,7 @@ mod findings;
 mod gateway;
 mod graph;
 mod nested;
+mod partial;
 mod path;
 mod request;
 mod respond;
@@ -27,10 +28,17 @@ use crate::{
     plan::Plan,
 };
 use findings::Findings;
+pub use partial::{Partial, partial};
 
 /// Compiles a tree. The plan is there only when no finding is an error.
 #[must_use]
 pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
+    let (plan, diagnostics) = draft(tree);
+    (plan.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// The same, but for routes that could only call too often there is a plan that shows how.
+fn draft(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
     let templates = Templates::parse(tree, &mut diagnostics);
     let mut findings = Findings::new(diagnostics);
@@ -53,19 +61,18 @@ pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
         }
     }
     let plan = gateway.zip(callables).filter(|_| !findings.has_errors());
-    let plan = plan.map(|(gateway, compositions)| Plan {
+    let mut plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
+        elsewhere: templates.elsewhere.iter().cloned().collect(),
         consumers: Box::default(),
         services: services.plan(),
         compositions,
         routes: routes.into(),
     });
-    if let Some(plan) = &plan {
+    if let Some(plan) = &mut plan {
         bounds::check(plan, &mut findings);
     }
-    let diagnostics = findings.finish();
-    let plan = plan.filter(|_| !diagnostics.has_errors());
-    (plan, diagnostics)
+    (plan, findings.finish())
 }
 
 #[cfg(test)]

@@ -10,7 +10,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
     id::RouteId,
     identity::Store,
-    plan::{Endpoint, Plan},
+    plan::{Endpoint, Listener, Plan},
     policy::authenticate::{Authenticator, Settings},
     telemetry::{Instruments, RouteInstruments},
     upstream::{self, Upstream, secret::Sources},
@@ -62,6 +62,8 @@ pub struct Surroundings {
     pub instruments: Arc<Instruments>,
     /// Keys that verify tokens.
     pub keys: Arc<Store>,
+    /// Listeners besides those of the plan.
+    pub listeners: Vec<Listener>,
 }
 
 /// Where the admin pages are, and what opens them.
@@ -101,7 +103,7 @@ impl Gateway {
         let mut findings = Diagnostics::default();
         let sources = &*around.sources;
         let mut listeners = Vec::new();
-        for (name, address, place) in &plan.gateway.listeners {
+        for Listener { name, address, place, .. } in &plan.gateway.listeners {
             if let Some(address) = resolve(address, sources, place, &mut findings) {
                 listeners.push((name.clone(), address, place.clone()));
             }

@@ -93,6 +93,7 @@ pub(super) fn compile(
         place: metadata.name.place.clone(),
         matching: matching?,
         timeout: template.timeout.value,
+        spare: None,
         policies: Arc::default(),
         request: request?,
         endpoint: endpoint?,

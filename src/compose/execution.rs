@@ -14,7 +14,7 @@ use crate::{
     id::RouteId,
     plan::{Endpoint, ErrorRule, Plan, Route},
     telemetry::Exchange,
-    upstream::Upstream,
+    upstream::{Spare, Upstream},
 };
 
 /// See the module.
@@ -37,11 +37,14 @@ pub(super) struct Run {
     /// An unsafe call was sent.
     unsafe_sent: AtomicBool,
     pub(super) common: OnceLock<Common>,
+    /// Where not every call may be sent again: for how many there is room below `limits.maxCalls`.
+    pub(super) spare: Option<Arc<Spare>>,
 }
 
 impl Run {
     pub(super) fn new(call: Call) -> (Self, Body, http::Extensions) {
         let Call { plan, route, upstreams, exchange, head, captures, body, deadline, timeout } = call;
+        let spare = plan.routes[route.index()].spare.map(Spare::new);
         let run = Self {
             plan,
             route,
@@ -56,6 +59,7 @@ impl Run {
             received: AtomicU64::new(0),
             unsafe_sent: AtomicBool::new(false),
             common: OnceLock::new(),
+            spare,
         };
         (run, body, head.extensions)
     }

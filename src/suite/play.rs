@@ -94,6 +94,7 @@ async fn perform(
         }),
         instruments: Arc::new(Instruments::new(Arc::new(Registry::new(1)))),
         keys: Store::offline(),
+        listeners: Vec::new(),
     };
     let gateway = Arc::new(Gateway::build(Arc::clone(plan), 1, None, &around)?);
     let custody = Custody::new(CUSTODY);

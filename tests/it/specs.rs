@@ -145,16 +145,18 @@ fn difference(name: &str, spec: &str, fresh: &str) -> String {
 
 /// Finding codes that no template alone gives: the disk, the environment or the moment of a reload does.
 /// With the file whose tests provoke them.
-const CODES_ELSEWHERE: [(Code, &str); 5] = [
+const CODES_ELSEWHERE: &[(Code, &str)] = &[
     (Code::InvalidKeys, "src/identity/tests.rs"),
     (Code::FileTooLarge, "src/config/tree/tests.rs"),
     (Code::HalfWritten, "src/reload.rs"),
     (Code::MissingSecret, "src/upstream/tests/settings.rs"),
     (Code::CannotListen, "src/serve.rs"),
+    (Code::BadCertificate, "tests/it/tls_files.rs"),
+    (Code::ExpiredCertificate, "tests/it/tls_files.rs"),
 ];
 
 /// Problem codes that no single request to a template gives, with the file whose tests provoke them.
-const KINDS_ELSEWHERE: [(Kind, &str); 7] = [
+const KINDS_ELSEWHERE: &[(Kind, &str)] = &[
     (Kind::Unauthenticated, "src/policy/authenticate/tests.rs"),
     (Kind::Forbidden, "src/policy/authorize.rs"),
     (Kind::KeysUnavailable, "src/identity/tests.rs"),
