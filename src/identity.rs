@@ -117,6 +117,7 @@ impl Store {
         })
     }
 
+    #[expect(clippy::result_large_err, reason = "a finding of load time travels one call up")]
     fn file(&self, path: &str, issuer: &Issuer, sources: &dyn Sources) -> Result<Arc<Source>, Diagnostic> {
         let wrong = |why: String| {
             Diagnostic::new(Code::InvalidKeys, issuer.place.clone(), format!("`jwks.file: {path}`: {why}"))

@@ -87,7 +87,7 @@ impl Sources for Files {
 
     fn file(&self, path: &str) -> std::io::Result<Vec<u8>> {
         let found = self.0.iter().find(|(name, _)| *name == path);
-        found.map(|(_, text)| text.clone().into_bytes()).ok_or(std::io::ErrorKind::NotFound.into())
+        found.map(|(_, text)| text.clone().into_bytes()).ok_or_else(|| std::io::ErrorKind::NotFound.into())
     }
 }
 

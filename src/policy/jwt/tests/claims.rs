@@ -34,7 +34,7 @@ pub(super) fn cases() -> Vec<Case> {
         Case { issuer, ..case }
     };
     cases.push(strict(Case::good("a second before exp, no skew", expires.clone()).at(now - 1.0)));
-    cases.push(strict(Case::bad("at exp, no skew", expires.clone()).at(now)));
+    cases.push(strict(Case::bad("at exp, no skew", expires).at(now)));
     cases.push(strict(Case::good("at nbf, no skew", begins.clone()).at(now)));
     cases.push(strict(Case::bad("a second before nbf, no skew", begins).at(now - 1.0)));
     cases.push(Case::bad("a clock in 1970", with(&format!(r#""exp":{NOW},"nbf":{NOW}"#))).at(0.0));

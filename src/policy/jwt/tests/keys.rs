@@ -279,8 +279,8 @@ fn chosen() -> Vec<Case> {
         ("its key has no kid", es256(), vec![one.clone()], false),
         ("no kid, one key", unnamed(), vec![one.clone()], true),
         ("no kid, one key with one", unnamed(), vec![first.clone()], true),
-        ("no kid, two keys", unnamed(), vec![first.clone(), second.clone()], false),
-        ("no kid, two keys without", unnamed(), vec![one.clone(), other.clone()], false),
+        ("no kid, two keys", unnamed(), vec![first.clone(), second], false),
+        ("no kid, two keys without", unnamed(), vec![one.clone(), other], false),
         (
             "no kid, one key fits",
             unnamed(),
@@ -319,15 +319,10 @@ fn chosen() -> Vec<Case> {
         (
             "no kid, kids twice leave one",
             unnamed(),
-            vec![one.clone(), same("2", &make::OTHER_P256), same("2", &make::OTHER_P256)],
+            vec![one, same("2", &make::OTHER_P256), same("2", &make::OTHER_P256)],
             true,
         ),
-        (
-            "a bad key beside",
-            es256(),
-            vec![first.clone(), r#"{"kty":"RSA"}"#.to_owned(), "1".to_owned()],
-            true,
-        ),
+        ("a bad key beside", es256(), vec![first, r#"{"kty":"RSA"}"#.to_owned(), "1".to_owned()], true),
     ] {
         cases.push(Case { good, ..Case::bad(what, token) }.keys(set(&keys)));
         let fetched =
