@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use metrics::{Counter, Gauge};
 
-use super::registry::Registry;
+use super::{
+    metric::{KEY_FETCHES, KEYS},
+    registry::Registry,
+};
 
 /// Instruments of keys.
 #[derive(Clone, Debug)]
@@ -40,17 +43,10 @@ impl KeyInstruments {
     /// Those of an issuer, by its name in the templates.
     #[must_use]
     pub fn issuer(&self, issuer: &str) -> IssuerSeries {
-        let fetches = |result: &str| {
-            let labels = vec![("issuer", issuer.to_owned()), ("result", result.to_owned())];
-            self.0.counter("segue_key_fetches_total", "Fetches of an issuer's keys by result.", labels)
-        };
+        let fetches = |result| self.0.counter(&KEY_FETCHES, &[issuer, result]);
         IssuerSeries {
             fetches: ["ok", "unreachable", "invalid"].map(fetches),
-            keys: self.0.gauge(
-                "segue_keys",
-                "Usable keys in an issuer's last good set.",
-                vec![("issuer", issuer.to_owned())],
-            ),
+            keys: self.0.gauge(&KEYS, &[issuer]),
         }
     }
 }
