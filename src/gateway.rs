@@ -3,13 +3,18 @@
 //! A [`Gateway`] holds no socket and never changes; a reload builds the next one and swaps it in.
 //! Each worker serves it through a [`Handle`] of its own.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
 
 use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
+    id::RouteId,
+    identity::Store,
     plan::{self, Listener, Plan},
-    policy::counters::Counters,
+    policy::{
+        authenticate::{Authenticator, Settings},
+        counters::Counters,
+    },
     telemetry::{self, Instruments, RouteInstruments, trace::Sampler},
     upstream::{self, Upstream, secret::Sources},
 };
@@ -49,6 +54,8 @@ pub struct Gateway {
     pub telemetry: telemetry::settings::Settings,
     /// Which requests are traced, if any are: without a route, and by route.
     sampling: Option<(Sampler, Box<[Sampler]>)>,
+    /// One per policy that a route has, by route; most routes share theirs.
+    authenticators: Box<[Arc<[Arc<Authenticator>]>]>,
     router: Router,
     /// What limits have counted.
     counters: Counters,
@@ -65,6 +72,8 @@ pub struct Surroundings {
     pub network: Arc<upstream::Network>,
     /// Metrics.
     pub instruments: Arc<Instruments>,
+    /// Keys that verify tokens.
+    pub keys: Arc<Store>,
     /// Listeners besides those of the plan.
     pub listeners: Vec<Listener>,
 }
@@ -90,6 +99,10 @@ impl std::fmt::Debug for AdminListener {
 // === impl Gateway ===
 
 impl Gateway {
+    fn authenticators(&self, route: RouteId) -> &Arc<[Arc<Authenticator>]> {
+        &self.authenticators[route.index()]
+    }
+
     /// Resolves what the plan leaves open. An upstream that `previous` has in the same form is kept,
     /// with its connections and load. Every missing secret or address is a finding.
     pub fn build(
@@ -137,6 +150,7 @@ impl Gateway {
             }
         }
         let telemetry = outlook::settings(&plan.gateway.telemetry, sources, &mut findings);
+        let authenticators = authenticators(&plan, around, &mut findings);
         if findings.has_errors() {
             findings.finish();
             return Err(findings);
@@ -157,6 +171,7 @@ impl Gateway {
             admin,
             telemetry,
             sampling,
+            authenticators,
             router,
             counters,
             routes,
@@ -164,6 +179,30 @@ impl Gateway {
             plan,
         })
     }
+}
+
+/// Prepares each policy once, however many routes have it.
+fn authenticators(
+    plan: &Plan,
+    around: &Surroundings,
+    findings: &mut Diagnostics,
+) -> Box<[Arc<[Arc<Authenticator>]>]> {
+    let consumers = around.keys.consumers(&plan.consumers);
+    let mut prepared: HashMap<*const Settings, Arc<Authenticator>> = HashMap::new();
+    let mut wrong = Vec::new();
+    let routes = plan.routes.iter().map(|route| {
+        let policies = route.policies.authenticate.iter();
+        let policies = policies.map(|settings| {
+            let known = prepared.entry(Arc::as_ptr(settings)).or_insert_with(|| {
+                Arc::new(around.keys.authenticator(settings, &consumers, &*around.sources, &mut wrong))
+            });
+            Arc::clone(known)
+        });
+        policies.collect()
+    });
+    let routes = routes.collect();
+    wrong.into_iter().for_each(|finding| findings.push(finding));
+    routes
 }
 
 fn resolve(

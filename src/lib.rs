@@ -41,6 +41,7 @@ pub mod plan;
 pub mod compile;
 // -- execution
 pub mod upstream;
+pub mod identity;
 pub mod compose;
 // -- gateway
 pub mod gateway;

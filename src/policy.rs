@@ -15,12 +15,13 @@ pub mod deadline;
 pub mod error_body;
 pub mod facts;
 pub mod headers;
+pub mod jwt;
 pub mod rate_limit;
 pub mod respond;
 pub mod tracing;
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 
 use std::sync::Arc;
 

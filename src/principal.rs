@@ -4,6 +4,8 @@
 
 use std::sync::Arc;
 
+use http::HeaderName;
+
 use crate::{diagnostic::Place, json::Document};
 
 /// How a principal was authenticated.
@@ -53,6 +55,17 @@ pub struct Consumer {
     pub place: Place,
 }
 
+/// Where a credential stands in a request.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Source {
+    /// A field, perhaps with a scheme before the credential (`Bearer`).
+    Header(HeaderName, Option<String>),
+    /// A cookie.
+    Cookie(String),
+    /// A query parameter.
+    Query(String),
+}
+
 // === impl PrincipalKind ===
 
 impl PrincipalKind {
@@ -65,6 +78,18 @@ impl PrincipalKind {
             Self::Mtls => "mtls",
             Self::Anonymous => "anonymous",
         }
+    }
+}
+
+// === impl Consumer ===
+
+impl Consumer {
+    /// Whether it says the same, wherever it is written.
+    #[must_use]
+    pub fn same(&self, other: &Self) -> bool {
+        let Self { name, plan, api_keys, jwt, mtls, labels, place: _ } = self;
+        (name, plan, api_keys, jwt, mtls, labels)
+            == (&other.name, &other.plan, &other.api_keys, &other.jwt, &other.mtls, &other.labels)
     }
 }
 

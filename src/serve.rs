@@ -23,10 +23,11 @@ use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics},
     export::{self, Exports},
     gateway::{AdminListener, Surroundings},
+    identity::Store,
     plan::Listener,
     reload::{Outcome, Reloader, watch},
     server::{Shared, Tls, Workers},
-    telemetry::{Instruments, registry::Registry},
+    telemetry::{Instruments, identity::KeyInstruments, registry::Registry},
     upstream::{Network, secret::Sources},
 };
 
@@ -88,19 +89,21 @@ pub fn start(options: Options) -> Result<Running, StartError> {
 pub fn start_with(options: Options, more: Vec<Listener>) -> Result<Running, StartError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let registry = Arc::new(Registry::new(cores));
-    let instruments = Arc::new(Instruments::new(registry));
+    let instruments = Arc::new(Instruments::new(Arc::clone(&registry)));
     let network = Arc::new(Network::system(Descriptors::raise(cores)));
+    // The control plane's runtime: it fetches keys as soon as a gateway needs some.
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(StartError::System)?;
     let around = Surroundings {
         sources: options.sources,
         network: Arc::clone(&network),
         instruments: Arc::clone(&instruments),
+        keys: Store::new(runtime.handle().clone(), Arc::clone(&network), KeyInstruments::new(registry)),
         listeners: more,
     };
     let (gateway, reloader) = Reloader::load(options.root.clone(), around)
         .map_err(|refused| StartError::Findings(refused.0, Box::new(refused.1)))?;
-    // The control plane's runtime, and on it the signals: whoever sees the port open may send one.
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let runtime = runtime.map_err(StartError::System)?;
+    // Signals before ports: whoever sees one open may send one.
     let signals = {
         let _entered = runtime.enter();
         Signals::new(options.signals).map_err(StartError::System)?

@@ -14,7 +14,12 @@ use std::{
 
 use http::{Method, StatusCode, Version, uri::PathAndQuery};
 
-use crate::{body::pace::Upload, headers::Peer, principal::Principal, problem::Fault};
+use crate::{
+    body::pace::Upload,
+    headers::Peer,
+    principal::{Principal, Source},
+    problem::Fault,
+};
 
 pub mod access_log;
 pub mod critical;
@@ -22,6 +27,7 @@ pub mod diagnostics;
 pub mod finished;
 pub mod generation;
 pub mod handshake;
+pub mod identity;
 pub mod instruments;
 pub mod keep;
 pub mod metric;
@@ -88,6 +94,8 @@ pub struct Exchange {
     now: OnceLock<SystemTime>,
     /// Who it is from, once that is known.
     pub principal: OnceLock<Arc<Principal>>,
+    /// Where the credential stood that told, which goes no further.
+    pub spent: OnceLock<Arc<[Source]>>,
     /// Where in the canonical path the parameters of its route are, as byte ranges.
     pub captures: Vec<(u32, u32)>,
     /// What is learnt on the way.
@@ -119,6 +127,7 @@ impl Exchange {
             arrived: AtomicBool::new(false),
             now: OnceLock::new(),
             principal: OnceLock::new(),
+            spent: OnceLock::new(),
             captures: Vec::new(),
             record: Mutex::default(),
         }

@@ -218,6 +218,11 @@ codes! {
         "The URL or address is not valid. An endpoint's `url` is `http://` or `https://`, a host, maybe a port and a path prefix; it \
          has no credentials, query, fragment or expression, because scheme, host and port never come from data. An `address` is an IP and a \
          port: `127.0.0.1:8080`. Either may be `{env: NAME, default: …}`.";
+    InvalidKeys = "invalid_keys", Error,
+        "A file of keys that `jwks: {file: …}` names cannot be read, is no JWK Set (RFC 7517), or has no key that can be used. Keys \
+         that cannot be used are skipped: RSA below 2048 bits, an HMAC secret shorter than its hash or beside public keys, `use` other than `sig`, \
+         `key_ops` without `verify`, an `alg` or `crv` that does not fit, and every key whose `kid` is there twice. The help says why each one was \
+         skipped. A set looks like this: `{\"keys\": [{\"kty\": \"EC\", \"crv\": \"P-256\", \"kid\": \"1\", \"x\": …, \"y\": …}]}`.";
     MissingSecret = "missing_secret", Error,
         "A secret's environment variable or file is not there, so the gateway could not authenticate itself or its callers. Set the \
          variable in the environment of `segue serve`, or provide the file. The finding names which one; it never shows a value. `check` does \

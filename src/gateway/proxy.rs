@@ -25,6 +25,7 @@ use crate::{
     compose::{self, Prepared},
     error::Error,
     plan,
+    policy::authenticate::{Source, credential},
     problem::Kind,
     telemetry::{CallRecord, Exchange, Trail, Verb},
     upstream::{Added, Outgoing, Spare},
@@ -179,6 +180,10 @@ impl Proxy {
             upgrade = request.extensions_mut().remove::<Wanted>();
             set = request.extensions_mut().remove::<Set>();
         }
+        // Before anything is added: what the template and the policies set in its place stays.
+        if let Some(spent) = traced.0.spent.get().filter(|_| !proxy.forward_credentials) {
+            self.forget(spent, request);
+        }
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
         let mut added =
             forward::request(request, (exchange, span), upstream.asset, proxy.preserve_host, left_ms)?;
@@ -195,6 +200,28 @@ impl Proxy {
             upgrade.keep(exchange);
         }
         Ok((added, upgrade))
+    }
+
+    /// Takes out the credentials that have told who the request is from.
+    fn forget(&self, spent: &[Source], request: &mut Request<Body>) {
+        let policies = &self.target.route().policies;
+        let written = self.proxy().is_ok_and(|proxy| proxy.query.is_some());
+        for source in spent {
+            // A policy has put its own in that place.
+            let replaced = match source {
+                Source::Header(name, _) => {
+                    let edits = policies.headers.iter().map(|headers| &headers.request);
+                    edits.flat_map(|edits| &edits.set).any(|(own, _)| own == name)
+                }
+                Source::Query(_) => written,
+                Source::Cookie(_) => false,
+            };
+            if !replaced {
+                let mut uri = std::mem::take(request.uri_mut());
+                credential::remove(source, request.headers_mut(), &mut uri);
+                *request.uri_mut() = uri;
+            }
+        }
     }
 
     /// Notes that the call begins.

@@ -23,6 +23,8 @@ use crate::{
     plan,
     policy::{
         Policies,
+        authenticate::{AuthenticateLayer, Authenticator},
+        authorize::AuthorizeLayer,
         body_limit::BodyLimitLayer,
         catch_panic::CatchPanicLayer,
         cors::CorsLayer,
@@ -38,14 +40,25 @@ use crate::{
 /// A route's layers around its endpoint, with the type erased. A call makes one allocation.
 pub(super) struct Stack(Box<dyn Erased>);
 
+/// What a route's layers are made of.
+struct Parts<'a> {
+    policies: &'a Policies,
+    counters: &'a Counters,
+    known: &'a Arc<[Arc<Authenticator>]>,
+}
+
 /// Builds a route's stack for one worker.
 pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
     let gateway = Arc::clone(&target.gateway);
-    let (policies, counters) = (&gateway.plan.routes[target.id.index()].policies, &gateway.counters);
+    let parts = &Parts {
+        policies: &gateway.plan.routes[target.id.index()].policies,
+        counters: &gateway.counters,
+        known: gateway.authenticators(target.id),
+    };
     match &target.route().endpoint {
         plan::Endpoint::Compose { .. } => {
             let target = Arc::new(target);
-            layered(service_fn(move |request| Arc::clone(&target).compose(request)), policies, counters)
+            layered(service_fn(move |request| Arc::clone(&target).compose(request)), parts)
         }
         plan::Endpoint::Proxy { composition, proxy, errors } => {
             let computed = composition.is_some()
@@ -56,9 +69,9 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
                 || !errors.is_empty();
             let proxy = Arc::new(Proxy { target, tunnels: Arc::clone(tunnels) });
             if computed {
-                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), policies, counters)
+                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), parts)
             } else {
-                layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), policies, counters)
+                layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), parts)
             }
         }
         plan::Endpoint::Static(_) => {
@@ -71,18 +84,19 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
                 };
                 std::future::ready(answer)
             });
-            layered(fixed, policies, counters)
+            layered(fixed, parts)
         }
     }
 }
 
 /// The order of the layers, from the outside in. A part that a route's policy does not have costs a branch, and
 /// a route without a policy has none of them.
-fn layered<S>(endpoint: S, policies: &Policies, counters: &Counters) -> Stack
+fn layered<S>(endpoint: S, parts: &Parts<'_>) -> Stack
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
+    let Parts { policies, counters, known } = parts;
     if policies.is_empty() {
         let service = ServiceBuilder::new()
             // Outermost: whatever fails below, one layer answers.
@@ -111,8 +125,10 @@ where
         .option_layer(policies.may_wait().then_some(DeadlineLayer))
         // Limits that read only the request: before authenticate, so that they slow down who guesses.
         .option_layer(counters.rate_limit(policies, false))
-        // authenticate: before all that asks who it is.
-        // authorize: right after, so that who may not come spends nothing of what follows.
+        // Before all that asks who it is.
+        .option_layer((!known.is_empty()).then(|| AuthenticateLayer::new(Arc::clone(known))))
+        // Right after, so that who may not come spends nothing of what follows.
+        .option_layer(policies.authorize.clone().map(AuthorizeLayer::new))
         // Limits that ask who it is.
         .option_layer(counters.rate_limit(policies, true))
         // Before the place, so that what is too large never takes one.

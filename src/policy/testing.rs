@@ -11,19 +11,19 @@ use crate::{
 };
 
 /// The record of a request from 192.0.2.1.
-pub(super) fn exchange() -> Exchange {
+pub(crate) fn exchange() -> Exchange {
     from("192.0.2.1")
 }
 
 /// The record of a request from this address.
-pub(super) fn from(address: &str) -> Exchange {
+pub(crate) fn from(address: &str) -> Exchange {
     let address = address.parse().unwrap();
     let peer = Arc::new(Peer::new(std::net::SocketAddr::new(address, 4000)));
     Exchange::new("r-1".into(), Trace::new(), peer, address, "http")
 }
 
 /// `METHOD TARGET` and then a field per line, as it comes to a route's layers.
-pub(super) fn request(head: &str, exchange: Exchange) -> Request<Body> {
+pub(crate) fn request(head: &str, exchange: Exchange) -> Request<Body> {
     let mut lines = head.lines();
     let (method, target) = lines.next().unwrap().split_once(' ').unwrap();
     let mut body = Body::empty();

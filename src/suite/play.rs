@@ -24,6 +24,7 @@ use crate::{
     diagnostic::{Code, Diagnostic, Diagnostics},
     gateway::{Gateway, Handle, Surroundings, upgrade::Tunnels},
     headers::Peer,
+    identity::Store,
     plan::Plan,
     telemetry::{Instruments, Record, registry::Registry},
     upstream::{Egress, Network, Resolver, Upstreams},
@@ -92,6 +93,7 @@ async fn perform(
             dialer: Some(Arc::clone(&stage) as _),
         }),
         instruments: Arc::new(Instruments::new(Arc::new(Registry::new(1)))),
+        keys: Store::offline(),
         listeners: Vec::new(),
     };
     let gateway = Arc::new(Gateway::build(Arc::clone(plan), 1, None, &around)?);

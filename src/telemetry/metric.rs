@@ -95,6 +95,10 @@ metrics! {
         "TLS handshakes of clients that failed, before there was a request to answer.";
     TLS_EXPIRY = Gauge "segue.tls.certificate.expiry" "s" ["cert"]
         "When a listener's certificate expires, in seconds after 1970.";
+    KEY_FETCHES = Counter "segue.key.fetches" "{fetch}" ["issuer", "result"]
+        "Fetches of an issuer's keys: `ok`, `unreachable`, or `invalid` where what came is no set of keys.";
+    KEYS = Gauge "segue.keys" "{key}" ["issuer"]
+        "Usable keys in an issuer's last good set.";
     GENERATION = Gauge "segue.generation" "" []
         "The generation that serves.";
     UNIT_STATE = Gauge "segue.unit.state" "" ["unit", "state"]

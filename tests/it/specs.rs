@@ -145,7 +145,8 @@ fn difference(name: &str, spec: &str, fresh: &str) -> String {
 
 /// Finding codes that no template alone gives: the disk, the environment or the moment of a reload does.
 /// With the file whose tests provoke them.
-const CODES_ELSEWHERE: [(Code, &str); 6] = [
+const CODES_ELSEWHERE: &[(Code, &str)] = &[
+    (Code::InvalidKeys, "src/identity/tests.rs"),
     (Code::FileTooLarge, "src/config/tree/tests.rs"),
     (Code::HalfWritten, "src/reload.rs"),
     (Code::MissingSecret, "src/upstream/tests/settings.rs"),
@@ -155,7 +156,10 @@ const CODES_ELSEWHERE: [(Code, &str); 6] = [
 ];
 
 /// Problem codes that no single request to a template gives, with the file whose tests provoke them.
-const KINDS_ELSEWHERE: [(Kind, &str); 5] = [
+const KINDS_ELSEWHERE: &[(Kind, &str)] = &[
+    (Kind::Unauthenticated, "src/policy/authenticate/tests.rs"),
+    (Kind::Forbidden, "src/policy/authorize.rs"),
+    (Kind::KeysUnavailable, "src/identity/tests.rs"),
     (Kind::RequestTimeout, "tests/it/slow.rs"),
     (Kind::PayloadTooLarge, "src/compose/tests/request.rs"),
     (Kind::RateLimited, "src/policy/rate_limit/tests.rs"),
