@@ -4,15 +4,17 @@
 //! A member of a `problem` that cannot be evaluated is left out, and the rest of it stands: the client
 //! is told of the failure that happened, not of one in its description.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
-use super::{content::Content, render, state::State};
+use super::{aside::aside, content::Content, render, state::State};
 use crate::{
     error::{Document, Error, UpstreamAnswer},
-    expr::{Data, ErrorField, EvalError, Frame, Object, Program, Reference, Shape, Slot, Text, Value},
+    expr::{
+        Data, ErrorField, EvalError, Frame, Object, Program, Reference, Shape, Slot, Text, Value, sliced,
+    },
     plan::{BodyUse, ErrorRule, Problem, Values, answer::StatusTemplate},
     problem::Kind,
 };
@@ -27,16 +29,23 @@ pub(super) fn fault(error: EvalError) -> Error {
 }
 
 /// Applies the first of the route's `errors` that matches.
-pub(super) fn explain(state: &State, error: Error) -> Error {
-    let rules = state.run.errors();
-    if rules.is_empty() {
-        return error;
+pub(super) async fn explain(state: &Arc<State>, error: Error) -> Error {
+    let answer = error.upstream_answer();
+    let long = answer.is_some_and(|answer| Content::is_long(&answer.body, BodyUse::Parsed));
+    if !long && let Some(explained) = sliced(&state.run.meter, || explained(state, &error)) {
+        return explained;
     }
+    let (state, failed) = (Arc::clone(state), error.clone());
+    aside(move || Ok(explained(&state, &failed))).await.unwrap_or(error)
+}
+
+fn explained(state: &State, error: &Error) -> Error {
+    let rules = state.run.errors();
     let upstream = match error.upstream_answer() {
         Some(answer) if reads_upstream(rules) => Some(Upstream::new(answer)),
         _ => None,
     };
-    let view = View { state, error: &error, upstream };
+    let view = View { state, error, upstream };
     let frame = Frame::new(&view, &state.run.meter, &[]);
     let matching = rules.iter().position(|rule| match &rule.when {
         Some(when) => when.test(&frame).unwrap_or(false),
@@ -45,7 +54,7 @@ pub(super) fn explain(state: &State, error: Error) -> Error {
     state.run.exchange.record().rule = matching;
     match matching.and_then(|matching| rules.get(matching)) {
         Some(rule) => apply(&rule.problem, error.clone(), &frame),
-        None => error,
+        None => error.clone(),
     }
 }
 

@@ -137,7 +137,7 @@ impl State {
 
     /// Settles a step, once.
     pub(super) fn settle(&self, step: usize, output: Output, started: Instant) {
-        let (outcome, code) = (output.outcome(), output.error().map(|error| error.kind().code()));
+        let (outcome, code) = (output.outcome(), output.failure().map(|failure| failure.error.kind().code()));
         if self.outputs[step].set(output).is_err() {
             return;
         }
