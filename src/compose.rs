@@ -22,7 +22,6 @@ mod encode;
 mod execution;
 mod failure;
 mod fan_out;
-mod fields;
 mod lanes;
 mod nested;
 mod outgoing;

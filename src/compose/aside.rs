@@ -50,10 +50,18 @@ pub(super) async fn evaluate_whole<T: Send + 'static>(
     Box::pin(aside(move || work(&state))).await
 }
 
+#[cfg(test)]
+thread_local! {
+    /// How many pieces of work this thread has given away.
+    pub(super) static RUNS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// Runs a piece of work aside. It runs on if nobody waits for it any more.
 pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
+    #[cfg(test)]
+    RUNS.set(RUNS.get() + 1);
     let place = PLACES.acquire().await;
     let done = spawn_blocking(move || {
         let _place = place;

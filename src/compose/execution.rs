@@ -1,11 +1,8 @@
 //! What an execution has once, however deep its Compositions nest: the request, the deadline, the bounds.
 
-use std::{
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, SystemTime},
+use std::sync::{
+    Arc, Mutex, OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use tokio::time::Instant;
@@ -34,7 +31,6 @@ pub(super) struct Run {
     pub(super) deadline: Instant,
     /// When tolerated steps end.
     pub(super) cut: Instant,
-    now: OnceLock<SystemTime>,
     pub(super) meter: Meter,
     /// Bytes of step answers held.
     pub(super) received: AtomicU64,
@@ -59,7 +55,6 @@ impl Run {
             request_stream: Mutex::new(None),
             deadline,
             cut: deadline - timeout / 10,
-            now: OnceLock::new(),
             meter: Meter::default(),
             received: AtomicU64::new(0),
             unsafe_sent: AtomicBool::new(false),
@@ -92,11 +87,5 @@ impl Run {
 
     pub(super) fn has_sent_unsafe_call(&self) -> bool {
         self.unsafe_sent.load(Relaxed)
-    }
-
-    /// `execution.now`, since the epoch.
-    pub(super) fn now(&self) -> Duration {
-        let now = self.now.get_or_init(SystemTime::now);
-        now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 }

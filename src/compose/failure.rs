@@ -9,6 +9,8 @@ use std::{borrow::Cow, sync::Arc};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
+pub(super) use crate::policy::facts::fault;
+
 use super::{aside::aside, content::Content, render, state::State};
 use crate::{
     error::{Document, Error, UpstreamAnswer},
@@ -16,17 +18,7 @@ use crate::{
         Data, ErrorField, EvalError, Frame, Object, Program, Reference, Shape, Slot, Text, Value, sliced,
     },
     plan::{BodyUse, ErrorRule, Problem, Values, answer::StatusTemplate},
-    problem::Kind,
 };
-
-/// An evaluation's failure as a failure of the request.
-pub(super) fn fault(error: EvalError) -> Error {
-    match error {
-        EvalError::Failed(words) => Error::new(Kind::ExpressionError).detail(words),
-        EvalError::Budget => Error::new(Kind::ExpressionBudget),
-        EvalError::Data(error) => error,
-    }
-}
 
 /// Applies the first of the route's `errors` that matches.
 pub(super) async fn explain(state: &Arc<State>, error: Error) -> Error {
