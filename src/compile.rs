@@ -68,6 +68,7 @@ fn drafted(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let plan = gateway.zip(callables).filter(|_| !findings.has_errors());
     let mut plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
+        elsewhere: templates.elsewhere.iter().cloned().collect(),
         consumers: Box::default(),
         services: services.plan(),
         compositions,

@@ -16,6 +16,7 @@ mod url;
 mod value;
 pub mod tree;
 pub mod gateway;
+pub mod listener;
 pub mod service;
 pub mod route;
 pub mod composition;
@@ -75,6 +76,8 @@ pub struct Templates {
     pub compositions: Vec<composition::CompositionTemplate>,
     /// `kind: Route`
     pub routes: Vec<route::RouteTemplate>,
+    /// Files that templates name and that the tree does not list, relative to the configuration directory.
+    pub elsewhere: Vec<String>,
     /// Units with a document that could not be read: a name that is missing in them may be in it.
     pub unread: Vec<Arc<str>>,
 }

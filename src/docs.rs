@@ -13,8 +13,14 @@ pub mod testing {}
 #[doc = include_str!("docs/defaults.md")]
 pub mod defaults {}
 
+#[doc = include_str!("docs/tls.md")]
+pub mod tls {}
+
 #[doc = include_str!("docs/operations.md")]
 pub mod operations {}
+
+#[doc = include_str!("docs/telemetry.md")]
+pub mod telemetry {}
 
 #[doc = include_str!("docs/problems.md")]
 pub mod problems {}

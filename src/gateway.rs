@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
-    plan::{Endpoint, Plan},
+    plan::{Listener, Plan},
     telemetry::{Instruments, RouteInstruments},
     upstream::{self, Upstream, secret::Sources},
 };
@@ -22,6 +22,7 @@ mod proxy;
 pub mod router;
 mod stack;
 mod tunnel;
+mod words;
 pub mod upgrade;
 
 pub use handle::Handle;
@@ -55,6 +56,8 @@ pub struct Surroundings {
     pub network: Arc<upstream::Network>,
     /// Metrics.
     pub instruments: Arc<Instruments>,
+    /// Listeners besides those of the plan.
+    pub listeners: Vec<Listener>,
 }
 
 /// Where the admin pages are, and what opens them.
@@ -90,7 +93,7 @@ impl Gateway {
         let mut findings = Diagnostics::default();
         let sources = &*around.sources;
         let mut listeners = Vec::new();
-        for (name, address, place) in &plan.gateway.listeners {
+        for Listener { name, address, place, .. } in &plan.gateway.listeners {
             if let Some(address) = resolve(address, sources, place, &mut findings) {
                 listeners.push((name.clone(), address, place.clone()));
             }
@@ -128,17 +131,7 @@ impl Gateway {
             findings.finish();
             return Err(findings);
         }
-        let routes = plan.routes.iter().map(|route| {
-            let steps: Vec<Arc<str>> = match &route.endpoint {
-                Endpoint::Compose { composition, .. }
-                | Endpoint::Proxy { composition: Some(composition), .. } => {
-                    composition.steps.iter().map(|step| Arc::clone(&step.name)).collect()
-                }
-                Endpoint::Proxy { composition: None, .. } | Endpoint::Static(_) => Vec::new(),
-            };
-            around.instruments.route(&route.unit, &route.name, &steps)
-        });
-        let routes = routes.collect();
+        let routes = words::instruments(&plan, generation, &upstreams, &around.instruments);
         let router = Router::new(&plan.routes);
         Ok(Self {
             generation,

@@ -12,28 +12,32 @@ use std::{
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
 use super::{
+    Tls,
     connection::{self, Limits},
     http1::Refusal,
     outbound::{Ended, Outbound, Stream},
     shared::Shared,
+    tls::handshake::Handshakes,
 };
 use crate::{
     compose::{Custody, Runner},
     descriptors::Taken,
     gateway::{Handle, upgrade::Tunnels},
     headers::Peer,
-    telemetry::{Instruments, registry},
+    telemetry::{Histogram, Instruments, registry},
     upstream::Upstreams,
 };
 
 /// Executions a worker may keep for the sake of an unsafe call before it refuses new ones.
 const CUSTODY: usize = 1024;
+/// How often it is measured how late a worker is.
+const LAG_EVERY: Duration = Duration::from_millis(250);
 /// How long accepting pauses after it has failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -52,7 +56,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub(super) enum Listen {
     /// Accept on this one too.
-    Open(SocketAddr, std::net::TcpListener),
+    Open(SocketAddr, std::net::TcpListener, Arc<Tls>),
     /// Stop accepting; requests on its connections finish.
     Close(SocketAddr),
 }
@@ -67,6 +71,7 @@ pub(super) struct Worker {
     handle: Mutex<Arc<Handle>>,
     connections: AtomicUsize,
     closed: tokio::sync::Notify,
+    pub(super) handshakes: Handshakes,
 }
 
 impl Worker {
@@ -85,12 +90,14 @@ impl Worker {
             handle: Mutex::new(handle),
             connections: AtomicUsize::new(0),
             closed: tokio::sync::Notify::new(),
+            handshakes: Handshakes::new(),
         })
     }
 
     /// Serves until the drain has ended.
     pub(super) async fn run(self: Arc<Self>, index: usize, mut sockets: mpsc::UnboundedReceiver<Listen>) {
         registry::use_shard(index);
+        let lag = tokio::spawn(measure_lag(self.shared.instruments.lag(index)));
         let mut accepting: Vec<(SocketAddr, oneshot::Sender<()>, JoinHandle<()>)> = Vec::new();
         let mut phase = self.phase.clone();
         let mut generations = self.shared.generations.subscribe();
@@ -99,10 +106,10 @@ impl Worker {
                 changed = phase.changed() => if changed.is_err() { break },
                 changed = generations.changed() => if changed.is_ok() { self.take_generation() },
                 Some(change) = sockets.recv() => match change {
-                    Listen::Open(address, socket) => match TcpListener::from_std(socket) {
+                    Listen::Open(address, socket, tls) => match TcpListener::from_std(socket) {
                         Ok(listener) => {
                             let (stop, stopped) = oneshot::channel();
-                            let task = tokio::spawn(Arc::clone(&self).accept(listener, stopped));
+                            let task = tokio::spawn(Arc::clone(&self).accept(listener, tls, stopped));
                             accepting.push((address, stop, task));
                         }
                         Err(error) => tracing::error!(%address, %error, "a listener could not be used"),
@@ -112,6 +119,7 @@ impl Worker {
                 },
             }
         }
+        lag.abort();
         for (_, stop, task) in accepting {
             drop(stop);
             let _ = task.await;
@@ -120,7 +128,12 @@ impl Worker {
     }
 
     /// Accepts until told to stop, then takes what the kernel has queued already.
-    async fn accept(self: Arc<Self>, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+    async fn accept(
+        self: Arc<Self>,
+        listener: TcpListener,
+        tls: Arc<Tls>,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -138,15 +151,15 @@ impl Worker {
                 biased;
                 taken = self.shared.clients().wait() => taken,
                 _ = &mut stopped => {
-                    self.serve(stream, peer, self.shared.clients().exceed());
+                    self.serve(stream, peer, self.shared.clients().exceed(), &tls);
                     break;
                 }
             };
-            self.serve(stream, peer, taken);
+            self.serve(stream, peer, taken, &tls);
         }
         while let Some(Ok((stream, peer))) = poll_once(listener.accept()).await {
             let Some(taken) = self.shared.clients().take() else { break };
-            self.serve(stream, peer, taken);
+            self.serve(stream, peer, taken, &tls);
         }
     }
 
@@ -161,11 +174,15 @@ impl Worker {
         let _ = tokio::time::timeout(ACCEPT_PAUSE, freed).await;
     }
 
-    fn serve(self: &Arc<Self>, stream: tokio::net::TcpStream, peer: SocketAddr, taken: Taken) {
+    fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, taken: Taken, tls: &Tls) {
         self.connections.fetch_add(1, Ordering::Relaxed);
         self.shared.instruments.connections.increment(1.0);
         let open = Open { worker: Arc::clone(self), _taken: taken };
-        tokio::spawn(connection::serve(stream, peer, open));
+        let _ = stream.set_nodelay(true);
+        match tls.load_full() {
+            None => drop(tokio::spawn(connection::serve(stream, peer, open))),
+            Some(acceptor) => drop(tokio::spawn(connection::serve_tls(stream, peer, open, acceptor))),
+        }
     }
 
     /// Answers one request, or says why it was refused.
@@ -281,6 +298,16 @@ impl Drop for Open {
         if self.worker.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.worker.closed.notify_waiters();
         }
+    }
+}
+
+/// Records how late this thread comes to what is due.
+async fn measure_lag(lag: Histogram) {
+    let mut ticks = tokio::time::interval(LAG_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let due = ticks.tick().await;
+        lag.record(due.elapsed().as_secs_f64());
     }
 }
 

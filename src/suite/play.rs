@@ -92,6 +92,7 @@ async fn perform(
             dialer: Some(Arc::clone(&stage) as _),
         }),
         instruments: Arc::new(Instruments::new(Arc::new(Registry::new(1)))),
+        listeners: Vec::new(),
     };
     let gateway = Arc::new(Gateway::build(Arc::clone(plan), 1, None, &around)?);
     let custody = Custody::new(CUSTODY);
@@ -134,7 +135,7 @@ async fn perform(
         calls,
         unanswered,
         route: record.route.as_ref().map_or_else(String::new, |route| route.name().to_owned()),
-        steps: record.steps.iter().map(|step| (step.step, step.outcome)).collect(),
+        steps: record.own_steps().map(|step| (step.step, step.outcome.as_str())).collect(),
         degraded: record.degraded.clone(),
         rule: record.rule,
         broken: Diagnostics::default(),

@@ -145,11 +145,13 @@ fn difference(name: &str, spec: &str, fresh: &str) -> String {
 
 /// Finding codes that no template alone gives: the disk, the environment or the moment of a reload does.
 /// With the file whose tests provoke them.
-const CODES_ELSEWHERE: [(Code, &str); 4] = [
+const CODES_ELSEWHERE: [(Code, &str); 6] = [
     (Code::FileTooLarge, "src/config/tree/tests.rs"),
     (Code::HalfWritten, "src/reload.rs"),
     (Code::MissingSecret, "src/upstream/tests/settings.rs"),
     (Code::CannotListen, "src/serve.rs"),
+    (Code::BadCertificate, "tests/it/tls_files.rs"),
+    (Code::ExpiredCertificate, "tests/it/tls_files.rs"),
 ];
 
 /// Problem codes that no single request to a template gives, with the file whose tests provoke them.
@@ -181,7 +183,11 @@ fn is_made(name: &str, table: &str) -> bool {
             !end.is_some_and(|c| c.is_alphanumeric() || c == '_')
         })
     };
-    rust_files().iter().any(|(file, text)| file != table && !is_tests(file) && uses(&code(text)))
+    // What counts refusals names kinds that others make.
+    let names_only = [table, "telemetry/refuser.rs"];
+    rust_files()
+        .iter()
+        .any(|(file, text)| !names_only.contains(&file.as_str()) && !is_tests(file) && uses(&code(text)))
 }
 
 fn holds(file: &str, name: &str, code: &str) {

@@ -178,7 +178,9 @@ impl Resolver<'_> {
             Ok(compiled) => self.push(Op::Matches(op, Box::new(compiled)), Type::Bool),
             Err(refused @ Refused::TooMany) => {
                 let fault = Fault::new(Code::ExpressionTooLarge, pattern.span, refused.to_string());
-                self.refuse(fault.help("share a pattern in `vars`, repeat less in it, or compare without one"))
+                self.refuse(
+                    fault.help("share a pattern in `vars`, repeat less in it, or compare without one"),
+                )
             }
             Err(refused) => {
                 let fault = Fault::new(Code::InvalidValue, pattern.span, refused.to_string());
