@@ -27,6 +27,7 @@ mod text;
 use crate::{
     config::{Templates, Tree},
     diagnostic::{Code, Diagnostics},
+    expr::bounded,
     plan::Plan,
 };
 use findings::Findings;
@@ -41,6 +42,10 @@ pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
 
 /// The same, but for routes that could only call too often there is a plan that shows how.
 fn draft(tree: &Tree) -> (Option<Plan>, Diagnostics) {
+    bounded(|| drafted(tree))
+}
+
+fn drafted(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
     let templates = Templates::parse(tree, &mut diagnostics);
     let mut findings = Findings::new(diagnostics);

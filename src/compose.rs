@@ -41,7 +41,7 @@ mod tests;
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderName, Method, Response, Uri};
+use http::{HeaderMap, Method, Response, Uri};
 use tokio::time::Instant;
 
 pub use custody::Custody;
@@ -52,7 +52,7 @@ use crate::{
     body::Body,
     error::Error,
     id::RouteId,
-    plan::{PathPart, Plan, Query, Values},
+    plan::{Endpoint, Plan},
     problem::Kind,
     telemetry::Exchange,
     upstream::{Caller, Spare, Upstream},
@@ -157,6 +157,17 @@ pub struct Prepared {
     pub extensions: http::Extensions,
 }
 
+/// What a template computes of its proxied call.
+#[derive(Debug, Default)]
+pub struct Rendered {
+    /// The path, if the template gives one.
+    pub path: Option<String>,
+    /// The query with its `?`, if the template gives one; empty when it has no parameter.
+    pub query: Option<String>,
+    /// Fields; one that evaluates to none is left out, a list repeats.
+    pub headers: HeaderMap,
+}
+
 impl Prepared {
     /// The request's head.
     #[must_use]
@@ -171,30 +182,28 @@ impl Prepared {
         self.state.run.spare.clone()
     }
 
-    /// Renders the path of the proxied call.
-    pub fn path(&self, parts: &[PathPart]) -> Result<String, Error> {
-        let mut out = String::with_capacity(64);
-        let rendered = render::path(parts, &self.state.frame(&[]), &mut out);
-        rendered.map_err(|refusal| outgoing::judge(&self.state, None, refusal))?;
-        Ok(out)
-    }
-
-    /// Renders a query with its `?`; empty when there is no parameter.
-    pub fn query(&self, query: &Query) -> Result<String, Error> {
-        let mut out = String::new();
-        let rendered = render::query(query, &self.state.frame(&[]), &mut out);
-        rendered.map_err(|refusal| outgoing::judge(&self.state, None, refusal))?;
-        Ok(out)
-    }
-
-    /// Renders fields; one that evaluates to none is left out, a list repeats.
-    pub fn headers(&self, fields: &[(HeaderName, Values)]) -> Result<HeaderMap, Error> {
-        let mut out = HeaderMap::new();
-        for (name, values) in fields {
-            render::header(name, values, &self.state.frame(&[]), &mut out)
-                .map_err(|refusal| outgoing::judge(&self.state, None, refusal))?;
-        }
-        Ok(out)
+    /// Renders what the template computes of the proxied call.
+    pub fn target(&self) -> impl Future<Output = Result<Rendered, Error>> + Send + use<> {
+        let state = Arc::clone(&self.state);
+        let render = |state: &State| {
+            let Endpoint::Proxy { proxy, .. } = &state.run.route().endpoint else {
+                return Err(Kind::Internal.into());
+            };
+            let (frame, judge) = (state.frame(&[]), |refusal| outgoing::judge(state, None, refusal));
+            let mut rendered = Rendered::default();
+            if let Some(parts) = &proxy.path {
+                render::path(parts, &frame, rendered.path.insert(String::with_capacity(64)))
+                    .map_err(judge)?;
+            }
+            if let Some(query) = &proxy.query {
+                render::query(query, &frame, rendered.query.insert(String::new())).map_err(judge)?;
+            }
+            for (name, values) in &proxy.set {
+                render::header(name, values, &frame, &mut rendered.headers).map_err(judge)?;
+            }
+            Ok(rendered)
+        };
+        async move { aside::evaluate_whole(&state, render).await }
     }
 
     /// Says on the proxied answer which steps failed and were tolerated.
@@ -203,8 +212,8 @@ impl Prepared {
     }
 
     /// Applies the route's `errors` to a failure of the proxied call.
-    #[must_use]
-    pub fn explain(&self, error: Error) -> Error {
-        failure::explain(&self.state, error)
+    pub fn explain(&self, error: Error) -> impl Future<Output = Error> + Send + use<> {
+        let state = Arc::clone(&self.state);
+        async move { failure::explain(&state, error).await }
     }
 }

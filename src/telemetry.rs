@@ -100,6 +100,8 @@ pub struct Exchange {
     pub captures: Vec<(u32, u32)>,
     /// What is learnt on the way.
     record: Mutex<Record>,
+    /// See [`Self::hold`].
+    held: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 // === impl Exchange ===
@@ -130,6 +132,7 @@ impl Exchange {
             spent: OnceLock::new(),
             captures: Vec::new(),
             record: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -149,7 +152,7 @@ impl Exchange {
     /// Holds something for as long as the request lasts: until its answer's body has ended and nothing goes on
     /// with it any more.
     pub fn hold(&self, what: Box<dyn Any + Send>) {
-        self.record().held.push(what);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
 
     /// What is learnt on the way. Never held across an await.

@@ -5,18 +5,63 @@
 //! its own, nothing cloned. Only what is cut there is run again here. It is as bounded as ever, so that
 //! nobody waits for long behind it.
 
+use std::sync::Arc;
+
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
-use crate::{error::Error, problem::Kind};
+use super::state::State;
+use crate::{error::Error, expr::sliced, json::Document, plan::Step, problem::Kind};
+
+/// An item of a `forEach`: the list and the position in it.
+pub(super) type Item<'a> = Option<(&'a Document, usize)>;
 
 /// How many pieces are worked on at the same time in this process. More would only take the processors
 /// from the workers.
 static PLACES: Semaphore = Semaphore::const_new(4);
 
+/// Evaluates something of a step, or of one of its items: here if it fits a slice, else aside.
+pub(super) async fn evaluate<T: Send + 'static>(
+    state: &Arc<State>,
+    index: usize,
+    item: Item<'_>,
+    work: fn(&State, &Step, Item<'_>) -> Result<T, Error>,
+) -> Result<T, Error> {
+    let of_step = move |state: &State, item: Item<'_>| {
+        let step = state.composition().and_then(|composition| composition.steps.get(index));
+        work(state, step.ok_or(Kind::Internal)?, item)
+    };
+    if let Some(result) = sliced(&state.run.meter, || of_step(state, item)) {
+        return result;
+    }
+    let state = Arc::clone(state);
+    let item = item.map(|(list, at)| (list.clone(), at));
+    Box::pin(aside(move || of_step(&state, item.as_ref().map(|(list, at)| (list, *at))))).await
+}
+
+/// Evaluates something of a whole composition in the same way.
+pub(super) async fn evaluate_whole<T: Send + 'static>(
+    state: &Arc<State>,
+    work: impl Fn(&State) -> Result<T, Error> + Send + 'static,
+) -> Result<T, Error> {
+    if let Some(result) = sliced(&state.run.meter, || work(state)) {
+        return result;
+    }
+    let state = Arc::clone(state);
+    Box::pin(aside(move || work(&state))).await
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How many pieces of work this thread has given away.
+    pub(super) static RUNS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
+
 /// Runs a piece of work aside. It runs on if nobody waits for it any more.
 pub(super) async fn aside<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, Error> + Send + 'static,
 ) -> Result<T, Error> {
+    #[cfg(test)]
+    RUNS.set(RUNS.get() + 1);
     let place = PLACES.acquire().await;
     let done = spawn_blocking(move || {
         let _place = place;

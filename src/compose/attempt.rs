@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Env,
-    aside::aside,
+    aside::{Item, aside},
     bound::within,
     failure, outgoing,
     output::{Failure, Received},
@@ -21,7 +21,6 @@ use crate::{
     error::{Error, UpstreamAnswer},
     expr::{Slot, StepField, Value, sliced},
     head::Fields,
-    json::Document,
     plan::{Action, BodyUse, Call, Endpoint, Step, Tolerance},
     problem::Kind,
     telemetry::Trail,
@@ -33,7 +32,7 @@ pub(super) async fn attempt<C: Caller>(
     env: &Env<C>,
     index: usize,
     (step, call): (&Step, &Call),
-    item: Option<(&Document, usize)>,
+    item: Item<'_>,
     (now, tries): (Instant, u8),
 ) -> Result<Box<Received>, Failure> {
     let state = &*env.state;
@@ -63,7 +62,7 @@ async fn send<C: Caller>(
     env: &Env<C>,
     index: usize,
     (step, call): (&Step, &Call),
-    item: Option<(&Document, usize)>,
+    item: Item<'_>,
     now: Instant,
     trail: &Trail,
 ) -> Result<Box<Received>, Failure> {
@@ -144,17 +143,42 @@ async fn send<C: Caller>(
         }
     };
     let received = Box::new(Received { status, headers, content, stream: None });
-    match ensure(state, step, &received, item) {
+    if step.ensure.is_empty() {
+        return Ok(received);
+    }
+    let verdict = sliced(&state.run.meter, || ensure(state, step, &received, item));
+    let (received, verdict) = match verdict {
+        Some(verdict) => (received, verdict),
+        None => Box::pin(ensure_aside(Arc::clone(&env.state), index, item, received)).await?,
+    };
+    match verdict {
         Ok(()) => Ok(received),
         Err(error) => Err(judged(step, error, received.status, received.headers, received.content)),
     }
+}
+
+/// Judges an answer where that takes longer than a slice.
+async fn ensure_aside(
+    state: Arc<State>,
+    index: usize,
+    item: Item<'_>,
+    received: Box<Received>,
+) -> Result<(Box<Received>, Result<(), Error>), Error> {
+    let item = item.map(|(list, at)| (list.clone(), at));
+    aside(move || {
+        let step = state.composition().and_then(|composition| composition.steps.get(index));
+        let step = step.ok_or(Kind::Internal)?;
+        let verdict = ensure(&state, step, &received, item.as_ref().map(|(list, at)| (list, *at)));
+        Ok((received, verdict))
+    })
+    .await
 }
 
 /// Builds a request that takes longer than a slice.
 async fn build_aside(
     state: Arc<State>,
     index: usize,
-    item: Option<(&Document, usize)>,
+    item: Item<'_>,
     sent: (Instant, u64),
 ) -> Result<Request<Body>, Error> {
     let item = item.map(|(list, at)| (list.clone(), at));
@@ -172,11 +196,11 @@ async fn build_aside(
 fn judged(step: &Step, error: Error, status: StatusCode, headers: Fields, content: Content) -> Failure {
     let Content { bytes: body, content_type, .. } = content;
     let error = error.step(&step.name).upstream(UpstreamAnswer { status, body, content_type });
-    Failure { error, head: Some(Box::new((status, headers))) }
+    Failure { error, head: Some(Box::new((status, headers))), helpless: false }
 }
 
 /// The loop variable of an item.
-pub(super) fn locals(item: Option<(&Document, usize)>) -> Option<Value<'_>> {
+pub(super) fn locals(item: Item<'_>) -> Option<Value<'_>> {
     let (list, index) = item?;
     list.root().at(index).map(Value::Json)
 }
@@ -212,7 +236,8 @@ async fn refuse(
     } else {
         receive::drain(body).await;
     }
-    Failure { error: error.upstream(answer), head: Some(Box::new((status, Fields(head.headers)))) }
+    let head = Some(Box::new((status, Fields(head.headers))));
+    Failure { error: error.upstream(answer), head, helpless: false }
 }
 
 /// Passes on when to come again: seconds as they are, a date verbatim if it looks like one.
@@ -231,15 +256,7 @@ fn retry_after(error: Error, status: StatusCode, headers: &HeaderMap) -> Error {
     if is_date { error.header(header::RETRY_AFTER, value.clone()) } else { error }
 }
 
-fn ensure(
-    state: &State,
-    step: &Step,
-    received: &Received,
-    item: Option<(&Document, usize)>,
-) -> Result<(), Error> {
-    if step.ensure.is_empty() {
-        return Ok(());
-    }
+fn ensure(state: &State, step: &Step, received: &Received, item: Item<'_>) -> Result<(), Error> {
     let own = Own { state, received };
     let local = locals(item);
     let frame = crate::expr::Frame::new(&own, &state.run.meter, local.as_slice());

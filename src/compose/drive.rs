@@ -65,7 +65,10 @@ pub(super) async fn execute<C: Caller, T: Send + 'static>(
         Ok(result) => result,
         Err(later) => later.await,
     };
-    let result = result.map_err(|error| failure::explain(state, error));
+    let result = match result {
+        Err(error) if !state.run.errors().is_empty() => Err(Box::pin(failure::explain(state, error)).await),
+        result => result,
+    };
     state.decide();
     drop(unread);
     lanes.keep_unsafe();
@@ -224,14 +227,15 @@ pub(super) async fn steps<'e, C: Caller, F: Future<Output = ()>>(
     .await
 }
 
-/// The failure of the first required step among these, if there is one.
+/// The first failure among these steps that nothing tolerates, if there is one.
 fn failure_in(state: &State, composition: &Composition, news: u64) -> Option<Error> {
     composition.steps.iter().enumerate().find_map(|(index, step)| {
-        let fresh = news & (1 << index) != 0 && matches!(step.tolerance, Tolerance::Required);
-        if !fresh {
+        if news & (1 << index) == 0 {
             return None;
         }
-        state.output(index)?.error().cloned()
+        let failure = state.output(index)?.failure()?;
+        let counts = failure.helpless || matches!(step.tolerance, Tolerance::Required);
+        counts.then(|| failure.error.clone())
     })
 }
 

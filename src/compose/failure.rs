@@ -4,27 +4,35 @@
 //! A member of a `problem` that cannot be evaluated is left out, and the rest of it stands: the client
 //! is told of the failure that happened, not of one in its description.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{HeaderMap, StatusCode};
 
 pub(super) use crate::policy::facts::fault;
 
-use super::{render, state::State};
+use super::{aside::aside, render, state::State};
 use crate::{
+    content::{BodyUse, Content},
     error::{Document, Error},
-    expr::{EvalError, Frame, Program, Shape, Text},
+    expr::{EvalError, Frame, Program, Shape, Text, sliced},
     plan::{ErrorRule, Problem, Values, answer::StatusTemplate},
     policy::error_body,
 };
 
 /// Applies the first of the route's `errors` that matches.
-pub(super) fn explain(state: &State, error: Error) -> Error {
-    let rules = state.run.errors();
-    if rules.is_empty() {
-        return error;
+pub(super) async fn explain(state: &Arc<State>, error: Error) -> Error {
+    let answer = error.upstream_answer();
+    let long = answer.is_some_and(|answer| Content::is_long(&answer.body, BodyUse::Parsed));
+    if !long && let Some(explained) = sliced(&state.run.meter, || explained(state, &error)) {
+        return explained;
     }
-    let view = error_body::Failure::new(state, &error, reads_upstream(rules));
+    let (state, failed) = (Arc::clone(state), error.clone());
+    aside(move || Ok(explained(&state, &failed))).await.unwrap_or(error)
+}
+
+fn explained(state: &State, error: &Error) -> Error {
+    let rules = state.run.errors();
+    let view = error_body::Failure::new(state, error, reads_upstream(rules));
     let frame = Frame::new(&view, &state.run.meter, &[]);
     let matching = rules.iter().position(|rule| match &rule.when {
         Some(when) => when.test(&frame).unwrap_or(false),
@@ -33,7 +41,7 @@ pub(super) fn explain(state: &State, error: Error) -> Error {
     state.run.exchange.record().rule = matching;
     match matching.and_then(|matching| rules.get(matching)) {
         Some(rule) => apply(&rule.problem, error.clone(), &frame),
-        None => error,
+        None => error.clone(),
     }
 }
 

@@ -13,10 +13,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{
     Env,
-    aside::aside,
+    aside::evaluate,
     attempt::locals,
     failure, nested,
-    output::{Ended, Item, Many, Output},
+    output::{Ended, Item, Many, Output, Single},
     render,
     retry::call,
     state::State,
@@ -24,7 +24,7 @@ use super::{
 };
 use crate::{
     error::Error,
-    expr::{EvalError, Value, sliced},
+    expr::{EvalError, Value},
     json::Document,
     plan::{Action, ForEach, Step, Tolerance},
     problem::Kind,
@@ -40,25 +40,13 @@ pub(super) async fn run<C: Caller>(
     started: Instant,
 ) {
     let state = &*env.state;
-    let whole = |error: Error| {
-        let ended = Ended::Failed(failed(step, error));
-        state.settle(index, Output::One(single(state, step, ended, None)), started);
-    };
-    let found = match sliced(&state.run.meter, || elements(state, each)) {
-        Some(found) => found,
-        None => {
-            let state = Arc::clone(&env.state);
-            aside(move || {
-                let step = state.composition().and_then(|composition| composition.steps.get(index));
-                let each = step.and_then(|step| step.for_each.as_ref()).ok_or(Kind::Internal)?;
-                elements(&state, each)
-            })
-            .await
-        }
-    };
-    let (list, count) = match found {
+    let whole = |single| state.settle(index, Output::One(single), started);
+    let (list, count) = match evaluate(&env.state, index, None, elements).await {
         Ok(list) => list,
-        Err(error) => return whole(error),
+        Err(error) => {
+            let ended = Ended::Failed(failed(step, error));
+            return whole(single(env, (index, step), ended, None).await);
+        }
     };
     let required = matches!(step.tolerance, Tolerance::Required);
     let cuttable = !required && !step.safe;
@@ -71,7 +59,7 @@ pub(super) async fn run<C: Caller>(
     let mut next = 0;
     loop {
         while next < count && running.len() < each.concurrency.max(1) {
-            running.push(item(env, (index, step, each), &list, next, &reports));
+            running.push(item(env, (index, step), &list, next, &reports));
             next += 1;
         }
         let finished = if cuttable {
@@ -85,29 +73,38 @@ pub(super) async fn run<C: Caller>(
         let Some((position, key, result)) = finished else {
             break;
         };
-        let result = match result {
-            Ended::Failed(failure) if required => {
-                state.settle(index, Output::One(single(state, step, Ended::Failed(failure), None)), started);
-                // Safe calls in flight are dropped with this future; unsafe ones run to their end.
-                return finish_late(step, running).await;
-            }
-            result => result,
-        };
-        let single = single(state, step, result, Some((&list, position)));
+        let single = single(env, (index, step), result, Some((&list, position))).await;
+        if is_final(&single, required) {
+            whole(single);
+            // Safe calls in flight are dropped with this future; unsafe ones run to their end.
+            return finish_late(step, running).await;
+        }
         results[position] = Some(Item { list: Arc::clone(&list), index: position, key, single, composes });
     }
     // Only the cut leaves items without a result.
     let mut items = Vec::with_capacity(count);
     for (position, result) in results.into_iter().enumerate() {
-        items.push(result.unwrap_or_else(|| {
-            let ended = Ended::Failed(failed(step, Kind::DeadlineExceeded.into()));
-            let single = single(state, step, ended, Some((&list, position)));
-            let key = key(state, each, &list, position).ok().flatten();
-            Item { list: Arc::clone(&list), index: position, key, single, composes }
-        }));
+        if let Some(item) = result {
+            items.push(item);
+            continue;
+        }
+        let here = Some((&*list, position));
+        let ended = Ended::Failed(failed(step, Kind::DeadlineExceeded.into()));
+        let single = single(env, (index, step), ended, here).await;
+        if is_final(&single, required) {
+            whole(single);
+            return finish_late(step, running).await;
+        }
+        let key = evaluate(&env.state, index, here, key).await.ok().flatten();
+        items.push(Item { list: Arc::clone(&list), index: position, key, single, composes });
     }
     state.settle(index, Output::Many(Many::new(items)), started);
     finish_late(step, running).await;
+}
+
+/// Whether an item's failure is the step's: nothing tolerates it.
+const fn is_final(single: &Single, required: bool) -> bool {
+    matches!(&single.ended, Ended::Failed(failure) if required || failure.helpless)
 }
 
 /// An item's position, key and end.
@@ -160,14 +157,18 @@ async fn finish_late(step: &Step, mut running: FuturesUnordered<impl Future<Outp
 
 async fn item<'a, C: Caller>(
     env: &'a Env<C>,
-    (index, step, each): (usize, &'a Step, &'a ForEach),
+    (index, step): (usize, &'a Step),
     list: &'a Document,
     position: usize,
     reports: &'a Reports,
 ) -> Option<Finished> {
-    let key = match key(&env.state, each, list, position) {
+    let key = match step.for_each.as_ref().is_some_and(|each| each.key.is_some()) {
+        true => evaluate(&env.state, index, Some((list, position)), key).await,
+        false => Ok(None),
+    };
+    let key = match key {
         Ok(key) => key,
-        Err(error) => return Some((position, None, Ended::Failed(failed(step, failure::fault(error))))),
+        Err(error) => return Some((position, None, Ended::Failed(failed(step, error)))),
     };
     match &step.action {
         Action::Call(action) => {
@@ -175,7 +176,10 @@ async fn item<'a, C: Caller>(
             Some((position, key, ended(result)))
         }
         Action::Compose(nested) => {
-            let report = Box::new(move |ended| reports.add((position, key, ended)));
+            let report = Box::new(move |ended| {
+                reports.add((position, key, ended));
+                Box::pin(std::future::ready(())) as nested::Reported<'_>
+            });
             nested::run(env, (index, step, nested), Some((list, position)), report).await;
             None
         }
@@ -183,7 +187,8 @@ async fn item<'a, C: Caller>(
 }
 
 /// The list as a document of its own, so that items can refer to it while they are in flight and after.
-fn elements(state: &State, each: &ForEach) -> Result<(Arc<Document>, usize), Error> {
+fn elements(state: &State, step: &Step, _: super::aside::Item<'_>) -> Result<(Arc<Document>, usize), Error> {
+    let each = step.for_each.as_ref().ok_or(Kind::Internal)?;
     const NO_LIST: EvalError = EvalError::Failed(Cow::Borrowed("`forEach.in` must give a list"));
     let value = each.list.eval(&state.frame(&[])).map_err(failure::fault)?;
     // None is a list without elements, as everywhere else it is nothing.
@@ -202,11 +207,12 @@ fn elements(state: &State, each: &ForEach) -> Result<(Arc<Document>, usize), Err
     Ok((Arc::new(list), count))
 }
 
-fn key(state: &State, each: &ForEach, list: &Document, position: usize) -> Result<Option<String>, EvalError> {
-    let Some(key) = &each.key else {
+fn key(state: &State, step: &Step, item: super::aside::Item<'_>) -> Result<Option<String>, Error> {
+    let Some(key) = step.for_each.as_ref().and_then(|each| each.key.as_ref()) else {
         return Ok(None);
     };
-    let local = locals(Some((list, position)));
-    let value = key.eval(&state.frame(local.as_slice()))?;
-    Ok(Some(render::text(&value, &state.run.meter)?.into_owned()))
+    let local = locals(item);
+    let value = key.eval(&state.frame(local.as_slice())).map_err(failure::fault)?;
+    let text = render::text(&value, &state.run.meter).map_err(failure::fault)?;
+    Ok(Some(text.into_owned()))
 }

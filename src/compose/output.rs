@@ -68,6 +68,8 @@ pub(super) struct Composed {
 pub(super) struct Failure {
     pub(super) error: Error,
     pub(super) head: Option<Box<(StatusCode, Fields)>>,
+    /// Its fallback failed too, so nothing tolerates it.
+    pub(super) helpless: bool,
 }
 
 /// A `forEach` that ran. As an [`Object`] it is `byKey`.
@@ -103,9 +105,9 @@ impl Output {
         }
     }
 
-    pub(super) fn error(&self) -> Option<&Error> {
+    pub(super) fn failure(&self) -> Option<&Failure> {
         match self {
-            Self::One(Single { ended: Ended::Failed(failure), .. }) => Some(&failure.error),
+            Self::One(Single { ended: Ended::Failed(failure), .. }) => Some(failure),
             _ => None,
         }
     }
@@ -285,6 +287,6 @@ impl Object for Nothing {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self { error, head: None }
+        Self { error, head: None, helpless: false }
     }
 }

@@ -327,7 +327,7 @@ impl Settled {
             // Items that failed were tolerated one by one, or the step had failed as a whole.
             Some(Ended::Ok(_) | Ended::Composed(_)) | None => StepOutcome::Ok,
         };
-        Self { outcome, code: output.error().map(|error| error.kind().code()), fallback, items }
+        Self { outcome, code: output.failure().map(|failure| failure.error.kind().code()), fallback, items }
     }
 }
 

@@ -14,6 +14,7 @@ mod outgoing;
 mod request;
 mod retry;
 mod simulation;
+mod slices;
 
 mod tolerance;
 mod validate;

@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     body::Body,
-    compose::{self, Prepared},
+    compose::{self, Prepared, Rendered},
     error::Error,
     plan,
     policy::authenticate::{Source, credential},
@@ -56,6 +56,35 @@ pin_project! {
         Sent { #[pin] sent: Sent<F> },
         Refused { error: Option<Error> },
     }
+}
+
+/// The request as the template wants it, rendered from what the client sent and the steps left.
+async fn render(prepared: &mut Prepared) -> Result<Request<Body>, Error> {
+    let Rendered { path, query, headers: set } = prepared.target().await?;
+    let (method, uri, headers) = prepared.head();
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = method.clone();
+    *request.headers_mut() = headers.clone();
+    *request.uri_mut() = uri.clone();
+    if path.is_some() || query.is_some() {
+        let mut target = path.unwrap_or_else(|| uri.path().to_owned());
+        match (query, uri.query()) {
+            (Some(query), _) => target.push_str(&query),
+            (None, Some(query)) => {
+                target.push('?');
+                target.push_str(query);
+            }
+            (None, None) => {}
+        }
+        let target = PathAndQuery::try_from(target).map_err(|_| {
+            Error::new(Kind::ExpressionError).detail("the path of the proxied call is not valid")
+        })?;
+        *request.uri_mut() = Uri::from(target);
+    }
+    *request.extensions_mut() = std::mem::take(&mut prepared.extensions);
+    *request.body_mut() = std::mem::take(&mut prepared.body);
+    request.extensions_mut().insert(Set(set));
+    Ok(request)
 }
 
 // === impl Sent ===
@@ -114,7 +143,7 @@ impl Proxy {
         let deadline = call.deadline;
         let mut prepared = compose::prepare(self.target.runner.clone(), call).await?;
         let outcome = async {
-            let mut request = self.render(&mut prepared)?;
+            let mut request = render(&mut prepared).await?;
             // What the client spoke decides `via` and whether its cookies must be joined.
             *request.version_mut() = version;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
@@ -124,44 +153,10 @@ impl Proxy {
         };
         let mut response = match outcome.await {
             Ok(response) => response,
-            Err(error) => return Err(prepared.explain(error)),
+            Err(error) => return Err(prepared.explain(error).await),
         };
         prepared.mark_degraded(response.headers_mut())?;
         Ok(response)
-    }
-
-    /// The request as the template wants it, rendered from what the client sent and the steps left.
-    fn render(&self, prepared: &mut Prepared) -> Result<Request<Body>, Error> {
-        let proxy = self.proxy()?;
-        let (method, uri, headers) = prepared.head();
-        let mut request = Request::new(Body::empty());
-        *request.method_mut() = method.clone();
-        *request.headers_mut() = headers.clone();
-        *request.uri_mut() = uri.clone();
-        if proxy.path.is_some() || proxy.query.is_some() {
-            let mut target = match &proxy.path {
-                Some(parts) => prepared.path(parts)?,
-                None => uri.path().to_owned(),
-            };
-            match &proxy.query {
-                Some(query) => target.push_str(&prepared.query(query)?),
-                None => {
-                    if let Some(query) = uri.query() {
-                        target.push('?');
-                        target.push_str(query);
-                    }
-                }
-            }
-            let target = PathAndQuery::try_from(target).map_err(|_| {
-                Error::new(Kind::ExpressionError).detail("the path of the proxied call is not valid")
-            })?;
-            *request.uri_mut() = Uri::from(target);
-        }
-        let set = prepared.headers(&proxy.set)?;
-        *request.extensions_mut() = std::mem::take(&mut prepared.extensions);
-        *request.body_mut() = std::mem::take(&mut prepared.body);
-        request.extensions_mut().insert(Set(set));
-        Ok(request)
     }
 
     /// Turns the client's request into ours. Gives what is added, and the upgrade it asks for.
@@ -181,7 +176,7 @@ impl Proxy {
             set = request.extensions_mut().remove::<Set>();
         }
         // Before anything is added: what the template and the policies set in its place stays.
-        if let Some(spent) = traced.0.spent.get().filter(|_| !proxy.forward_credentials) {
+        if let Some(spent) = exchange.spent.get().filter(|_| !proxy.forward_credentials) {
             self.forget(spent, request);
         }
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);

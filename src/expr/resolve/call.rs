@@ -10,7 +10,7 @@ use crate::{
         calendar::Field,
         function::{self, Function},
         op::{Base, Chain},
-        pattern::Pattern,
+        pattern::{Pattern, Refused},
         time,
         zone::Zone,
     },
@@ -174,8 +174,14 @@ impl Resolver<'_> {
         };
         let (op, kind) = self.lower(text);
         self.takes_text(call, kind, text);
-        match Pattern::new(source) {
+        match Pattern::literal(source) {
             Ok(compiled) => self.push(Op::Matches(op, Box::new(compiled)), Type::Bool),
+            Err(refused @ Refused::TooMany) => {
+                let fault = Fault::new(Code::ExpressionTooLarge, pattern.span, refused.to_string());
+                self.refuse(
+                    fault.help("share a pattern in `vars`, repeat less in it, or compare without one"),
+                )
+            }
             Err(refused) => {
                 let fault = Fault::new(Code::InvalidValue, pattern.span, refused.to_string());
                 self.refuse(

@@ -1,0 +1,90 @@
+//! No evaluation holds a worker: what does not fit a slice runs aside, wherever it stands.
+
+use super::*;
+use crate::compose::aside::RUNS;
+
+/// True after some ten thousand steps: more than a slice has.
+const LONG: &str = "steps.s.body.filter(n, n % 3 != 0).size() == 8000";
+
+/// The answer, and how many evaluations were given away for it.
+async fn aside(route: &str) -> (Result<Answer, Error>, u64) {
+    let list = format!("[{}]", (0..12_000).map(|n| n.to_string()).collect::<Vec<_>>().join(","));
+    let bench = Bench::new(route, move |_, line| match line {
+        "GET /s" => json(&list),
+        "GET /fails" => status(500),
+        _ => json("1"),
+    });
+    let before = RUNS.get();
+    let answer = bench.get("/r/1").await;
+    (answer, RUNS.get() - before)
+}
+
+/// A route with the long expression in one place and what it must answer.
+fn places() -> Vec<(&'static str, String, &'static str)> {
+    let s = "  s: {http: {service: a, path: /s}}\n";
+    let inner = "---\napiVersion: segue/v1\nkind: Composition\nmetadata: {name: inner, owner: team}\ninput: {long: {type: boolean}, list: {type: array}}\n";
+    let composed = |with: &str, output: &str| {
+        format!(
+            "steps:\n{s}  x: {{compose: inner, with: {with}}}\nrespond: {{body: \"${{ steps.x.output }}\"}}\n{inner}output: \"${{ {output} }}\"\n"
+        )
+    };
+    vec![
+        (
+            "when",
+            format!(
+                "steps:\n{s}  x: {{when: \"${{ {LONG} }}\", http: {{service: a, path: /x}}}}\nrespond: {{body: \"${{ steps.x.outcome }}\"}}"
+            ),
+            "\"ok\"",
+        ),
+        (
+            "ensure",
+            format!(
+                "steps:\n{s}  x: {{http: {{service: a, path: /x}}, ensure: [{{that: \"${{ {LONG} }}\"}}]}}\nrespond: {{body: \"${{ steps.x.outcome }}\"}}"
+            ),
+            "\"ok\"",
+        ),
+        (
+            "fallback",
+            format!(
+                "steps:\n{s}  x: {{http: {{service: a, path: /fails}}, fallback: \"${{ {LONG} }}\"}}\nrespond: {{body: \"${{ steps.x.body }}\"}}"
+            ),
+            "true",
+        ),
+        (
+            "forEach.key",
+            format!(
+                "steps:\n{s}  x: {{forEach: {{in: \"${{ [1] }}\", as: i, key: \"${{ {LONG} }}\"}}, http: {{service: a, path: /x}}}}\nrespond: {{body: \"${{ steps.x.items.map(i, i.key) }}\"}}"
+            ),
+            "[\"true\"]",
+        ),
+        (
+            "errors",
+            format!(
+                "steps:\n{s}  x: {{http: {{service: a, path: /fails}}, after: [s]}}\nrespond: {{body: \"${{ steps.x.body }}\"}}\nerrors: [{{when: \"${{ {LONG} }}\", problem: {{status: 418}}}}]"
+            ),
+            "",
+        ),
+        ("with", composed(&format!("{{long: \"${{ {LONG} }}\"}}"), "input.long"), "true"),
+        (
+            "output",
+            composed("{list: \"${ steps.s.body }\"}", &LONG.replace("steps.s.body", "input.list")),
+            "true",
+        ),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_takes_longer_than_a_slice_does_not_hold_the_worker_wherever_it_stands() {
+    for (place, route, expected) in places() {
+        let short = route.replace(LONG, "true").replace(&LONG.replace("steps.s.body", "input.list"), "true");
+        let (answer, given) = aside(&short).await;
+        assert!(answer.is_ok() || place == "errors", "{place}: {answer:?}");
+        assert_eq!(given, 0, "{place}");
+        let (answer, given) = aside(&route).await;
+        match answer {
+            Ok(answer) => assert_eq!(answer.body, expected, "{place}"),
+            Err(error) => assert_eq!((place, error.response_status().as_u16()), ("errors", 418)),
+        }
+        assert_eq!(given, 1, "{place}");
+    }
+}
