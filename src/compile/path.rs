@@ -171,9 +171,9 @@ fn is_name(name: &str) -> bool {
         && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'))
 }
 
-/// `.` and `..` are resolved before anything is compared.
+/// `.` and `..` are resolved before anything is compared, by some servers once parameters are cut off.
 pub(super) fn is_dots(segment: &str) -> bool {
-    matches!(segment, "." | "..")
+    matches!(segment.split(';').next(), Some("." | ".."))
 }
 
 pub(super) fn dots(offset: usize, len: usize) -> Fault {
@@ -310,6 +310,7 @@ mod tests {
         assert_eq!(filled("a/b", false).as_deref(), Some("a%2Fb"));
         assert_eq!(filled("a b/c", true).as_deref(), Some("a%20b/c"));
         assert_eq!(filled("..", false), None);
+        assert_eq!(filled("..;a", false), None);
         assert_eq!(filled("", false), None);
         assert_eq!(filled("a/../b", true), None);
         assert_eq!(filled("", true).as_deref(), Some(""));

@@ -69,7 +69,7 @@ pub(super) fn path<'a>(
                         start = out.len();
                     }
                     out.extend(utf8_percent_encode(piece, COMPONENT));
-                    if matches!(&out[start..], "." | "..") {
+                    if is_dots(&out[start..]) {
                         return Err(Refusal::Value("a path segment may not be `.` or `..`", vec![program]));
                     }
                 }
@@ -79,11 +79,17 @@ pub(super) fn path<'a>(
     segment(&out[start..], data, parts)
 }
 
+/// With parameters too, encoded though they are: some servers decode, cut them off and then resolve dots.
+fn is_dots(written: &str) -> bool {
+    let name = written.split("%3B").next().unwrap_or_default();
+    matches!(name.split(';').next(), Some("." | ".."))
+}
+
 fn segment<'a>(written: &str, data: Option<usize>, parts: &'a [PathPart]) -> Result<(), Refusal<'a>> {
     let Some(first) = data else {
         return Ok(());
     };
-    if !matches!(written, "" | "." | "..") {
+    if !written.is_empty() && !is_dots(written) {
         return Ok(());
     }
     let programs = parts[first..].iter().filter_map(|part| match part {

@@ -210,6 +210,11 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+fn climbs(segment: &str) -> bool {
+    let plain = segment.replace("%3b", ";").replace("%3B", ";");
+    matches!(plain.split(';').next(), Some("." | ".."))
+}
+
 /// Whether a server that cuts parameters off before it resolves dots would find something else than `/p/`.
 fn leaves(segments: &[String]) -> bool {
     let names = segments.iter().map(|one| one.replace("%3b", ";").replace("%3B", ";"));
@@ -228,6 +233,10 @@ fn outcome(path: &str, query: &str) -> Outcome {
     match segments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
         ["p", _, ..] if leaves(&segments) => Outcome::Bad,
         ["p", _, ..] => Outcome::Proxied(format!("/{}{query}", segments.join("/"))),
+        // What is put into a path may not climb, with parameters either.
+        ["c", first, ref rest @ ..] if !first.is_empty() && rest.iter().any(|one| climbs(one)) => {
+            Outcome::Bad
+        }
         ["c", first, ref rest @ ..] if !first.is_empty() && !rest.is_empty() => {
             match (decoded(first), decoded(&rest.join("/"))) {
                 (Some(first), Some(rest)) => Outcome::Composed(first, rest),
