@@ -135,6 +135,12 @@ impl Body {
         self.cargo.clone().and_then(|cargo| cargo.downcast().ok())
     }
 
+    /// A look at what rides along, if it is this.
+    #[must_use]
+    pub fn cargo<T: Any + Send + Sync>(&self) -> Option<&T> {
+        self.cargo.as_deref()?.downcast_ref()
+    }
+
     /// Takes off what rides along, if it is this.
     pub fn unload<T: Any + Send + Sync>(&mut self) -> Option<Arc<T>> {
         self.cargo.take().and_then(|cargo| cargo.downcast().ok())

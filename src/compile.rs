@@ -14,6 +14,7 @@ mod findings;
 mod gateway;
 mod graph;
 mod nested;
+mod partial;
 mod path;
 mod policy;
 mod request;
@@ -22,6 +23,7 @@ mod route;
 mod service;
 mod shape;
 mod text;
+mod unit;
 
 use crate::{
     config::{Templates, Tree},
@@ -29,16 +31,24 @@ use crate::{
     plan::Plan,
 };
 use findings::Findings;
+pub use partial::{Partial, partial};
 
 /// Compiles a tree. The plan is there only when no finding is an error.
 #[must_use]
 pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
+    let (plan, diagnostics) = draft(tree);
+    (plan.filter(|_| !diagnostics.has_errors()), diagnostics)
+}
+
+/// The same, but for routes that could only call too often there is a plan that shows how.
+fn draft(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let mut diagnostics = Diagnostics::default();
     let templates = Templates::parse(tree, &mut diagnostics);
     let mut findings = Findings::new(diagnostics);
     let gateway = gateway::compile(&templates.gateways, &mut findings);
     let consumers = consumer::compile(&templates.consumers, &mut findings);
-    let mut shelf = policy::Shelf::index(&templates.policies, &mut findings);
+    let units = unit::Units::index(tree, &templates, &mut findings);
+    let mut governance = policy::Governance::index(&templates, &units, &mut findings);
     let services = service::Services::index(&templates, &mut findings);
     let compositions = nested::Compositions::index(&templates, &services, &mut findings);
     let callables = compositions.compile(&services, &mut findings);
@@ -47,7 +57,7 @@ pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let mut routes = Vec::with_capacity(templates.routes.len());
     for (template, (matching, captures)) in templates.routes.iter().zip(matches) {
         let known = (&services, &compositions);
-        match route::compile(template, matching, captures, known, &mut shelf, &mut findings) {
+        match route::compile(template, matching, captures, known, (&units, &mut governance), &mut findings) {
             Some(route) => routes.push(route),
             None if findings.has_errors() => {}
             None => {
@@ -57,20 +67,19 @@ pub fn compile(tree: &Tree) -> (Option<Plan>, Diagnostics) {
             }
         }
     }
+    governance.finish(&mut findings);
     let plan = gateway.zip(callables).filter(|_| !findings.has_errors());
-    let plan = plan.map(|(gateway, compositions)| Plan {
+    let mut plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
         consumers,
-        services: services.plan(),
+        services: services.plan(&units),
         compositions,
         routes: routes.into(),
     });
-    if let Some(plan) = &plan {
+    if let Some(plan) = &mut plan {
         bounds::check(plan, &mut findings);
     }
-    let diagnostics = findings.finish();
-    let plan = plan.filter(|_| !diagnostics.has_errors());
-    (plan, diagnostics)
+    (plan, findings.finish())
 }
 
 #[cfg(test)]

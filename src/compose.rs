@@ -22,7 +22,6 @@ mod encode;
 mod execution;
 mod failure;
 mod fan_out;
-mod fields;
 mod lanes;
 mod nested;
 mod outgoing;
@@ -57,7 +56,7 @@ use crate::{
     plan::{PathPart, Plan, Query, Values},
     problem::Kind,
     telemetry::Exchange,
-    upstream::{Caller, Upstream},
+    upstream::{Caller, Spare, Upstream},
 };
 
 /// What an execution needs of its request and its gateway; owned, because it may outlive both.
@@ -165,6 +164,12 @@ impl Prepared {
     pub fn head(&self) -> (&Method, &Uri, &HeaderMap) {
         let request = &self.state.run.request;
         (&request.method, &request.query.raw.0, &request.headers.raw.0)
+    }
+
+    /// What is left for calls that are sent again.
+    #[must_use]
+    pub fn spare(&self) -> Option<Arc<Spare>> {
+        self.state.run.spare.clone()
     }
 
     /// Renders the path of the proxied call.

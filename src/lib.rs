@@ -30,6 +30,7 @@ pub mod principal;
 pub mod telemetry;
 pub mod schema;
 pub mod expr;
+pub mod head;
 pub mod policy;
 // -- template → plan
 pub mod config;

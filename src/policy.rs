@@ -9,11 +9,16 @@ pub mod catch_panic;
 pub mod compress;
 pub mod concurrency;
 pub mod cors;
+pub mod deadline;
 pub mod error_body;
+pub mod facts;
 pub mod headers;
 pub mod rate_limit;
 pub mod respond;
 pub mod tracing;
+
+#[cfg(test)]
+mod testing;
 
 use std::sync::Arc;
 
@@ -26,7 +31,8 @@ pub struct Policies {
     pub authenticate: Vec<Arc<authenticate::Settings>>,
     /// Every rule of every layer.
     pub authorize: Option<Arc<authorize::Settings>>,
-    /// All must admit.
+    /// All must admit. Entries of one name from several Policies are all here: each counts over the routes
+    /// that share its Policy, so that a tightened route has no bucket of its own beside a mandate's.
     pub rate_limits: Vec<Arc<rate_limit::Settings>>,
     /// All must admit.
     pub concurrency: Vec<Arc<concurrency::Settings>>,
@@ -44,6 +50,44 @@ pub struct Policies {
     pub priority: Priority,
     /// The shape of error answers.
     pub error_body: Option<Arc<error_body::Settings>>,
+}
+
+// === impl Policies ===
+
+impl Policies {
+    /// Whether a route has no layer of these at all. What is told about requests, and who is shed first, has
+    /// none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Self {
+            authenticate,
+            authorize,
+            rate_limits,
+            concurrency,
+            cors,
+            max_bytes,
+            headers,
+            compress,
+            tracing: _,
+            priority: _,
+            error_body,
+        } = self;
+        authenticate.is_empty()
+            && authorize.is_none()
+            && rate_limits.is_empty()
+            && concurrency.is_empty()
+            && cors.is_none()
+            && max_bytes.is_none()
+            && headers.is_none()
+            && compress.is_none()
+            && error_body.is_none()
+    }
+
+    /// Whether a layer in front of the endpoint may wait for something.
+    #[must_use]
+    pub fn may_wait(&self) -> bool {
+        !self.authenticate.is_empty()
+    }
 }
 
 /// Who is shed last when the gateway is overloaded.

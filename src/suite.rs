@@ -20,7 +20,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use http::{HeaderMap, StatusCode};
 
@@ -86,13 +86,18 @@ pub fn run(tree: &Tree, mut plan: Plan, wanted: &dyn Fn(&str) -> bool) -> Report
     let mut coverage = Coverage::of(&templates);
     let mut cases = Vec::new();
     for suite in &suites {
+        let mut reached = BTreeSet::new();
         for test in &suite.tests {
             let played = play::play(&plan, &names, suite, test);
             coverage.note(&played);
+            if !played.route.is_empty() {
+                reached.insert(played.route.clone());
+            }
             let failures = judge::judge(&names, suite, test, &played);
             let play::Played { answer, calls, .. } = played;
             cases.push(Case { name: test.name.clone(), failures, answer, calls });
         }
+        judge::shared(&names, suite, &reached, &mut findings);
     }
     findings.finish();
     Report { findings, cases, coverage }

@@ -2,8 +2,8 @@
 
 use std::{
     net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
-    time::{Duration, Instant},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool},
+    time::{Duration, Instant, SystemTime},
 };
 
 use http::StatusCode;
@@ -43,6 +43,11 @@ pub struct Exchange {
     pub trusted: bool,
     /// What a trusted proxy has left of its own deadline.
     pub given: Option<Duration>,
+    /// How long its route has; without end until the route is known.
+    pub timeout: Duration,
+    /// Its endpoint has it: no layer in front of that holds it up any more.
+    pub arrived: AtomicBool,
+    now: OnceLock<SystemTime>,
     /// Who it is from, once that is known.
     pub principal: OnceLock<Arc<Principal>>,
     /// Where in the canonical path the parameters of its route are, as byte ranges.
@@ -101,10 +106,26 @@ impl Exchange {
             scheme,
             trusted: false,
             given: None,
+            timeout: Duration::MAX,
+            arrived: AtomicBool::new(false),
+            now: OnceLock::new(),
             principal: OnceLock::new(),
             captures: Vec::new(),
             record: Mutex::default(),
         }
+    }
+
+    /// `execution.now`, since the epoch: the same for all that reads it.
+    pub fn now(&self) -> Duration {
+        let now = self.now.get_or_init(SystemTime::now);
+        now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+    }
+
+    /// What is left of the route's time.
+    pub fn remaining(&self) -> Duration {
+        // The runtime's clock, which tests pause.
+        let spent = tokio::time::Instant::now().into_std().saturating_duration_since(self.started);
+        self.timeout.saturating_sub(spent)
     }
 
     /// What is learnt on the way. Never held across an await.

@@ -37,7 +37,7 @@ use std::{
     future::Future,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, AtomicU32},
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -171,6 +171,25 @@ pub struct Outgoing {
     pub idempotent: bool,
     /// Until the response head. The caller bounds the body.
     pub timeout: Duration,
+    /// What a resend that the origin may see as a second call is taken from; each call has its one when absent.
+    pub spare: Option<Arc<Spare>>,
+}
+
+/// How many calls of one request an origin may still see twice, because their pooled connection was found
+/// closed after bytes were written.
+#[derive(Debug)]
+pub struct Spare(AtomicU32);
+
+impl Spare {
+    /// So many.
+    #[must_use]
+    pub fn new(calls: u32) -> Arc<Self> {
+        Arc::new(Self(AtomicU32::new(calls)))
+    }
+
+    fn take(&self) -> bool {
+        self.0.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1)).is_ok()
+    }
 }
 
 impl Outgoing {

@@ -9,6 +9,7 @@ use std::{
 
 use super::{Outcome, arguments::Format, output::count};
 use crate::{
+    compile::{self, Partial},
     config::Tree,
     diagnostic::{Diagnostics, Severity, render},
     plan::Plan,
@@ -26,6 +27,25 @@ pub(super) struct Loaded {
 pub(super) fn load(root: &Path) -> Loaded {
     let (tree, findings, plan) = reload::read(root);
     Loaded { tree, plan, findings }
+}
+
+/// Reads a tree and compiles what has no error.
+pub(super) fn load_what_works(root: &Path) -> (Tree, Partial) {
+    let mut findings = Diagnostics::default();
+    let tree = Tree::read(root, &mut findings);
+    (tree.clone(), compile::partial(tree, findings))
+}
+
+/// Says which units are left out of what a command shows.
+pub(super) fn left_out(partial: &Partial, err: &mut dyn Write) -> io::Result<()> {
+    for (unit, errors) in &partial.left_out {
+        let why = match errors {
+            0 => "which needs what is left out".to_owned(),
+            errors => format!("which has {}: see `segue check`", count(*errors, "error")),
+        };
+        writeln!(err, "left out: unit `{unit}`, {why}")?;
+    }
+    Ok(())
 }
 
 impl Loaded {

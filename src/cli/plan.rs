@@ -18,7 +18,7 @@ use super::{
     routes::composition,
 };
 use crate::{
-    diagnostic::nearest,
+    diagnostic::{Diagnostic, Diagnostics, Severity, nearest, render},
     id::CompositionId,
     plan::{
         Action, Callable, Composition, PathPart, Plan, Route, Step,
@@ -35,11 +35,15 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Outcome> {
-    let loaded = check::load(root);
-    let Some(plan) = &loaded.plan else {
+    let (tree, partial) = check::load_what_works(root);
+    let unit = options.route.split('/').next().unwrap_or_default();
+    let Some(plan) = partial.plan.as_ref().filter(|_| !partial.left_out.contains_key(unit)) else {
+        check::left_out(&partial, err)?;
+        let loaded = check::Loaded { tree, plan: None, findings: partial.findings };
         loaded.report(format, out, err)?;
         return Ok(Outcome::Findings);
     };
+    check::left_out(&partial, err)?;
     let Some(route) = plan.routes.iter().find(|route| *route.name == *options.route) else {
         writeln!(err, "error: no route `{}`", options.route)?;
         match nearest(&options.route, plan.routes.iter().map(|route| &*route.name)) {
@@ -48,13 +52,26 @@ pub(super) fn run(
         }
         return Ok(Outcome::Usage);
     };
+    let mut findings = Diagnostics::default();
+    let of_route =
+        |finding: &&Diagnostic| finding.place == route.place && finding.severity == Severity::Error;
+    partial.findings.items().iter().filter(of_route).cloned().for_each(|finding| findings.push(finding));
     let sheet = Sheet::new(plan, route);
+    let shown = || render::text(&findings, &|path| tree.text(path));
     match (options.dot, format) {
-        (true, _) => dot::write(&sheet, out)?,
-        (false, Format::Json) => json::write(&sheet, out)?,
-        (false, Format::Text | Format::Github | Format::Junit) => text::write(&sheet, out)?,
+        (true, _) => {
+            dot::write(&sheet, out)?;
+            err.write_all(shown().as_bytes())?;
+        }
+        (false, Format::Json) => json::write(&sheet, &findings, out)?,
+        (false, Format::Text | Format::Github | Format::Junit) => {
+            text::write(&sheet, out)?;
+            if findings.has_errors() {
+                write!(out, "\n{}", shown())?;
+            }
+        }
     }
-    Ok(Outcome::Fine)
+    Ok(if findings.has_errors() { Outcome::Findings } else { Outcome::Fine })
 }
 
 /// A route's estimate with all that the three forms show of it.
@@ -106,6 +123,11 @@ impl<'p> Sheet<'p> {
                 format!("compose {}", self.plan.compositions[nested.composition.index()].name)
             }
         }
+    }
+
+    /// How often a request can reach origins, resends included.
+    fn on_the_wire(&self) -> u64 {
+        self.cost.on_the_wire(self.route.spare)
     }
 
     /// The worst time of a request: all of it, or what the route's timeout leaves.

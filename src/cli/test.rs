@@ -3,10 +3,14 @@
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use super::{Outcome, arguments::Format, check};
-use crate::suite::{self, report};
+use crate::{
+    config::Tree,
+    suite::{self, report},
+};
 
 /// Runs the command.
 pub(super) fn run(
@@ -24,13 +28,28 @@ pub(super) fn run(
             return Ok(Outcome::Usage);
         }
     };
-    let mut loaded = check::load(root);
-    let Some(plan) = loaded.plan.take() else {
+    let (tree, mut partial) = check::load_what_works(root);
+    let wanted = |file: &str| is_below(root, file, below.as_ref());
+    let Some(plan) = partial.plan.take() else {
+        let loaded = check::Loaded { tree, plan: None, findings: partial.findings };
         loaded.report(format, out, err)?;
         return Ok(Outcome::Findings);
     };
-    let report = suite::run(&loaded.tree, plan, &|file| is_below(root, file, below.as_ref()));
-    let source = |path: &str| loaded.tree.text(path);
+    check::left_out(&partial, err)?;
+    let mut report = suite::run(&partial.tree, plan, &wanted);
+    // Tests of what is left out cannot run: its findings say why.
+    let wants = |unit: &Arc<str>| {
+        let tests = tree.files.iter().filter(|file| Tree::is_test(&file.path) && wanted(&file.path));
+        tests.filter_map(|file| file.unit.as_ref()).any(|of| of == unit)
+    };
+    let lost: Vec<_> = partial.left_out.keys().filter(|unit| wants(unit)).collect();
+    for finding in partial.findings.items() {
+        if Tree::unit_of(&finding.place.file).is_some_and(|unit| lost.contains(&&unit)) {
+            report.findings.push(finding.clone());
+        }
+    }
+    report.findings.finish();
+    let source = |path: &str| tree.text(path);
     let text = match format {
         Format::Text if show => report::show(&report, &source),
         Format::Text => report::text(&report, &source),
@@ -45,7 +64,7 @@ pub(super) fn run(
         // Whoever names a place expects tests in it.
         return Ok(if below.is_some() { Outcome::Usage } else { Outcome::Fine });
     }
-    Ok(if report.is_fine() { Outcome::Fine } else { Outcome::Findings })
+    Ok(if report.is_fine() && lost.is_empty() { Outcome::Fine } else { Outcome::Findings })
 }
 
 /// Whether a file of the tree is the one asked for, or lies in the folder asked for.

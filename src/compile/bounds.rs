@@ -7,12 +7,17 @@ use crate::{
     plan::{Endpoint, Plan, Route, estimate::Estimates},
 };
 
-/// Reports every route that could make more calls than `limits.maxCalls`.
-pub(super) fn check(plan: &Plan, findings: &mut Findings) {
-    let estimates = Estimates::of(plan);
-    let most = u64::from(plan.gateway.limits.max_calls);
-    for route in &plan.routes {
-        let calls = estimates.route(route).calls;
+/// Reports every route that could make more calls than `limits.maxCalls`, and notes what that leaves for calls
+/// that are sent again.
+pub(super) fn check(plan: &mut Plan, findings: &mut Findings) {
+    let Plan { gateway, services, compositions, routes, .. } = plan;
+    let estimates = Estimates::new(services, compositions);
+    let most = u64::from(gateway.limits.max_calls);
+    for route in routes {
+        let cost = estimates.route(route);
+        let calls = cost.calls;
+        route.spare = (cost.on_the_wire(None) > most)
+            .then(|| u32::try_from(most.saturating_sub(calls)).unwrap_or(u32::MAX));
         if calls > most {
             findings.next_document();
             findings.advise(

@@ -94,7 +94,7 @@ impl Callers<'_> {
             Some(body) => with.shape(body).map(Some),
             None => Some(None),
         };
-        if matches!(&body, Some(Some(shape)) if shape.as_slot().is_some()) {
+        if matches!(&body, Some(Some(shape)) if shape.as_body().is_some()) {
             with.mark_whole(mark);
         }
         let repeatable = target.as_ref().map(|(_, method, safe)| *safe || method.is_idempotent());

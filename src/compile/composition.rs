@@ -205,7 +205,7 @@ fn step<'t>(
 /// What was streamed cannot be sent again.
 pub(super) fn streamed_retries(template: &Document<'_>, composition: &Composition, findings: &mut Findings) {
     let streams = |step: &Step| {
-        step.action.call().and_then(|call| call.body.as_ref()?.as_slot()) == Some(Slot::RequestBody)
+        step.action.call().and_then(|call| call.body.as_ref()?.as_body()) == Some(Slot::RequestBody)
     };
     if composition.request_body != BodyUse::Forwarded
         || composition.steps.iter().filter(|step| streams(step)).count() > 1

@@ -22,7 +22,7 @@ impl<'t> Expressions<'t, '_> {
         let headers = self.fields(&template.headers);
         let mark = self.mark();
         let body = self.optional(template.body.as_ref(), Self::shape);
-        if matches!(&body, Some(Some(shape)) if shape.as_slot().is_some()) {
+        if matches!(&body, Some(Some(shape)) if shape.as_body().is_some()) {
             self.mark_whole(mark);
         }
         Some(Respond {

@@ -10,9 +10,7 @@ use super::{
     aside::aside,
     bound::within,
     content::Content,
-    failure,
-    fields::Fields,
-    outgoing,
+    failure, outgoing,
     output::{Failure, Received},
     own::Own,
     receive,
@@ -22,6 +20,7 @@ use crate::{
     body::Body,
     error::{Error, UpstreamAnswer},
     expr::{Slot, StepField, Value, sliced},
+    head::Fields,
     json::Document,
     plan::{Action, BodyUse, Call, Endpoint, Step, Tolerance},
     problem::Kind,
@@ -70,7 +69,8 @@ pub(super) async fn attempt<C: Caller>(
         request.headers_mut().insert(STEP, label);
     }
     let idempotent = call.safe || call.method.is_idempotent();
-    let outgoing = Outgoing { request, added: Added::default(), idempotent, timeout: end - now };
+    let spare = state.run.spare.clone();
+    let outgoing = Outgoing { request, added: Added::default(), idempotent, timeout: end - now, spare };
     let (head, body) = match env.caller.send(upstream, outgoing).await {
         Ok(answer) => answer.into_parts(),
         Err(error) if error.kind() == Kind::UpstreamTimeout => {
@@ -222,17 +222,19 @@ fn ensure(
     Ok(())
 }
 
-/// Whether the route's answer is this step's body and nothing else reads it: it is streamed, not held.
+/// Whether the route's answer is this step's body and nothing else reads it: it is streamed, not held. What
+/// is tolerated is read to its end first, because it can fail up to there.
 fn streams(state: &State, index: usize, step: &Step) -> bool {
     let Endpoint::Compose { composition, respond, .. } = &state.run.route().endpoint else {
         return false;
     };
     let is_it = |slot| slot == Some(Slot::Step(u16::try_from(index).unwrap_or(u16::MAX), StepField::Body));
-    let whole = |action: &Action| action.call()?.body.as_ref().and_then(crate::expr::Shape::as_slot);
+    let whole = |action: &Action| action.call()?.body.as_ref().and_then(crate::expr::Shape::as_body);
     let sent_on = |action: &Action| is_it(whole(action));
     step.body == BodyUse::Forwarded
         && state.callable().is_none()
+        && matches!(step.tolerance, Tolerance::Required)
         && step.for_each.is_none()
-        && is_it(respond.body.as_ref().and_then(crate::expr::Shape::as_slot))
+        && is_it(respond.body.as_ref().and_then(crate::expr::Shape::as_body))
         && !composition.steps.iter().any(|other| sent_on(&other.action))
 }

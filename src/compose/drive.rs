@@ -159,7 +159,7 @@ async fn require_aside(state: Arc<State>) -> Result<(), Error> {
 
 /// Whether exactly one place sends the request's body on, once: it streams then.
 fn streams_request(state: &State, composition: &Composition) -> bool {
-    let is_it = |shape: &Option<Shape>| shape.as_ref().and_then(Shape::as_slot) == Some(Slot::RequestBody);
+    let is_it = |shape: &Option<Shape>| shape.as_ref().and_then(Shape::as_body) == Some(Slot::RequestBody);
     let sends = |step: &&Step| step.action.call().is_some_and(|call| is_it(&call.body));
     let senders = composition.steps.iter().filter(sends);
     let answers = match &state.run.route().endpoint {

@@ -46,7 +46,7 @@ pub(super) fn body<'a>(
     frame: &Frame<'a, '_>,
     expected: usize,
 ) -> Result<Option<Encoded>, EvalError> {
-    if let Some(slot) = shape.as_slot()
+    if let Some(slot) = shape.as_body()
         && let Some(forwarded) = forward(state, slot)
     {
         return Ok(Some(forwarded));

@@ -1,11 +1,8 @@
 //! What an execution has once, however deep its Compositions nest: the request, the deadline, the bounds.
 
-use std::{
-    sync::{
-        Arc, Mutex, OnceLock,
-        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
-    },
-    time::{Duration, SystemTime},
+use std::sync::{
+    Arc, Mutex, OnceLock,
+    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
 };
 
 use tokio::time::Instant;
@@ -17,7 +14,7 @@ use crate::{
     id::RouteId,
     plan::{Endpoint, ErrorRule, Plan, Route},
     telemetry::Exchange,
-    upstream::Upstream,
+    upstream::{Spare, Upstream},
 };
 
 /// See the module.
@@ -34,18 +31,20 @@ pub(super) struct Run {
     pub(super) deadline: Instant,
     /// When tolerated steps end.
     pub(super) cut: Instant,
-    now: OnceLock<SystemTime>,
     pub(super) meter: Meter,
     /// Bytes of step answers held.
     pub(super) received: AtomicU64,
     /// An unsafe call was sent.
     unsafe_sent: AtomicBool,
     pub(super) common: OnceLock<Common>,
+    /// Where not every call may be sent again: for how many there is room below `limits.maxCalls`.
+    pub(super) spare: Option<Arc<Spare>>,
 }
 
 impl Run {
     pub(super) fn new(call: Call) -> (Self, Body, http::Extensions) {
         let Call { plan, route, upstreams, exchange, head, captures, body, deadline, timeout } = call;
+        let spare = plan.routes[route.index()].spare.map(Spare::new);
         let run = Self {
             plan,
             route,
@@ -56,11 +55,11 @@ impl Run {
             request_stream: Mutex::new(None),
             deadline,
             cut: deadline - timeout / 10,
-            now: OnceLock::new(),
             meter: Meter::default(),
             received: AtomicU64::new(0),
             unsafe_sent: AtomicBool::new(false),
             common: OnceLock::new(),
+            spare,
         };
         (run, body, head.extensions)
     }
@@ -88,11 +87,5 @@ impl Run {
 
     pub(super) fn has_sent_unsafe_call(&self) -> bool {
         self.unsafe_sent.load(Relaxed)
-    }
-
-    /// `execution.now`, since the epoch.
-    pub(super) fn now(&self) -> Duration {
-        let now = self.now.get_or_init(SystemTime::now);
-        now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
     }
 }

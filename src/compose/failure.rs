@@ -9,22 +9,14 @@ use std::borrow::Cow;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, header};
 
+pub(super) use crate::policy::facts::fault;
+
 use super::{content::Content, render, state::State};
 use crate::{
     error::{Document, Error, UpstreamAnswer},
     expr::{Data, ErrorField, EvalError, Frame, Object, Program, Reference, Shape, Slot, Text, Value},
     plan::{BodyUse, ErrorRule, Problem, Values, answer::StatusTemplate},
-    problem::Kind,
 };
-
-/// An evaluation's failure as a failure of the request.
-pub(super) fn fault(error: EvalError) -> Error {
-    match error {
-        EvalError::Failed(words) => Error::new(Kind::ExpressionError).detail(words),
-        EvalError::Budget => Error::new(Kind::ExpressionBudget),
-        EvalError::Data(error) => error,
-    }
-}
 
 /// Applies the first of the route's `errors` that matches.
 pub(super) fn explain(state: &State, error: Error) -> Error {

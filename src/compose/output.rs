@@ -10,12 +10,12 @@ use http::StatusCode;
 use super::{
     content::Content,
     degraded::{Degraded, Why},
-    fields::Fields,
 };
 use crate::{
     body::Body,
     error::Error,
     expr::{EvalError, Object, StepField, Value},
+    head::Fields,
     json::Document,
 };
 

@@ -215,12 +215,9 @@ fn append(name: &HeaderName, value: &str, out: &mut HeaderMap) -> Result<(), &'s
     Ok(())
 }
 
-/// The members of an expression that must give a map.
+/// The members of an expression that must give a map; none has none.
 fn map<'a>(program: &'a Program, frame: &Frame<'a, '_>) -> Result<Vec<(Cow<'a, str>, Value<'a>)>, EvalError> {
-    let value = program.eval(frame)?;
-    if value.is_omitted() {
-        return Ok(Vec::new());
-    }
+    let Some(value) = program.leaf(frame)? else { return Ok(Vec::new()) };
     value.members().ok_or(EvalError::Failed(Cow::Borrowed("this expression must give a map")))
 }
 

@@ -2,12 +2,11 @@
 
 use std::{borrow::Cow, sync::OnceLock};
 
-use http::{HeaderMap, Method, Uri, header};
+use http::{HeaderMap, Method, Uri};
 
-use super::fields::Fields;
 use crate::{
     expr::{EvalError, Object, Value},
-    form,
+    head::{self, Cookies, Fields, Query},
     json::Document,
     plan::request::{Parameter, ParameterPlace},
 };
@@ -69,19 +68,12 @@ impl Request {
 
     /// Host and port as the client named them.
     pub(super) fn authority(&self) -> Option<&str> {
-        match self.query.raw.0.authority() {
-            Some(authority) => Some(authority.as_str()),
-            None => self.headers.raw.0.get(header::HOST)?.to_str().ok(),
-        }
+        head::authority(&self.query.raw.0, &self.headers.raw.0)
     }
 
     /// The host without its port.
     pub(super) fn host(&self) -> Option<&str> {
-        let authority = self.authority()?;
-        match authority.rsplit_once(':') {
-            Some((host, port)) if port.bytes().all(|byte| byte.is_ascii_digit()) => Some(host),
-            _ => Some(authority),
-        }
+        head::host(&self.query.raw.0, &self.headers.raw.0)
     }
 
     pub(super) fn cookies(&self) -> &Declared<Cookies> {
@@ -119,77 +111,5 @@ impl<T: Object> Object for Declared<T> {
 
     fn values(&self, key: &str) -> Vec<Cow<'_, str>> {
         self.raw.values(key)
-    }
-}
-
-/// `request.query`: read out of the target when asked for, the first value of a name wins.
-#[derive(Debug)]
-pub(super) struct Query(pub(super) Uri);
-
-impl Query {
-    fn pairs(&self) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
-        form::pairs(self.0.query().unwrap_or_default())
-    }
-}
-
-impl Object for Query {
-    fn get(&self, key: &str) -> Result<Option<Value<'_>>, EvalError> {
-        Ok(self.pairs().find(|(name, _)| name == key).map(|(_, value)| Value::Str(value)))
-    }
-
-    fn keys(&self) -> Vec<Cow<'_, str>> {
-        let mut keys = Vec::new();
-        for (name, _) in self.pairs() {
-            if !keys.contains(&name) {
-                keys.push(name);
-            }
-        }
-        keys
-    }
-
-    fn values(&self, key: &str) -> Vec<Cow<'_, str>> {
-        self.pairs().filter(|(name, _)| name == key).map(|(_, value)| value).collect()
-    }
-}
-
-/// `request.cookies`: the first cookie of a name wins.
-#[derive(Debug)]
-pub(super) struct Cookies(Vec<(String, String)>);
-
-impl Cookies {
-    fn parse(headers: &HeaderMap) -> Self {
-        let mut cookies: Vec<(String, String)> = Vec::new();
-        for line in headers.get_all(header::COOKIE) {
-            let line = String::from_utf8_lossy(line.as_bytes());
-            for (name, value) in line.split(';').filter_map(|pair| pair.split_once('=')) {
-                let (name, value) = (name.trim(), value.trim());
-                let value =
-                    value.strip_prefix('"').and_then(|value| value.strip_suffix('"')).unwrap_or(value);
-                cookies.push((name.to_owned(), value.to_owned()));
-            }
-        }
-        Self(cookies)
-    }
-}
-
-impl Object for Cookies {
-    fn get(&self, key: &str) -> Result<Option<Value<'_>>, EvalError> {
-        let found = self.0.iter().find(|(name, _)| name == key);
-        Ok(found.map(|(_, value)| Value::Str(Cow::Borrowed(value))))
-    }
-
-    fn values(&self, key: &str) -> Vec<Cow<'_, str>> {
-        let found = self.0.iter().filter(|(name, _)| name == key);
-        found.map(|(_, value)| Cow::Borrowed(value.as_str())).collect()
-    }
-
-    fn keys(&self) -> Vec<Cow<'_, str>> {
-        let mut keys: Vec<Cow<'_, str>> = Vec::new();
-        for (name, _) in &self.0 {
-            if !keys.iter().any(|key| key == name) {
-                keys.push(Cow::Borrowed(name));
-            }
-        }
-        keys
     }
 }

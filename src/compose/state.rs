@@ -29,6 +29,7 @@ use super::{
 use crate::{
     body::Body,
     expr::{self, Data, EvalError, Frame, Slot, StepField, Value},
+    head,
     id::CompositionId,
     plan::{Callable, Composition, Endpoint, Step, Tolerance},
     telemetry::StepRecord,
@@ -251,9 +252,6 @@ impl Data for State {
         Ok(match slot {
             Slot::Method => text(run.request.method.as_str()),
             Slot::Host => run.request.host().and_then(text),
-            Slot::Scheme => text(run.exchange.scheme),
-            Slot::ClientIp => Some(Value::Str(Cow::Owned(run.exchange.client.to_string()))),
-            Slot::RequestId => text(&run.exchange.id),
             Slot::Path(index) => run.request.path(index),
             Slot::Query => Some(Value::Object(&run.request.query)),
             Slot::Headers => Some(Value::Object(&run.request.headers)),
@@ -265,21 +263,18 @@ impl Data for State {
                 let inputs = self.caller.as_ref().map_or(&[][..], |inside| &inside.inputs);
                 inputs.get(usize::from(index)).and_then(|given| given.as_ref()?.value())
             }
-            Slot::Principal(field) => {
-                run.exchange.principal.get().and_then(|principal| principal.read(field))
-            }
             Slot::Own(_) | Slot::Error(_) => None,
-            Slot::Now => {
-                let now = run.now();
-                let seconds = i64::try_from(now.as_secs()).unwrap_or(i64::MAX);
-                Some(Value::Timestamp(seconds, now.subsec_nanos()))
-            }
-            Slot::TraceId => Some(Value::Str(Cow::Owned(format!("{:032x}", run.exchange.trace.id)))),
             Slot::Degraded => {
                 let names = self.degraded().into_iter().map(|one| Value::Str(Cow::Owned(one.name)));
                 Some(Value::List(names.collect()))
             }
             Slot::DeadlineMs => Some(Value::Int(remaining_ms(run.deadline, Instant::now()))),
+            Slot::Scheme
+            | Slot::ClientIp
+            | Slot::RequestId
+            | Slot::Principal(_)
+            | Slot::Now
+            | Slot::TraceId => head::known(&run.exchange, slot),
         })
     }
 }

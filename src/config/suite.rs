@@ -489,17 +489,21 @@ fn degraded(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Spanned<De
     Some(Spanned { value, place: node.place.clone() })
 }
 
+/// How many names a message lists.
+const MOST_LISTED: usize = 20;
+
 /// The finding of a name that is in no place where it could be.
 #[must_use]
-pub fn unknown_target<'a>(
-    target: &Spanned<String>,
-    known: impl IntoIterator<Item = &'a str>,
-) -> crate::diagnostic::Diagnostic {
+pub fn unknown_target(target: &Spanned<String>, known: &[String]) -> crate::diagnostic::Diagnostic {
     let message = format!("nothing that could be called has the name `{}`", target.value);
     let finding = crate::diagnostic::Diagnostic::new(Code::TestFailed, target.place.clone(), message);
-    let known: Vec<&str> = known.into_iter().collect();
-    match crate::diagnostic::nearest(&target.value, known.iter().copied()) {
+    match crate::diagnostic::nearest(&target.value, known.iter().map(String::as_str)) {
         Some(near) => finding.help(format!("did you mean `{near}`?")),
+        None if known.len() > MOST_LISTED => finding.help(format!(
+            "known are {} and {} more",
+            known[..MOST_LISTED].join(", "),
+            known.len() - MOST_LISTED
+        )),
         None => finding.help(format!("known are {}", known.join(", "))),
     }
 }

@@ -10,7 +10,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{document::top, yaml};
+use super::{
+    document::{is_test, top},
+    yaml,
+};
 use crate::diagnostic::{Code, Diagnostic, Diagnostics, Place};
 
 /// The text of all files together.
@@ -123,6 +126,28 @@ impl Tree {
             return Ok(real);
         }
         Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file lies outside of the unit's folder"))
+    }
+
+    /// The unit of a file: the first folder under `routes/`; nothing for `policies/`.
+    #[must_use]
+    pub fn unit_of(path: &str) -> Option<Arc<str>> {
+        unit_of(path)
+    }
+
+    /// Whether a file holds tests of templates.
+    #[must_use]
+    pub fn is_test(path: &str) -> bool {
+        is_test(path)
+    }
+
+    /// The tree without the files of some units.
+    #[must_use]
+    pub fn without(mut self, is_out: impl Fn(&str) -> bool) -> Self {
+        let stays = |path: &str| !unit_of(path).is_some_and(|unit| is_out(&unit));
+        self.files.retain(|file| stays(&file.path));
+        self.others.retain(|other| stays(&other.path));
+        self.broken.retain(|unit| !is_out(unit));
+        self
     }
 
     fn sort(&mut self) {

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{
-    EvalError, Fault, Frame, Reference, Scope, Slot, Type, Value,
+    EvalError, Fault, Frame, Reference, Scope, Slot, StepField, Type, Value,
     eval::{Machine, failed},
     op::{Base, Op, OpId},
     parse,
@@ -55,6 +55,19 @@ impl Program {
             Op::Chain(chain) if chain.links.is_empty() && !chain.optional => match chain.base {
                 Base::Slot(slot) => Some(slot),
                 Base::Local(_) | Base::Op(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// If the whole expression is a body as it was received (`${ request.body }`, `${ steps.x.body }`, or
+    /// `${ steps.x.?body }`, which may be none), its slot.
+    #[must_use]
+    pub fn as_body(&self) -> Option<Slot> {
+        match &self.ops[self.root as usize] {
+            Op::Chain(chain) if chain.links.is_empty() => match chain.base {
+                Base::Slot(slot @ (Slot::RequestBody | Slot::Step(_, StepField::Body))) => Some(slot),
+                _ => None,
             },
             _ => None,
         }

@@ -149,11 +149,20 @@ impl Shape {
         }
     }
 
-    /// If it is one expression that is one slot, that slot: its bytes may be forwarded untouched.
+    /// If it is one expression that is one slot, that slot.
     #[must_use]
     pub fn as_slot(&self) -> Option<Slot> {
         match self {
             Self::Text(Text::One(program)) => program.as_slot(),
+            _ => None,
+        }
+    }
+
+    /// If it is one expression that is a received body, its slot: the bytes may be forwarded untouched.
+    #[must_use]
+    pub fn as_body(&self) -> Option<Slot> {
+        match self {
+            Self::Text(Text::One(program)) => program.as_body(),
             _ => None,
         }
     }

@@ -5,11 +5,12 @@ use std::{sync::Arc, time::Duration};
 use http::{Request, Response};
 use tokio::time::Instant;
 
-use super::{Gateway, router};
+use super::Gateway;
 use crate::{
     body::Body,
     compose::{self, Call, Runner},
     error::Error,
+    head,
     id::RouteId,
     plan::{Route, StaticAnswer},
     problem::Kind,
@@ -23,6 +24,8 @@ pub(super) struct Target {
     pub(super) gateway: Arc<Gateway>,
     pub(super) id: RouteId,
     pub(super) runner: Runner<Upstreams>,
+    /// A layer in front of the endpoint may wait, and what it takes is the route's time.
+    pub(super) waits: bool,
 }
 
 // === impl Target ===
@@ -32,10 +35,9 @@ impl Target {
         &self.gateway.plan.routes[self.id.index()]
     }
 
-    /// How long the route has: its own timeout, or less where a trusted proxy says so.
+    /// How long the endpoint has.
     pub(super) fn timeout(&self, exchange: &Exchange) -> Duration {
-        let own = self.route().timeout;
-        exchange.given.map_or(own, |given| given.min(own))
+        if self.waits { exchange.remaining() } else { exchange.timeout }
     }
 
     /// Runs the steps and shapes the answer.
@@ -52,11 +54,11 @@ impl Target {
     pub(super) fn call(&self, exchange: Arc<Exchange>, request: Request<Body>) -> Result<Call, Error> {
         let (head, body) = request.into_parts();
         let path = head.uri.path();
-        let decoded = exchange.captures.iter().map(|range| router::captured(path, *range).map(Into::into));
+        let decoded = exchange.captures.iter().map(|range| head::captured(path, *range).map(Into::into));
         let captures = decoded
             .collect::<Option<_>>()
             .ok_or_else(|| Error::new(Kind::BadRequest).detail("the path is not UTF-8"))?;
-        let timeout = self.timeout(&exchange);
+        let (left, timeout) = (self.timeout(&exchange), exchange.timeout);
         Ok(Call {
             plan: Arc::clone(&self.gateway.plan),
             route: self.id,
@@ -65,7 +67,7 @@ impl Target {
             head,
             captures,
             body,
-            deadline: Instant::now() + timeout,
+            deadline: Instant::now() + left,
             timeout,
         })
     }

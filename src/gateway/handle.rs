@@ -117,7 +117,8 @@ impl Handle {
     }
 
     fn target(&self, id: RouteId) -> composed::Target {
-        composed::Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone() }
+        let waits = self.gateway.plan.routes[id.index()].policies.may_wait();
+        composed::Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone(), waits }
     }
 
     fn route(&self, request: &mut Request<Body>, exchange: &mut Exchange) -> Result<Routed<'_>, Error> {
@@ -136,6 +137,8 @@ impl Handle {
             Found::Route(id, captures) => {
                 exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
                 exchange.captures = captures;
+                let own = self.gateway.plan.routes[id.index()].timeout;
+                exchange.timeout = exchange.given.map_or(own, |given| given.min(own));
                 Ok(Routed::Stack(
                     self.stacks[id.index()].get_or_init(|| stack::build(self.target(id), &self.tunnels)),
                 ))

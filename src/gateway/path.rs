@@ -81,12 +81,6 @@ fn resolve_dots(path: &str) -> String {
     out
 }
 
-/// A segment's text with every percent-encoding decoded; `None` if that is not UTF-8.
-#[must_use]
-pub fn decode(segment: &str) -> Option<Cow<'_, str>> {
-    percent_encoding::percent_decode_str(segment).decode_utf8().ok()
-}
-
 const fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),

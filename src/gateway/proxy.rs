@@ -27,7 +27,7 @@ use crate::{
     plan,
     problem::Kind,
     telemetry::Exchange,
-    upstream::{Added, Outgoing},
+    upstream::{Added, Outgoing, Spare},
 };
 
 /// See the module.
@@ -96,7 +96,8 @@ impl Proxy {
             let left = self.target.timeout(&exchange);
             Ok((left, self.prepare(&exchange, &mut request, left)?))
         });
-        match prepared.and_then(|(left, ready)| self.send(request, left, ready)) {
+        let spare = self.target.route().spare.map(Spare::new);
+        match prepared.and_then(|(left, ready)| self.send(request, left, ready, spare)) {
             Ok(sent) => Forward::Sent { sent },
             Err(error) => Forward::Refused { error: Some(error) },
         }
@@ -115,7 +116,7 @@ impl Proxy {
             *request.version_mut() = version;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let ready = self.prepare(&exchange, &mut request, left)?;
-            self.send(request, left, ready)?.await
+            self.send(request, left, ready, prepared.spare())?.await
         };
         let mut response = match outcome.await {
             Ok(response) => response,
@@ -197,12 +198,14 @@ impl Proxy {
         request: Request<Body>,
         left: Duration,
         (added, upgrade): (Added, Option<Wanted>),
+        spare: Option<Arc<Spare>>,
     ) -> Result<Sent<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>>, Error> {
         let upstream = &self.target.gateway.upstreams[self.proxy()?.service.index()];
         let idempotent = is_idempotent(request.method());
         let late = left <= upstream.timeout;
         let timeout = left.min(upstream.timeout);
-        let call = self.target.runner.caller.call(upstream, Outgoing { request, added, idempotent, timeout });
+        let outgoing = Outgoing { request, added, idempotent, timeout, spare };
+        let call = self.target.runner.caller.call(upstream, outgoing);
         Ok(Sent { call, upgrade, late, proxy: Arc::clone(self) })
     }
 

@@ -17,8 +17,6 @@ use crate::{
     plan::{Match, Route, Segment},
 };
 
-use super::path;
-
 /// The index over a plan's routes. Built once, never changed.
 #[derive(Debug, Default)]
 pub struct Router {
@@ -279,12 +277,6 @@ fn allows(methods: &[Method], method: &Method) -> bool {
     methods.is_empty()
         || methods.contains(method)
         || (*method == Method::HEAD && methods.contains(&Method::GET))
-}
-
-/// The decoded text of a capture.
-#[must_use]
-pub fn captured<'a>(path: &'a str, range: (u32, u32)) -> Option<std::borrow::Cow<'a, str>> {
-    path::decode(path.get(range.0 as usize..range.1 as usize)?)
 }
 
 #[cfg(test)]

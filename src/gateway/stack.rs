@@ -21,7 +21,12 @@ use crate::{
     body::Body,
     error::Error,
     plan,
-    policy::{catch_panic::CatchPanicLayer, respond::RespondLayer},
+    policy::{
+        Policies,
+        catch_panic::CatchPanicLayer,
+        deadline::{ArrivedLayer, DeadlineLayer},
+        respond::RespondLayer,
+    },
     problem::Kind,
 };
 
@@ -30,10 +35,11 @@ pub(super) struct Stack(Box<dyn Erased>);
 
 /// Builds a route's stack for one worker.
 pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
+    let policies = Arc::clone(&target.route().policies);
     match &target.route().endpoint {
         plan::Endpoint::Compose { .. } => {
             let target = Arc::new(target);
-            layered(service_fn(move |request| Arc::clone(&target).compose(request)))
+            layered(service_fn(move |request| Arc::clone(&target).compose(request)), &policies)
         }
         plan::Endpoint::Proxy { composition, proxy, errors } => {
             let computed = composition.is_some()
@@ -44,32 +50,53 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
                 || !errors.is_empty();
             let proxy = Arc::new(Proxy { target, tunnels: Arc::clone(tunnels) });
             if computed {
-                layered(service_fn(move |request| Arc::clone(&proxy).run(request)))
+                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), &policies)
             } else {
-                layered(service_fn(move |request| Arc::clone(&proxy).forward(request)))
+                layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), &policies)
             }
         }
-        plan::Endpoint::Static(_) => layered(service_fn(move |_: Request<Body>| {
-            let answer = match &target.route().endpoint {
-                plan::Endpoint::Static(answer) => Ok(composed::fixed(answer)),
-                plan::Endpoint::Compose { .. } | plan::Endpoint::Proxy { .. } => Err(Kind::Internal.into()),
-            };
-            std::future::ready(answer)
-        })),
+        plan::Endpoint::Static(_) => {
+            let fixed = service_fn(move |_: Request<Body>| {
+                let answer = match &target.route().endpoint {
+                    plan::Endpoint::Static(answer) => Ok(composed::fixed(answer)),
+                    plan::Endpoint::Compose { .. } | plan::Endpoint::Proxy { .. } => {
+                        Err(Kind::Internal.into())
+                    }
+                };
+                std::future::ready(answer)
+            });
+            layered(fixed, &policies)
+        }
     }
 }
 
-/// The order of the layers, from the outside in.
-fn layered<S>(endpoint: S) -> Stack
+/// The order of the layers, from the outside in. A part that a route's policy does not have costs a branch, and
+/// a route without a policy has none of them.
+fn layered<S>(endpoint: S, policies: &Policies) -> Stack
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
+    if policies.is_empty() {
+        let service = ServiceBuilder::new()
+            // Outermost: whatever fails below, one layer answers.
+            .layer(RespondLayer)
+            // Inside it, so that a panic is answered like any failure.
+            .layer(CatchPanicLayer)
+            .service(endpoint);
+        return Stack(Box::new(service));
+    }
     let service = ServiceBuilder::new()
-        // Outermost: whatever fails below, one layer answers.
+        // Whatever fails below, one layer answers.
         .layer(RespondLayer)
         // Inside it, so that a panic is answered like any failure.
         .layer(CatchPanicLayer)
+        // Outside of authenticate, so that waiting for keys is bounded.
+        .option_layer(policies.may_wait().then_some(DeadlineLayer))
+        // authenticate: before all that asks who it is.
+        // authorize: right after, so that who may not come spends nothing.
+        // Innermost: from here on the endpoint keeps the time.
+        .option_layer(policies.may_wait().then_some(ArrivedLayer))
         .service(endpoint);
     Stack(Box::new(service))
 }

@@ -1,13 +1,19 @@
 //! What one request can cost at worst: calls, time, bytes. Computed from the plan alone, before it serves.
 //!
 //! Calls are a product: `max` of `forEach`, `attempts` of `retry`, and what a Composition calls. Every step
-//! counts, because no one knows which `when` will be true. Not counted is a call that is sent again on a new
-//! connection because its pooled one was found closed before an answer: no origin has served it before.
+//! counts, because no one knows which `when` will be true.
+//!
+//! A call whose pooled connection was found closed is sent once more, and if it may be repeated the origin may
+//! have read it before. So beside the calls stands how many of them an origin may see twice. Where both together
+//! would pass `limits.maxCalls`, a request has so many of these as there is room for (`Route::spare`): no request
+//! reaches origins more often than [`Cost::on_the_wire`] says.
 //!
 //! Time is the longest path over what waits for what, each call taking all of its timeout, waits between
 //! attempts included. A `Retry-After` may ask for more; the route's timeout ends it all.
 
 use std::{cell::OnceCell, sync::Arc, time::Duration};
+
+use http::Method;
 
 use super::{
     Action, BodyUse, Callable, Composition, Endpoint, ForEach, Plan, Retry, Route, Service, Step, Tolerance,
@@ -29,10 +35,20 @@ const MAX_DEPTH: usize = 8;
 pub struct Cost {
     /// Upstream calls, attempts counted one by one.
     pub calls: u64,
+    /// How many of them an origin may see twice: those that may be repeated.
+    pub again: u64,
     /// From the first call to the last, without the route's timeout.
     pub time: Duration,
     /// Bytes of answers held in memory.
     pub bytes: u64,
+}
+
+impl Cost {
+    /// How often all of it can reach origins when a request may send so many calls again.
+    #[must_use]
+    pub fn on_the_wire(&self, spare: Option<u32>) -> u64 {
+        self.calls.saturating_add(spare.map_or(self.again, |spare| self.again.min(spare.into())))
+    }
 }
 
 /// A composition's steps with what each costs.
@@ -102,7 +118,12 @@ impl<'p> Estimates<'p> {
         match &route.endpoint {
             Endpoint::Compose { composition, .. } if reads(composition) => cost.bytes += REQUEST_BYTES,
             // Its body streams, and its time ends with the route's.
-            Endpoint::Proxy { .. } => cost.calls = cost.calls.saturating_add(1),
+            Endpoint::Proxy { .. } => {
+                let methods = &route.matching.methods;
+                let repeatable = methods.is_empty() || methods.iter().any(Method::is_idempotent);
+                cost.calls = cost.calls.saturating_add(1);
+                cost.again = cost.again.saturating_add(repeatable.into());
+            }
             Endpoint::Compose { .. } | Endpoint::Static(_) => {}
         }
         cost
@@ -128,6 +149,7 @@ impl<'p> Estimates<'p> {
         let mut cost = Cost::default();
         for step in &steps {
             cost.calls = cost.calls.saturating_add(step.cost.calls);
+            cost.again = cost.again.saturating_add(step.cost.again);
             cost.bytes = cost.bytes.saturating_add(step.cost.bytes).min(EXECUTION_BYTES);
         }
         let (critical, time) = longest(&composition.steps, &steps);
@@ -142,7 +164,9 @@ impl<'p> Estimates<'p> {
                 let (attempts, time) = attempts(attempt, step.retry.as_ref());
                 // What nobody reads is dropped, not held.
                 let bytes = if step.body == BodyUse::Unread { 0 } else { ANSWER_BYTES };
-                (Cost { calls: attempts.into(), time, bytes }, attempt, None)
+                let repeatable = call.safe || call.method.is_idempotent();
+                let again = if repeatable { attempts.into() } else { 0 };
+                (Cost { calls: attempts.into(), again, time, bytes }, attempt, None)
             }
             // Deeper ones are refused; what they would cost is nobody's question.
             Action::Compose(_) if depth >= MAX_DEPTH => (Cost::default(), Duration::ZERO, None),
@@ -158,6 +182,7 @@ impl<'p> Estimates<'p> {
                 let rounds = max.div_ceil((*concurrency).max(1));
                 Cost {
                     calls: one.calls.saturating_mul(*max as u64),
+                    again: one.again.saturating_mul(*max as u64),
                     time: one.time.saturating_mul(u32::try_from(rounds).unwrap_or(u32::MAX)),
                     bytes: one.bytes.saturating_mul(*max as u64).min(EXECUTION_BYTES),
                 }

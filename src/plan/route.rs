@@ -24,6 +24,9 @@ pub struct Route {
     pub matching: Match,
     /// The whole composition, or a proxied call up to its response head.
     pub timeout: Duration,
+    /// How many calls of one request an origin may see twice, because their pooled connection was found closed,
+    /// if that is not each of them: together with the calls it makes `limits.maxCalls`.
+    pub spare: Option<u32>,
     /// The effective policy.
     pub policies: Arc<Policies>,
     /// What its requests must be, if it says.

@@ -1,7 +1,7 @@
 //! What a test expects against what happened: every expectation that does not hold is a finding at its own
 //! place in the test file.
 
-use std::fmt::Write as _;
+use std::{collections::BTreeSet, fmt::Write as _};
 
 use super::{
     Answered,
@@ -61,7 +61,26 @@ fn targets(
     let called = test.calls.iter().flatten().map(|call| &call.target);
     for target in mocked.chain(called).chain(&test.never) {
         if !names.knows(target, &suite.unit, route) {
-            failures.push(unknown_target(target, names.all(&suite.unit, route)));
+            failures.push(unknown_target(target, &names.all(&suite.unit, [route])));
+        }
+    }
+}
+
+/// Names of the mocks that all tests of a file share: each must be one of a route that one of them reaches.
+pub(super) fn shared(
+    names: &Names,
+    suite: &SuiteTemplate,
+    reached: &BTreeSet<String>,
+    findings: &mut Diagnostics,
+) {
+    // Without any route the tests have failed for a better reason.
+    if reached.is_empty() {
+        return;
+    }
+    for mock in &suite.mocks {
+        if !reached.iter().any(|route| names.knows(&mock.target, &suite.unit, route)) {
+            let all = names.all(&suite.unit, reached.iter().map(String::as_str));
+            findings.push(unknown_target(&mock.target, &all));
         }
     }
 }

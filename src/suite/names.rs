@@ -10,6 +10,9 @@ use crate::config::{
 /// The name of a proxied call, which belongs to no step.
 pub(super) const PROXY: &str = "proxy";
 
+/// Names of steps that a message chooses from.
+const MOST_NAMES: usize = 500;
+
 /// Names of a tree.
 #[derive(Debug, Default)]
 pub(super) struct Names {
@@ -104,11 +107,7 @@ impl Names {
                 return Some(callee);
             }
             let Callee::Composition(name, major) = callee else { return None };
-            let versions = self.compositions.get(name)?;
-            steps = match major {
-                Some(major) => versions.get(major)?,
-                None => versions.values().next_back()?,
-            };
+            steps = self.version(name, *major)?;
         }
     }
 
@@ -120,13 +119,46 @@ impl Names {
             || self.callee(route, name).is_some_and(|callee| !matches!(callee, Callee::Composition(..)))
     }
 
-    /// Every name that there is, as a test of this unit would write it; of Compositions, the route's own.
-    pub(super) fn all<'a>(&'a self, unit: &'a str, route: &str) -> impl Iterator<Item = &'a str> {
-        let own = move |name: &'a String| {
-            name.strip_prefix(unit).and_then(|name| name.strip_prefix('/')).unwrap_or(name)
+    /// Every name that there is, as a test of this unit would write it; of steps, those of these routes.
+    pub(super) fn all<'r>(&self, unit: &str, routes: impl IntoIterator<Item = &'r str>) -> Vec<String> {
+        let mut found = Vec::new();
+        for route in routes {
+            if let Some(steps) = self.routes.get(route) {
+                self.calling(steps, "", &mut found);
+            }
+        }
+        let own = |name: &String| {
+            name.strip_prefix(unit).and_then(|name| name.strip_prefix('/')).unwrap_or(name).to_owned()
         };
-        let steps = self.routes.get(route).into_iter().flat_map(BTreeMap::keys).map(String::as_str);
-        steps.chain(self.operations.iter().chain(&self.services).map(own))
+        found.extend(self.operations.iter().chain(&self.services).map(own));
+        found
+    }
+
+    /// Steps that call a service; those inside of a Composition after the name of the step that runs it.
+    fn calling(&self, steps: &Steps, prefix: &str, found: &mut Vec<String>) {
+        for (name, callee) in steps {
+            // A tree of Compositions can be very large.
+            if found.len() >= MOST_NAMES {
+                return;
+            }
+            match callee {
+                Callee::Operation(_) | Callee::Written => found.push(format!("{prefix}{name}")),
+                Callee::Composition(composition, major) => {
+                    if let Some(inner) = self.version(composition, *major) {
+                        self.calling(inner, &format!("{prefix}{name}."), found);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The steps of a Composition in the version that is asked for, or the latest.
+    fn version(&self, name: &str, major: Option<u64>) -> Option<&Steps> {
+        let versions = self.compositions.get(name)?;
+        match major {
+            Some(major) => versions.get(&major),
+            None => versions.values().next_back(),
+        }
     }
 }
 

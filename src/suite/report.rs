@@ -99,8 +99,7 @@ pub fn summary(report: &Report) -> String {
     }
     let files = report.findings.items().len();
     if files > 0 {
-        let _ =
-            write!(out, "; {files} {} in the test files", if files == 1 { "finding" } else { "findings" });
+        let _ = write!(out, "; {files} {}", if files == 1 { "finding" } else { "findings" });
     }
     let unreached: Vec<&str> = report.coverage.unreached().collect();
     if !unreached.is_empty() && !report.cases.is_empty() {

@@ -153,8 +153,10 @@ impl Connection {
             Err(Headless::Malformed(why)) => Err(Broken::failed(failure::malformed(why))),
             Err(Headless::Unsent(error)) => Err(Broken::failed(failure::unsent(&error))),
             Err(Headless::Lost(error)) => {
+                let seen = !self.upload.is_unseen();
                 let call = self.take_back(again);
-                Err(Broken::Failed { reset: failure::is_lost(&error), error: failure::lost(&error), call })
+                let (reset, error) = (failure::is_lost(&error), failure::lost(&error));
+                Err(Broken::Failed { error, reset, seen, call })
             }
         }
     }

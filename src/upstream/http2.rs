@@ -192,7 +192,7 @@ impl Stream {
         again: bool,
         lease: Lease,
     ) -> Result<Response<Incoming>, Broken> {
-        let (idempotent, timeout) = (call.idempotent, call.timeout);
+        let (idempotent, timeout, spare) = (call.idempotent, call.timeout, call.spare.clone());
         let mut request = call.into_request();
         let mut fields = Vec::new();
         let copy = again.then(|| Copy::of(&request, &mut fields)).flatten();
@@ -211,7 +211,9 @@ impl Stream {
                 Ok(response)
             }
             Err(mut error) => {
-                let request = error.take_message().or_else(|| copy.map(|copy| copy.restore(&mut fields)));
+                let unsent = error.take_message();
+                let seen = unsent.is_none();
+                let request = unsent.or_else(|| copy.map(|copy| copy.restore(&mut fields)));
                 let error = error.into_error();
                 if !is_reset(&error) {
                     self.connection.retired.store(true, Relaxed);
@@ -219,8 +221,12 @@ impl Stream {
                 Err(Broken::Failed {
                     reset: failure::is_reset(&error),
                     error: failure::broken(&error),
+                    seen,
                     call: request
-                        .map(|request| Outgoing { request, added: Added::default(), idempotent, timeout })
+                        .map(|request| {
+                            let added = Added::default();
+                            Outgoing { request, added, idempotent, timeout, spare }
+                        })
                         .map(Box::new),
                 })
             }

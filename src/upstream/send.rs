@@ -2,8 +2,8 @@
 //!
 //! **Resend.** A pooled connection may have been closed by the peer just before the request went out.
 //! The codec gives the request back if it wrote none of it: that is sent again whatever its method. Once
-//! bytes were written, an idempotent call is sent again if its body does not stream. Once, on a new
-//! connection.
+//! bytes were written, an idempotent call is sent again if its body does not stream, and if the request that
+//! it belongs to has not spent its [`Spare`](super::Spare). Once, on a new connection.
 
 use std::sync::Arc;
 
@@ -34,14 +34,15 @@ use crate::{
 pub(super) enum Broken {
     /// The attempt's time is over.
     Late,
-    /// The connection failed; the call if it may be sent again, which makes sense after a `reset`.
-    Failed { error: Error, reset: bool, call: Option<Box<Outgoing>> },
+    /// The connection failed; the call if it may be sent again, which makes sense after a `reset`. What was
+    /// `seen` would reach the origin a second time.
+    Failed { error: Error, reset: bool, seen: bool, call: Option<Box<Outgoing>> },
 }
 
 impl Broken {
     /// For good.
     pub(super) const fn failed(error: Error) -> Self {
-        Self::Failed { error, reset: false, call: None }
+        Self::Failed { error, reset: false, seen: true, call: None }
     }
 }
 
@@ -113,7 +114,9 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         match exchange.await {
             Ok(answer) => return Ok(answer),
             Err(Broken::Late) => break failure::late(),
-            Err(Broken::Failed { reset: true, call: Some(back), .. }) if used && !want.fresh => {
+            Err(Broken::Failed { reset: true, seen, call: Some(back), .. })
+                if used && !want.fresh && (!seen || back.spare.as_ref().is_none_or(|spare| spare.take())) =>
+            {
                 local.counters.resend();
                 call = back;
                 want.fresh = true;

@@ -17,6 +17,7 @@ mod paths;
 mod process;
 mod proxied;
 mod reload;
+mod resends;
 mod shipped;
 mod size;
 mod slow;

@@ -5,12 +5,15 @@ use std::io::{self, Write};
 use serde_json::{Value, json};
 
 use super::Sheet;
-use crate::plan::{
-    Endpoint, Step,
-    estimate::{Cost, Outline},
+use crate::{
+    diagnostic::{Diagnostics, render},
+    plan::{
+        Endpoint, Step,
+        estimate::{Cost, Outline},
+    },
 };
 
-pub(super) fn write(sheet: &Sheet<'_>, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn write(sheet: &Sheet<'_>, findings: &Diagnostics, out: &mut dyn Write) -> io::Result<()> {
     let route = sheet.route;
     let proxy = match &route.endpoint {
         Endpoint::Proxy { proxy, .. } => Some(&*sheet.plan.services[proxy.service.index()].name),
@@ -37,7 +40,9 @@ pub(super) fn write(sheet: &Sheet<'_>, out: &mut dyn Write) -> io::Result<()> {
         "criticalPath": critical(sheet.steps, &sheet.outline),
         "worst": cost(sheet.cost),
         "worstTimeMs": millis(sheet.worst()),
+        "onTheWire": sheet.on_the_wire(),
         "maxCalls": sheet.plan.gateway.limits.max_calls,
+        "findings": findings.items().iter().map(render::value).collect::<Vec<_>>(),
         "typed": {"known": sheet.typed.known, "expressions": sheet.typed.all, "percent": sheet.typed.percent()},
     });
     writeln!(out, "{document:#}")

@@ -47,6 +47,11 @@ pub(super) fn write(sheet: &Sheet<'_>, out: &mut dyn Write) -> io::Result<()> {
     }
     let most = sheet.plan.gateway.limits.max_calls;
     writeln!(out, "upstream calls  at most {} of {most}", sheet.cost.calls)?;
+    let again = sheet.on_the_wire() - sheet.cost.calls;
+    if again > 0 {
+        let whole = sheet.on_the_wire();
+        writeln!(out, "on the wire     at most {whole}: {again} could be sent again on a new connection")?;
+    }
     writeln!(out, "held in memory  at most {} MiB of bodies", sheet.cost.bytes / MIB)?;
     let typed = sheet.typed;
     writeln!(

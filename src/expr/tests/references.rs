@@ -51,6 +51,9 @@ fn one_slot_alone_is_recognised() {
     assert_eq!(compile(" steps.a.body ").as_slot(), Some(Slot::Step(0, StepField::Body)));
     assert_eq!(compile("(request.body)").as_slot(), Some(Slot::RequestBody));
     assert_eq!(compile("steps.a.?body").as_slot(), None);
+    assert_eq!(compile("steps.a.?body").as_body(), Some(Slot::Step(0, StepField::Body)));
+    assert_eq!(compile("steps.a.?body.?x").as_body(), None);
+    assert_eq!(compile("steps.a.headers").as_body(), None);
     assert_eq!(compile("steps.a.body.x").as_slot(), None);
     assert_eq!(compile("[request.body][0]").as_slot(), None);
 }

@@ -13,7 +13,7 @@ use super::origin::{Origin, build, call, get, kind, ok, post, request, service, 
 use crate::{
     body::{Body, BodyError},
     problem::Kind,
-    upstream::{Caller, Counts, Switched, Upstreams},
+    upstream::{Caller, Counts, Outgoing, Spare, Switched, Upstreams},
 };
 
 /// A body whose frames a test sends.
@@ -215,6 +215,23 @@ async fn a_call_on_a_connection_found_closed_is_sent_again_if_that_is_safe() {
     assert_eq!(error.kind(), Kind::UpstreamReset);
     assert_eq!((origin.accepted(), origin.served()), (2, 4));
     assert_eq!(upstream.counts().resends, 1);
+}
+
+#[tokio::test]
+async fn what_the_origin_may_have_seen_is_sent_again_only_while_the_request_has_some_to_spare() {
+    let origin = Origin::raw(|mut raw, _| async move {
+        raw.read().await.unwrap();
+        raw.write(OK).await;
+        raw.read().await;
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&service(&[&origin.url()])));
+    assert_eq!(text(&upstreams, &upstream, "/").await, "ok");
+    let spare = Spare::new(1);
+    let sent = |spare: &Arc<Spare>| Outgoing { spare: Some(Arc::clone(spare)), ..get("/") };
+    assert_eq!(call(&upstreams, &upstream, sent(&spare)).await.unwrap().1, "ok");
+    let error = call(&upstreams, &upstream, sent(&spare)).await.unwrap_err();
+    assert_eq!((error.kind(), origin.served()), (Kind::UpstreamReset, 4));
 }
 
 #[tokio::test]

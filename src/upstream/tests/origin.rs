@@ -92,7 +92,7 @@ pub(super) fn build_with(service: &Service, given: &Given) -> Arc<Upstream> {
 pub(super) fn request(method: Method, path: &str, body: Body) -> Outgoing {
     let idempotent = method != Method::POST;
     let request = Request::builder().method(method).uri(path).body(body).unwrap();
-    Outgoing { request, added: Added::default(), idempotent, timeout: Duration::from_secs(10) }
+    Outgoing { request, added: Added::default(), idempotent, timeout: Duration::from_secs(10), spare: None }
 }
 
 pub(super) fn get(path: &str) -> Outgoing {
