@@ -71,6 +71,7 @@ fn draft(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let plan = gateway.zip(callables).filter(|_| !findings.has_errors());
     let mut plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
+        elsewhere: templates.elsewhere.iter().cloned().collect(),
         consumers,
         services: services.plan(&units),
         compositions,

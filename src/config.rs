@@ -18,6 +18,7 @@ pub mod tree;
 pub mod binding;
 pub mod consumer;
 pub mod gateway;
+pub mod listener;
 pub mod service;
 pub mod route;
 pub mod composition;
@@ -87,6 +88,8 @@ pub struct Templates {
     pub compositions: Vec<composition::CompositionTemplate>,
     /// `kind: Route`
     pub routes: Vec<route::RouteTemplate>,
+    /// Files that templates name and that the tree does not list, relative to the configuration directory.
+    pub elsewhere: Vec<String>,
     /// Units with a document that could not be read: a name that is missing in them may be in it.
     pub unread: Vec<Arc<str>>,
 }

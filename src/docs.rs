@@ -13,6 +13,9 @@ pub mod testing {}
 #[doc = include_str!("docs/defaults.md")]
 pub mod defaults {}
 
+#[doc = include_str!("docs/tls.md")]
+pub mod tls {}
+
 #[doc = include_str!("docs/operations.md")]
 pub mod operations {}
 

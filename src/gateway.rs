@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
-    plan::{Endpoint, Plan},
+    plan::{Endpoint, Listener, Plan},
     telemetry::{Instruments, RouteInstruments},
     upstream::{self, Upstream, secret::Sources},
 };
@@ -55,6 +55,8 @@ pub struct Surroundings {
     pub network: Arc<upstream::Network>,
     /// Metrics.
     pub instruments: Arc<Instruments>,
+    /// Listeners besides those of the plan.
+    pub listeners: Vec<Listener>,
 }
 
 /// Where the admin pages are, and what opens them.
@@ -90,7 +92,7 @@ impl Gateway {
         let mut findings = Diagnostics::default();
         let sources = &*around.sources;
         let mut listeners = Vec::new();
-        for (name, address, place) in &plan.gateway.listeners {
+        for Listener { name, address, place, .. } in &plan.gateway.listeners {
             if let Some(address) = resolve(address, sources, place, &mut findings) {
                 listeners.push((name.clone(), address, place.clone()));
             }

@@ -8,6 +8,7 @@ use std::{sync::Arc, time::Duration};
 use crate::{
     config::{
         gateway::{AddressTemplate, LimitsTemplate},
+        listener::ListenerTls,
         service::{AssetType, Balance, HeaderSource, Protocol, SecretTemplate, TlsTemplate, UrlTemplate},
         unit::EgressTemplate,
     },
@@ -35,6 +36,8 @@ pub use route::{Endpoint, Match, PathPattern, Route, Segment};
 pub struct Plan {
     /// The Gateway document.
     pub gateway: Settings,
+    /// Files that templates name and that are not listed in the tree.
+    pub elsewhere: Box<[String]>,
     /// Who may call, as IT wrote it down.
     pub consumers: Box<[Arc<Consumer>]>,
     /// Services in the order of their ids.
@@ -48,8 +51,8 @@ pub struct Plan {
 /// What the Gateway document sets.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Name and address of each listener, and where the address stands.
-    pub listeners: Vec<(String, AddressTemplate, Place)>,
+    /// Where clients connect.
+    pub listeners: Vec<Listener>,
     /// The admin listener.
     pub admin: Option<(AddressTemplate, Option<SecretTemplate>, Place)>,
     /// Networks whose forwarding headers are believed.
@@ -62,6 +65,19 @@ pub struct Settings {
     pub drain_timeout: Duration,
     /// Worker threads; one per core when absent.
     pub workers: Option<u32>,
+}
+
+/// A listener.
+#[derive(Clone, Debug)]
+pub struct Listener {
+    /// Its name.
+    pub name: String,
+    /// Its address.
+    pub address: AddressTemplate,
+    /// Where the address stands.
+    pub place: Place,
+    /// What it shows to clients and asks of them; without it it speaks cleartext.
+    pub tls: Option<ListenerTls>,
 }
 
 /// A Service, compiled.

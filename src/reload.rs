@@ -4,7 +4,7 @@
 //! comes before it. The same bytes make no new generation.
 
 use std::{
-    collections::HashSet,
+    collections::{BTreeSet, HashSet},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -16,7 +16,8 @@ use crate::{
     config::Tree,
     diagnostic::{Code, Diagnostic, Diagnostics, render},
     gateway::{Gateway, Surroundings},
-    server::Shared,
+    plan::Plan,
+    server::{Shared, tls::Listeners},
 };
 
 pub mod watch;
@@ -42,8 +43,12 @@ pub struct State {
     templates: HashSet<Arc<str>>,
     /// Hash of the tree that was read last; differs from `hash` when that was refused.
     seen: String,
-    /// The other files of that tree.
-    stamps: Vec<Option<(u64, u64, i64, i64)>>,
+    /// The other files of that tree, and those elsewhere that its templates name.
+    stamps: Vec<Stamp>,
+    /// Files elsewhere that the templates of the tree that serves name.
+    elsewhere: Box<[String]>,
+    /// The TLS of its listeners.
+    tls: Arc<Listeners>,
     /// Findings of the tree that was read last.
     pub findings: Diagnostics,
     /// That tree, for rendering its findings.
@@ -61,6 +66,9 @@ pub enum Outcome {
     Rejected,
 }
 
+/// What changes when a file does: which it is, its size, when it was written.
+type Stamp = Option<(u64, u64, i64, i64)>;
+
 /// A first gateway, or the findings that prevent one.
 pub type Loaded = Result<(Gateway, Reloader), Box<(Diagnostics, Tree)>>;
 
@@ -72,30 +80,43 @@ impl Reloader {
         let (tree, mut findings, plan) = read(&root);
         let Some(plan) = plan else { return Err(Box::new((findings, tree))) };
         let hash = hash(&tree);
-        match Gateway::build(plan, 1, None, &around) {
-            Ok(gateway) => {
-                let state = State {
-                    generation: 1,
-                    seen: hash.clone(),
-                    stamps: stamps(&root, &tree),
-                    hash,
-                    since: SystemTime::now(),
-                    templates: templates(&tree, &findings),
-                    findings,
-                    tree: Arc::new(tree),
-                };
-                Ok((gateway, Self { root, around, state: Mutex::new(state) }))
-            }
-            Err(more) => {
-                findings.extend(more);
-                Err(Box::new((findings, tree)))
-            }
-        }
+        let elsewhere = plan.elsewhere.clone();
+        // Before what they are of is read: what changes in between is read again.
+        let stamps = stamps(&root, &tree, &elsewhere);
+        let Some((gateway, tls)) = build(plan, 1, None, &around, &mut findings) else {
+            return Err(Box::new((findings, tree)));
+        };
+        let state = State {
+            generation: 1,
+            seen: hash.clone(),
+            stamps,
+            elsewhere,
+            tls: Arc::new(tls),
+            hash,
+            since: SystemTime::now(),
+            templates: templates(&tree, &findings),
+            findings,
+            tree: Arc::new(tree),
+        };
+        Ok((gateway, Self { root, around, state: Mutex::new(state) }))
     }
 
     /// Adds a finding of what became of the tree that serves.
     pub fn note(&self, finding: Diagnostic) {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).findings.push(finding);
+    }
+
+    /// The TLS of the listeners of what serves now.
+    pub fn tls(&self) -> Arc<Listeners> {
+        Arc::clone(&self.state.lock().unwrap_or_else(PoisonError::into_inner).tls)
+    }
+
+    /// Folders outside of the tree with files that its templates name.
+    #[must_use]
+    pub fn folders_elsewhere(&self) -> BTreeSet<PathBuf> {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let files = state.elsewhere.iter().map(|path| self.root.join(path));
+        files.filter_map(|path| path.parent().map(Path::to_owned)).collect()
     }
 
     /// What serves now.
@@ -110,22 +131,26 @@ impl Reloader {
         half_written(&state.templates, &mut findings);
         let plan = plan.filter(|_| !findings.has_errors());
         let hash = hash(&tree);
-        let stamps = stamps(&self.root, &tree);
+        let elsewhere = plan.as_ref().map_or_else(|| state.elsewhere.clone(), |plan| plan.elsewhere.clone());
+        let stamps = stamps(&self.root, &tree, &elsewhere);
         let repeated = hash == state.seen && stamps == state.stamps;
         if repeated && !findings.has_errors() && state.hash == hash {
             return Outcome::Unchanged;
         }
         let previous = shared.gateway.load_full();
         let built = match plan {
-            Some(plan) => Gateway::build(plan, state.generation + 1, Some(&previous), &self.around)
-                .map_err(|more| findings.extend(more))
-                .ok(),
+            Some(plan) => {
+                let before = Some((&*previous, &*state.tls));
+                build(plan, state.generation + 1, before, &self.around, &mut findings)
+            }
             None => None,
         };
         state.seen.clone_from(&hash);
         state.stamps = stamps;
         let outcome = match built {
-            Some(gateway) => {
+            Some((gateway, tls)) => {
+                state.tls = Arc::new(tls);
+                state.elsewhere = elsewhere;
                 let names: HashSet<Arc<str>> =
                     gateway.plan.routes.iter().map(|route| Arc::clone(&route.name)).collect();
                 shared.swap(gateway);
@@ -156,7 +181,7 @@ impl Reloader {
 
 /// Reads and compiles the tree of a configuration directory: the one way in, for `check` as for `serve`.
 #[must_use]
-pub fn read(root: &Path) -> (Tree, Diagnostics, Option<crate::plan::Plan>) {
+pub fn read(root: &Path) -> (Tree, Diagnostics, Option<Plan>) {
     let mut findings = Diagnostics::default();
     let tree = Tree::read(root, &mut findings);
     let (plan, more) = compile(&tree);
@@ -165,6 +190,35 @@ pub fn read(root: &Path) -> (Tree, Diagnostics, Option<crate::plan::Plan>) {
     // A file that cannot be read is not part of what was compiled, so the plan would lack it.
     let plan = plan.filter(|_| !findings.has_errors());
     (tree, findings, plan)
+}
+
+/// Makes a plan runnable: what serves requests, and what its listeners accept with. Either both, or
+/// findings of either.
+fn build(
+    mut plan: Plan,
+    generation: u64,
+    before: Option<(&Gateway, &Listeners)>,
+    around: &Surroundings,
+    findings: &mut Diagnostics,
+) -> Option<(Gateway, Listeners)> {
+    plan.gateway.listeners.extend(around.listeners.iter().cloned());
+    let (gateway, tls) = before.unzip();
+    let tls = Listeners::load(&plan.gateway.listeners, tls, &*around.sources);
+    let gateway = Gateway::build(plan, generation, gateway, around);
+    let gateway = gateway.map_err(|more| findings.extend(more)).ok();
+    let (tls, more) = match tls {
+        Ok((tls, more)) => (Some(tls), more),
+        Err(more) => (None, more),
+    };
+    if tls.is_some() {
+        for finding in more.items() {
+            tracing::warn!(place = %finding.place, "{}", finding.message);
+        }
+    }
+    findings.extend(more);
+    let (gateway, tls) = gateway.zip(tls)?;
+    around.instruments.handshakes.certificates(tls.expiries());
+    Some((gateway, tls))
 }
 
 /// The files in which templates stand: those that are read and not reported as idle.
@@ -192,12 +246,13 @@ fn half_written(before: &HashSet<Arc<str>>, findings: &mut Diagnostics) {
 
 /// Changes when a file that is no template may have changed: a secret, a certificate. What is in them
 /// stays out of it.
-fn stamps(root: &Path, tree: &Tree) -> Vec<Option<(u64, u64, i64, i64)>> {
+fn stamps(root: &Path, tree: &Tree, elsewhere: &[String]) -> Vec<Stamp> {
     let stamp = |path: &str| {
         let data = std::fs::metadata(root.join(path)).ok()?;
         Some((data.ino(), data.len(), data.mtime(), data.mtime_nsec()))
     };
-    tree.others.iter().filter(|other| other.text.is_none()).map(|other| stamp(&other.path)).collect()
+    let others = tree.others.iter().filter(|other| other.text.is_none()).map(|other| &*other.path);
+    others.chain(elsewhere.iter().map(String::as_str)).map(stamp).collect()
 }
 
 /// SHA-256 over every path and text.

@@ -22,8 +22,9 @@ use crate::{
     descriptors::Descriptors,
     diagnostic::{Code, Diagnostic, Diagnostics},
     gateway::{AdminListener, Surroundings},
+    plan::Listener,
     reload::{Outcome, Reloader, watch},
-    server::{Shared, Workers},
+    server::{Shared, Tls, Workers},
     telemetry::{Instruments, registry::Registry},
     upstream::{Network, secret::Sources},
 };
@@ -79,6 +80,11 @@ pub enum Ended {
 
 /// Starts a gateway. When this returns, its listeners accept.
 pub fn start(options: Options) -> Result<Running, StartError> {
+    start_with(options, Vec::new())
+}
+
+/// The same with listeners besides those of the Gateway document.
+pub fn start_with(options: Options, more: Vec<Listener>) -> Result<Running, StartError> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let registry = Arc::new(Registry::new(cores));
     let instruments = Arc::new(Instruments::new(registry));
@@ -87,6 +93,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         sources: options.sources,
         network: Arc::clone(&network),
         instruments: Arc::clone(&instruments),
+        listeners: more,
     };
     let (gateway, reloader) = Reloader::load(options.root.clone(), around)
         .map_err(|refused| StartError::Findings(refused.0, Box::new(refused.1)))?;
@@ -103,12 +110,15 @@ pub fn start(options: Options) -> Result<Running, StartError> {
     let count = settings.workers.map_or(cores, |workers| workers.max(1) as usize);
     let shared = Arc::new(Shared::new(gateway, instruments, Arc::clone(&network)));
     let mut workers = Workers::start(&shared, count).map_err(StartError::System)?;
-    let mut listeners = Vec::new();
+    let mut open: Vec<Open> = Vec::new();
+    let tls = reloader.tls();
     for (name, address, _) in wanted {
-        let bound = workers.listen(address).map_err(|error| StartError::Bind(address, error))?;
-        tracing::info!(name, address = %bound, "listening");
-        listeners.push((name, bound));
+        let tls = Arc::new(Tls::from(tls.get(&name)));
+        let bound = workers.listen(address, &tls).map_err(|error| StartError::Bind(address, error))?;
+        tracing::info!(name, address = %bound, tls = tls.load().is_some(), "listening");
+        open.push(Open { name, address: bound, tls });
     }
+    let listeners: Vec<_> = open.iter().map(|open| (open.name.clone(), open.address)).collect();
     let mut admin = None;
     let mut admin_socket = None;
     let mut token = None;
@@ -131,7 +141,7 @@ pub fn start(options: Options) -> Result<Running, StartError> {
         admin_socket,
         workers,
         network,
-        listeners: listeners.clone(),
+        listeners: open,
         own_admin: admin,
         commands: received,
         signals,
@@ -180,10 +190,18 @@ struct Control {
     admin_socket: Option<std::net::TcpListener>,
     workers: Workers,
     network: Arc<Network>,
-    listeners: Vec<(String, SocketAddr)>,
+    listeners: Vec<Open>,
     own_admin: Option<SocketAddr>,
     commands: mpsc::UnboundedReceiver<Command>,
     signals: Signals,
+}
+
+/// A listener that is open.
+struct Open {
+    name: String,
+    address: SocketAddr,
+    /// What its workers look at with each connection.
+    tls: Arc<Tls>,
 }
 
 // === impl Control ===
@@ -199,7 +217,8 @@ impl Control {
                 }
             }
         }
-        let mut changes = watch::start(&self.root);
+        let reloader = Arc::clone(&self.admin.reloader);
+        let mut changes = watch::start(&self.root, move || reloader.folders_elsewhere());
         let mut generations = self.admin.shared.generations.subscribe();
         let _ = ready.send(Ok(()));
         loop {
@@ -245,26 +264,32 @@ impl Control {
     fn follow_listeners(&mut self) {
         let gateway = self.admin.shared.gateway.load_full();
         // Port 0 was bound to some port; it stays that listener's as long as its name stays.
-        let kept = |name: &str, address: SocketAddr, open: &(String, SocketAddr)| {
-            open.1 == address || (address.port() == 0 && open.0 == name && open.1.ip() == address.ip())
+        let kept = |name: &str, address: SocketAddr, open: &Open| {
+            open.address == address
+                || (address.port() == 0 && open.name == name && open.address.ip() == address.ip())
         };
         let wanted = &gateway.listeners;
         let (stay, go): (Vec<_>, Vec<_>) = std::mem::take(&mut self.listeners)
             .into_iter()
             .partition(|open| wanted.iter().any(|(name, address, _)| kept(name, *address, open)));
-        for (name, address) in go {
+        for Open { name, address, .. } in go {
             tracing::info!(name, %address, "no longer listening");
             self.workers.close(address);
         }
         self.listeners = stay;
+        let tls = self.admin.reloader.tls();
         for (name, address, place) in wanted {
-            if self.listeners.iter().any(|open| kept(name, *address, open)) {
+            let tls = tls.get(name);
+            if let Some(open) = self.listeners.iter_mut().find(|open| kept(name, *address, open)) {
+                open.name.clone_from(name);
+                open.tls.store(tls);
                 continue;
             }
-            match self.workers.listen(*address) {
+            let tls = Arc::new(Tls::from(tls));
+            match self.workers.listen(*address, &tls) {
                 Ok(bound) => {
-                    tracing::info!(name, address = %bound, "listening");
-                    self.listeners.push((name.clone(), bound));
+                    tracing::info!(name, address = %bound, tls = tls.load().is_some(), "listening");
+                    self.listeners.push(Open { name: name.clone(), address: bound, tls });
                 }
                 Err(error) => {
                     tracing::error!(name, %address, %place, %error, "cannot listen");
@@ -279,7 +304,7 @@ impl Control {
         {
             tracing::warn!(%own, wanted = %wanted.address, "the admin address changes at the next start");
         }
-        let own = self.listeners.iter().map(|(_, address)| *address).chain(self.own_admin).collect();
+        let own = self.listeners.iter().map(|open| open.address).chain(self.own_admin).collect();
         self.network.egress.set_own(own);
     }
 }

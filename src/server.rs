@@ -5,6 +5,7 @@
 
 use std::{io, net::SocketAddr, sync::Arc, thread, time::Duration};
 
+use arc_swap::ArcSwapOption;
 use tokio::sync::{mpsc, watch};
 
 mod connection;
@@ -16,6 +17,8 @@ mod io_watch;
 mod listener;
 mod outbound;
 mod shared;
+mod socket;
+pub mod tls;
 mod worker;
 
 pub use shared::Shared;
@@ -25,6 +28,9 @@ use worker::{Listen, Worker};
 
 /// A worker's stack. The deepest expression that compiles needs less than half of it.
 const STACK: usize = 4 * 1024 * 1024;
+
+/// What a listener accepts with at the moment: TLS, or cleartext.
+pub type Tls = ArcSwapOption<tls::Acceptor>;
 
 /// The running workers.
 #[derive(Debug)]
@@ -65,12 +71,13 @@ impl Workers {
         Ok(Self { phase, sockets, open: Vec::new(), ended, running: count })
     }
 
-    /// Listens on an address with every worker. Gives the address bound, which differs for port 0.
-    pub fn listen(&mut self, address: SocketAddr) -> io::Result<SocketAddr> {
+    /// Listens on an address with every worker, over TLS while `tls` holds something. Gives the address
+    /// bound, which differs for port 0.
+    pub fn listen(&mut self, address: SocketAddr, tls: &Arc<Tls>) -> io::Result<SocketAddr> {
         let (bound, listeners) = listener::bind(address, self.sockets.len())?;
         for (worker, listener) in self.sockets.iter().zip(listeners) {
             // A worker that has ended ends the process; nothing else is to be done here.
-            let _ = worker.send(Listen::Open(bound, listener));
+            let _ = worker.send(Listen::Open(bound, listener, Arc::clone(tls)));
         }
         self.open.push(bound);
         Ok(bound)

@@ -14,11 +14,13 @@ use crate::{
     problem::{Fault, Kind},
 };
 
+pub mod handshake;
 pub mod instruments;
 pub mod refusal;
 pub mod registry;
 pub mod trace;
 
+pub use handshake::HandshakeFailure;
 pub use instruments::{Instruments, RouteInstruments, UpstreamCount};
 pub use refusal::Refusal;
 pub use trace::Trace;

@@ -10,7 +10,7 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic},
     headers::Network,
-    plan::Settings,
+    plan::{Listener, Settings},
 };
 
 /// The settings of the one Gateway. That there is exactly one is the front end's finding.
@@ -40,9 +40,13 @@ fn settings(template: &GatewayTemplate, findings: &mut Findings) -> Option<Setti
         .collect();
     Some(Settings {
         listeners: listeners.then(|| {
-            let all = template.listeners.iter();
-            all.map(|one| (one.name.value.clone(), one.address.value.clone(), one.address.place.clone()))
-                .collect()
+            let all = template.listeners.iter().map(|one| Listener {
+                name: one.name.value.clone(),
+                address: one.address.value.clone(),
+                place: one.address.place.clone(),
+                tls: one.tls.clone(),
+            });
+            all.collect()
         })?,
         admin: admin.then(|| {
             let admin = template.admin.as_ref()?;

@@ -77,6 +77,8 @@ pub(super) fn parse(tree: &Tree, findings: &mut Diagnostics) -> Templates {
     }
     all.unnamed(tree, findings);
     all.gateway_count(tree, findings);
+    let known = |path: &&String| tree.text(path).is_none() && tree.other(path).is_none();
+    all.templates.elsewhere = all.named.iter().filter(known).cloned().collect();
     all.templates.unread.sort();
     all.templates.unread.dedup();
     all.templates

@@ -3,10 +3,11 @@
 use std::{net::SocketAddr, time::Duration};
 
 use super::{
-    Metadata, Node, Spanned,
+    Metadata, Spanned,
     decode::{Decoder, Fields},
     document::document_keys,
     keys::{Object, Shape, later, optional, required},
+    listener::{LISTENER, ListenerTemplate, listeners},
 };
 use crate::{diagnostic::Code, headers::Network};
 
@@ -28,17 +29,6 @@ pub(super) static GATEWAY: Object = Object {
         optional("workers", Shape::Count(1, 1024), "Worker threads (one per core)."),
         later("telemetry"),
         later("stateDir"),
-    ],
-    one_of: &[],
-    open: false,
-};
-
-static LISTENER: Object = Object {
-    name: "a listener",
-    keys: &[
-        required("name", Shape::Name, "The listener's name."),
-        required("address", Shape::Place, "IP and port: `127.0.0.1:8080`."),
-        later("tls"),
     ],
     one_of: &[],
     open: false,
@@ -110,15 +100,6 @@ pub struct GatewayTemplate {
     pub drain_timeout: Duration,
     /// `workers`; one per core when absent.
     pub workers: Option<u32>,
-}
-
-/// One listener.
-#[derive(Clone, Debug)]
-pub struct ListenerTemplate {
-    /// `name`, unique.
-    pub name: Spanned<String>,
-    /// `address`, with `{env, default}` resolved by [`AddressTemplate`].
-    pub address: Spanned<AddressTemplate>,
 }
 
 /// The admin listener.
@@ -213,42 +194,6 @@ impl GatewayTemplate {
             workers: decoder.count(fields, "workers"),
         }
     }
-}
-
-fn listeners(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<ListenerTemplate> {
-    let mut listeners: Vec<ListenerTemplate> = Vec::new();
-    let nodes: &[Node] = decoder.list(fields, "listeners");
-    if nodes.is_empty()
-        && let Some(node) = fields.get("listeners")
-        && matches!(&node.value, super::yaml::Value::List(_))
-    {
-        decoder.invalid(
-            &node.place,
-            "a Gateway needs at least one listener",
-            "{name: http, address: \"127.0.0.1:8080\"}",
-        );
-    }
-    for node in nodes {
-        let Some(fields) = decoder.fields("listeners", &LISTENER, node, &node.place) else { continue };
-        let name = decoder.text(&fields, "name");
-        let address = decoder.address(&fields, "address");
-        let Some(name) = name else { continue };
-        decoder.check_name(&name);
-        if let Some(first) = listeners.iter().find(|first| first.name == name) {
-            let finding = crate::diagnostic::Diagnostic::new(
-                Code::DuplicateName,
-                name.place.clone(),
-                format!("there is another listener `{}`", name.value),
-            );
-            decoder.findings.push(
-                finding
-                    .help("give one of them another name")
-                    .related(first.name.place.clone(), "the first one"),
-            );
-        }
-        listeners.extend(address.map(|address| ListenerTemplate { name, address }));
-    }
-    listeners
 }
 
 fn admin(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<AdminTemplate> {

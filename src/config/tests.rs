@@ -214,13 +214,40 @@ fn what_later_versions_bring_is_refused_and_never_ignored() {
         let found = of_gateway(&format!("{ok}{rest}\n"));
         assert!(found.len() == 1 && here(&found), "{rest}: {found:?}");
     }
-    assert_eq!(
-        of_gateway("listeners: [{name: a, address: \"127.0.0.1:1\", tls: {}}]\n"),
-        ["4:47 not_in_this_version"]
-    );
     assert_eq!(of_service("endpoints: [{url: \"http://a\"}]\nbalance: ring\n"), ["5:10 not_in_this_version"]);
     let found = findings_of("policies/p.yaml", "apiVersion: segue/v1\nkind: Override\nanything: 1\n");
     assert_eq!(found, ["2:7 not_in_this_version"]);
+}
+
+#[test]
+fn tls_of_a_listener_has_its_shape() {
+    let tls = |tls: &str| {
+        of_gateway(&format!("listeners:\n  - name: a\n    address: \"127.0.0.1:1\"\n    tls: {tls}\n"))
+    };
+    let pair = "certificates: [{cert: a.pem, key: a.key}]";
+    let more = [
+        "",
+        ", minVersion: \"1.2\"",
+        ", minVersion: 1.3",
+        ", clientAuth: {ca: c.pem}",
+        ", clientAuth: {ca: c.pem, mode: optional}",
+    ];
+    for more in more {
+        assert_eq!(tls(&format!("{{{pair}{more}}}")), <[&str; 0]>::default(), "{more}");
+    }
+    assert_eq!(tls("{certificates: [{cert: a.pem, key: {env: EDGE_KEY}}]}"), <[&str; 0]>::default());
+    assert_eq!(tls("{}"), ["7:5 missing_key"]);
+    assert_eq!(tls("{certificates: []}"), ["7:25 invalid_value"]);
+    assert_eq!(tls("{certificates: [{cert: a.pem}]}"), ["7:26 missing_key"]);
+    assert_eq!(
+        tls("{certificates: [{cert: '-----BEGIN CERTIFICATE-----', key: '-----BEGIN PRIVATE KEY-----'}]}"),
+        ["7:33 invalid_value", "7:69 invalid_value"]
+    );
+    assert_eq!(tls(&format!("{{{pair}, minVersion: '1.1'}}")), ["7:66 invalid_value"]);
+    assert_eq!(
+        tls(&format!("{{{pair}, clientAuth: {{mode: always}}}}")),
+        ["7:54 missing_key", "7:73 invalid_value"]
+    );
 }
 
 #[test]

@@ -257,6 +257,15 @@ codes! {
         "A listener's address cannot be bound: another program has the port, or the address is not this machine's. At the start \
          that ends `segue serve`; at a reload everything else applies and `/status` shows it. Free the port or change `address`, then \
          reload.";
+    BadCertificate = "bad_certificate", Error,
+        "A certificate or key of a listener cannot be used: it is no PEM, the key is not the certificate's, or it is encrypted. `cert` has \
+         the certificate first and then those that lead to its root, `key` its private key. At the start that ends `segue serve`. When files \
+         change under a running gateway, what was read before stays in use until they are good, and `/status` shows this. `check` does not \
+         read keys.";
+    ExpiredCertificate = "expired_certificate", Warning,
+        "A certificate of a listener has expired, or is not valid yet by this machine's clock, so clients will refuse it. Replace its file \
+         and its key's: they are read again when they change, and no connection is dropped. The metric \
+         `segue_tls_certificate_expiry_seconds` tells when the next one expires.";
     OpenRoute = "open_route", Warning,
         "The route's effective policy has no `authenticate`, so anybody can call it. That may be meant: then say it with \
          `authenticate: {anonymous: true}` in a Policy that is bound to it. Otherwise bind a Policy that authenticates.";

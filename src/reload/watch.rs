@@ -5,6 +5,7 @@
 //! no event told, on file systems that tell nothing.
 
 use std::{
+    collections::BTreeSet,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -19,19 +20,20 @@ const LONGEST: Duration = Duration::from_millis(100);
 /// How often to look without an event.
 const RESCAN: Duration = Duration::from_secs(30);
 
-/// Watches both trees of a configuration directory from a task of the current runtime. Each message
-/// means that something may have changed and the changes have come to rest.
+/// Watches both trees of a configuration directory, and folders elsewhere that its templates lead to, from a
+/// task of the current runtime. Each message means that something may have changed and the changes
+/// have come to rest.
 #[must_use]
-pub fn start(root: &Path) -> mpsc::Receiver<()> {
+pub fn start(root: &Path, elsewhere: impl Fn() -> BTreeSet<PathBuf> + Send + 'static) -> mpsc::Receiver<()> {
     // One message waits at most: two mean no more than one.
     let (sender, receiver) = mpsc::channel(1);
     // The tree was read before anything watched it: whatever came in between is looked for once.
     let _ = sender.try_send(());
-    let mut watch = Watch::new(root);
+    let mut watch = Watch::new(root, &elsewhere());
     tokio::spawn(async move {
         loop {
             watch.changed().await;
-            watch.renew();
+            watch.renew(&elsewhere());
             if sender.send(()).await.is_err() {
                 return;
             }
@@ -50,9 +52,9 @@ struct Watch {
 }
 
 impl Watch {
-    fn new(root: &Path) -> Self {
+    fn new(root: &Path, elsewhere: &BTreeSet<PathBuf>) -> Self {
         let (sender, events) = mpsc::unbounded_channel();
-        let watcher = watcher(root, &sender)
+        let watcher = watcher(root, elsewhere, &sender)
             .inspect_err(|error| {
                 tracing::warn!(%error, "files cannot be watched; they are read again every 30 s and on SIGHUP");
             })
@@ -62,8 +64,8 @@ impl Watch {
 
     /// Watches what stands there now: a folder that was put in another's place, or that was filled
     /// before it was watched, would tell nothing. What cannot be watched now keeps its last watcher.
-    fn renew(&mut self) {
-        if let Ok(watcher) = watcher(&self.root, &self.sender) {
+    fn renew(&mut self, elsewhere: &BTreeSet<PathBuf>) {
+        if let Ok(watcher) = watcher(&self.root, elsewhere, &self.sender) {
             self.watcher = Some(watcher);
         }
     }
@@ -83,7 +85,11 @@ impl Watch {
     }
 }
 
-fn watcher(root: &Path, sender: &mpsc::UnboundedSender<()>) -> notify::Result<notify::RecommendedWatcher> {
+fn watcher(
+    root: &Path,
+    elsewhere: &BTreeSet<PathBuf>,
+    sender: &mpsc::UnboundedSender<()>,
+) -> notify::Result<notify::RecommendedWatcher> {
     let sender = sender.clone();
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Reading the files makes events too.
@@ -99,6 +105,10 @@ fn watcher(root: &Path, sender: &mpsc::UnboundedSender<()>) -> notify::Result<no
         if tree.is_dir() {
             watcher.watch(&tree, RecursiveMode::Recursive)?;
         }
+    }
+    for folder in elsewhere {
+        // One that is not there has a finding; it is looked for now and then.
+        let _ = watcher.watch(folder, RecursiveMode::NonRecursive);
     }
     Ok(watcher)
 }

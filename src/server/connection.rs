@@ -12,6 +12,7 @@ use std::{
 };
 
 use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
     sync::watch,
@@ -22,9 +23,11 @@ use super::{
     http1, http2,
     io_watch::{Activity, ClientIo, Quiet},
     outbound::Ended,
+    socket::Socket,
+    tls::{Acceptor, handshake::Opened},
     worker::{Open, Phase, Worker},
 };
-use crate::headers::Peer;
+use crate::{headers::Peer, telemetry::HandshakeFailure};
 
 /// What every HTTP/2 connection begins with (RFC 9113 §3.4).
 pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
@@ -32,7 +35,6 @@ pub(super) const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// Serves a connection to its end.
 pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, open: Open) {
     let worker = Arc::clone(&open.worker);
-    let _ = stream.set_nodelay(true);
     let limits = worker.limits();
     let mut closing = worker.phase();
     let mut first = Vec::new();
@@ -50,10 +52,52 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, open: Open) {
     if !in_time {
         activity.http1.began_late();
     }
-    let io = ClientIo::new(stream, first, Arc::clone(&activity), open);
+    let socket = Socket::Clear(TokioIo::new(stream));
+    let io = ClientIo::new(socket, first, Arc::clone(&activity), open);
     let peer = Arc::new(Peer::new(peer));
     if http2 {
         // In a box, so that a connection of HTTP/1 does not have the size of this one.
+        Box::pin(serve_http2(io, worker, peer, activity, limits)).await;
+    } else {
+        http1::serve::serve(io, worker, peer, activity, limits).await;
+    }
+}
+
+/// Serves a connection of a listener with TLS to its end.
+pub(super) async fn serve_tls(stream: TcpStream, peer: SocketAddr, open: Open, acceptor: Arc<Acceptor>) {
+    let worker = Arc::clone(&open.worker);
+    let limits = worker.limits();
+    let mut closing = worker.phase();
+    let opened = tokio::select! {
+        // In a box, so that what follows does not have the size of a handshake.
+        opened = Box::pin(worker.handshakes.open(stream, &acceptor, limits.header_timeout)) => opened,
+        _ = closing.wait_for(|phase| *phase == Phase::Closing) => return,
+    };
+    let instruments = worker.instruments();
+    let (stream, certificate) = match opened {
+        Ok(Opened::Secure(stream, certificate)) => (stream, certificate),
+        Ok(Opened::Clear(stream)) => {
+            instruments.handshakes.failed(HandshakeFailure::NotTls);
+            let activity = Arc::new(Activity::new());
+            activity.http1.misplace();
+            let socket = Socket::Clear(TokioIo::new(stream));
+            let io = ClientIo::new(socket, Vec::new(), Arc::clone(&activity), open);
+            return http1::serve::serve(io, worker, Arc::new(Peer::new(peer)), activity, limits).await;
+        }
+        Err(failure) => return instruments.handshakes.failed(failure),
+    };
+    instruments.handshakes.done(stream.is_tls13(), stream.is_resumed());
+    let http2 = stream.is_http2();
+    let socket = Socket::Tls(stream);
+    // As in the clear: nothing is made for a client that asks nothing.
+    tokio::select! {
+        asks = tokio::time::timeout(limits.header_timeout, socket.readable()) => if !matches!(asks, Ok(Ok(()))) { return },
+        _ = closing.wait_for(|phase| *phase == Phase::Closing) => return,
+    }
+    let activity = Arc::new(Activity::new());
+    let io = ClientIo::new(socket, Vec::new(), Arc::clone(&activity), open);
+    let peer = Arc::new(Peer::over_tls(peer, certificate));
+    if http2 {
         Box::pin(serve_http2(io, worker, peer, activity, limits)).await;
     } else {
         http1::serve::serve(io, worker, peer, activity, limits).await;

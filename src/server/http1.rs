@@ -49,6 +49,8 @@ pub enum Refusal {
     HeaderTooLarge,
     /// It was not whole in time.
     Slow,
+    /// It came in the clear to a listener that speaks TLS. It is not read.
+    Misplaced,
 }
 
 impl From<Refusal> for Error {
@@ -62,6 +64,7 @@ impl From<Refusal> for Error {
             Refusal::Connect => Kind::MethodNotAllowed.into(),
             Refusal::UriTooLong => Kind::UriTooLong.into(),
             Refusal::HeaderTooLarge => Kind::HeaderTooLarge.into(),
+            Refusal::Misplaced => Self::new(Kind::BadRequest).detail("this address speaks TLS: use https"),
             Refusal::Slow => Kind::RequestTimeout.into(),
         }
     }

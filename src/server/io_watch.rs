@@ -12,14 +12,10 @@ use std::{
 };
 
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
 use socket2::SockRef;
-use tokio::{
-    net::TcpStream,
-    time::{Duration, Instant},
-};
+use tokio::time::{Duration, Instant};
 
-use super::{connection::Limits, gather, http1::link::Link, worker::Open};
+use super::{connection::Limits, gather, http1::link::Link, socket::Socket, worker::Open};
 
 /// How long a connection of HTTP/1 is idle before the codec does without it.
 const REST: Duration = Duration::from_secs(5);
@@ -121,6 +117,13 @@ impl Activity {
         }
     }
 
+    /// Over TLS a write may have been taken that the client's end does not take.
+    fn flushed(&self, whole: bool) {
+        if !whole || self.blocked.load(Ordering::Relaxed) > 0 {
+            self.wrote(whole);
+        }
+    }
+
     pub(super) fn is_answering(&self) -> bool {
         self.in_flight.load(Ordering::Relaxed) > 0
     }
@@ -208,7 +211,7 @@ fn rest(since: u64, limit: Duration, now: Duration) -> Option<Duration> {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct ClientIo {
-    stream: TokioIo<TcpStream>,
+    stream: Socket,
     first: Vec<u8>,
     activity: Arc<Activity>,
     /// After an upgrade the socket outlives the connection, and counts for as long as it is open.
@@ -217,18 +220,18 @@ pub(super) struct ClientIo {
 
 impl ClientIo {
     /// `first` are bytes that were read already: with them a head has begun.
-    pub(super) fn new(stream: TcpStream, first: Vec<u8>, activity: Arc<Activity>, open: Open) -> Self {
+    pub(super) fn new(stream: Socket, first: Vec<u8>, activity: Arc<Activity>, open: Open) -> Self {
         if !first.is_empty() {
             activity.bytes_came();
         }
-        Self { stream: TokioIo::new(stream), first, activity, _open: open }
+        Self { stream, first, activity, _open: open }
     }
 }
 
 impl ClientIo {
     /// Waits until there is something to read, the end included.
     pub(super) async fn readable(&self) -> io::Result<()> {
-        self.stream.inner().readable().await
+        self.stream.readable().await
     }
 }
 
@@ -266,7 +269,10 @@ impl Write for ClientIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let flushed = Pin::new(&mut this.stream).poll_flush(cx);
+        this.activity.flushed(flushed.is_ready());
+        flushed
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -293,7 +299,7 @@ impl Drop for ClientIo {
     fn drop(&mut self) {
         if self.activity.blocked.load(Ordering::Relaxed) > 0 {
             // The client takes nothing: a reset, or the kernel would go on offering what it holds for minutes.
-            let _ = SockRef::from(self.stream.inner()).set_linger(Some(Duration::ZERO));
+            let _ = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
         }
     }
 }

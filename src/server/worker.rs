@@ -12,16 +12,18 @@ use std::{
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::{
-    net::TcpListener,
+    net::{TcpListener, TcpStream},
     sync::{mpsc, oneshot, watch},
     task::JoinHandle,
 };
 
 use super::{
+    Tls,
     connection::{self, Limits},
     http1::Refusal,
     outbound::{Ended, Outbound, Stream},
     shared::Shared,
+    tls::handshake::Handshakes,
 };
 use crate::{
     compose::{Custody, Runner},
@@ -52,7 +54,7 @@ pub enum Phase {
 #[derive(Debug)]
 pub(super) enum Listen {
     /// Accept on this one too.
-    Open(SocketAddr, std::net::TcpListener),
+    Open(SocketAddr, std::net::TcpListener, Arc<Tls>),
     /// Stop accepting; requests on its connections finish.
     Close(SocketAddr),
 }
@@ -67,6 +69,7 @@ pub(super) struct Worker {
     handle: Mutex<Arc<Handle>>,
     connections: AtomicUsize,
     closed: tokio::sync::Notify,
+    pub(super) handshakes: Handshakes,
 }
 
 impl Worker {
@@ -85,6 +88,7 @@ impl Worker {
             handle: Mutex::new(handle),
             connections: AtomicUsize::new(0),
             closed: tokio::sync::Notify::new(),
+            handshakes: Handshakes::new(),
         })
     }
 
@@ -99,10 +103,10 @@ impl Worker {
                 changed = phase.changed() => if changed.is_err() { break },
                 changed = generations.changed() => if changed.is_ok() { self.take_generation() },
                 Some(change) = sockets.recv() => match change {
-                    Listen::Open(address, socket) => match TcpListener::from_std(socket) {
+                    Listen::Open(address, socket, tls) => match TcpListener::from_std(socket) {
                         Ok(listener) => {
                             let (stop, stopped) = oneshot::channel();
-                            let task = tokio::spawn(Arc::clone(&self).accept(listener, stopped));
+                            let task = tokio::spawn(Arc::clone(&self).accept(listener, tls, stopped));
                             accepting.push((address, stop, task));
                         }
                         Err(error) => tracing::error!(%address, %error, "a listener could not be used"),
@@ -120,7 +124,12 @@ impl Worker {
     }
 
     /// Accepts until told to stop, then takes what the kernel has queued already.
-    async fn accept(self: Arc<Self>, listener: TcpListener, mut stopped: oneshot::Receiver<()>) {
+    async fn accept(
+        self: Arc<Self>,
+        listener: TcpListener,
+        tls: Arc<Tls>,
+        mut stopped: oneshot::Receiver<()>,
+    ) {
         loop {
             let accepted = tokio::select! {
                 accepted = listener.accept() => accepted,
@@ -138,15 +147,15 @@ impl Worker {
                 biased;
                 taken = self.shared.clients().wait() => taken,
                 _ = &mut stopped => {
-                    self.serve(stream, peer, self.shared.clients().exceed());
+                    self.serve(stream, peer, self.shared.clients().exceed(), &tls);
                     break;
                 }
             };
-            self.serve(stream, peer, taken);
+            self.serve(stream, peer, taken, &tls);
         }
         while let Some(Ok((stream, peer))) = poll_once(listener.accept()).await {
             let Some(taken) = self.shared.clients().take() else { break };
-            self.serve(stream, peer, taken);
+            self.serve(stream, peer, taken, &tls);
         }
     }
 
@@ -161,11 +170,15 @@ impl Worker {
         let _ = tokio::time::timeout(ACCEPT_PAUSE, freed).await;
     }
 
-    fn serve(self: &Arc<Self>, stream: tokio::net::TcpStream, peer: SocketAddr, taken: Taken) {
+    fn serve(self: &Arc<Self>, stream: TcpStream, peer: SocketAddr, taken: Taken, tls: &Tls) {
         self.connections.fetch_add(1, Ordering::Relaxed);
         self.shared.instruments.connections.increment(1.0);
         let open = Open { worker: Arc::clone(self), _taken: taken };
-        tokio::spawn(connection::serve(stream, peer, open));
+        let _ = stream.set_nodelay(true);
+        match tls.load_full() {
+            None => drop(tokio::spawn(connection::serve(stream, peer, open))),
+            Some(acceptor) => drop(tokio::spawn(connection::serve_tls(stream, peer, open, acceptor))),
+        }
     }
 
     /// Answers one request, or says why it was refused.

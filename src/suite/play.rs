@@ -92,6 +92,7 @@ async fn perform(
             dialer: Some(Arc::clone(&stage) as _),
         }),
         instruments: Arc::new(Instruments::new(Arc::new(Registry::new(1)))),
+        listeners: Vec::new(),
     };
     let gateway = Arc::new(Gateway::build(Arc::clone(plan), 1, None, &around)?);
     let custody = Custody::new(CUSTODY);

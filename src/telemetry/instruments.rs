@@ -6,7 +6,7 @@ use std::sync::{Arc, OnceLock};
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{Record, Refusal, registry::Registry};
+use super::{Record, Refusal, handshake::Handshakes, registry::Registry};
 use crate::problem::{Fault, Kind};
 
 /// The process's instruments.
@@ -17,6 +17,8 @@ pub struct Instruments {
     pub in_flight: Gauge,
     /// Open connections of clients.
     pub connections: Gauge,
+    /// TLS of clients.
+    pub handshakes: Handshakes,
     /// The generation that serves.
     pub generation: Gauge,
     reloads_applied: Counter,
@@ -86,6 +88,7 @@ impl Instruments {
         Self {
             in_flight: registry.gauge("segue_requests_in_flight", "Requests being answered.", Vec::new()),
             connections: registry.gauge("segue_connections", "Open connections of clients.", Vec::new()),
+            handshakes: Handshakes::new(&registry),
             generation: registry.gauge("segue_generation", "The generation that serves.", Vec::new()),
             reloads_applied: reloads("applied"),
             reloads_rejected: reloads("rejected"),

@@ -24,3 +24,6 @@ mod slow;
 mod sources;
 mod specs;
 mod support;
+mod tls;
+mod tls_clients;
+mod tls_files;

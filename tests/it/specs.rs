@@ -145,11 +145,13 @@ fn difference(name: &str, spec: &str, fresh: &str) -> String {
 
 /// Finding codes that no template alone gives: the disk, the environment or the moment of a reload does.
 /// With the file whose tests provoke them.
-const CODES_ELSEWHERE: [(Code, &str); 4] = [
+const CODES_ELSEWHERE: [(Code, &str); 6] = [
     (Code::FileTooLarge, "src/config/tree/tests.rs"),
     (Code::HalfWritten, "src/reload.rs"),
     (Code::MissingSecret, "src/upstream/tests/settings.rs"),
     (Code::CannotListen, "src/serve.rs"),
+    (Code::BadCertificate, "tests/it/tls_files.rs"),
+    (Code::ExpiredCertificate, "tests/it/tls_files.rs"),
 ];
 
 /// Problem codes that no single request to a template gives, with the file whose tests provoke them.

@@ -4,4 +4,5 @@ pub(crate) mod client;
 pub(crate) mod frames;
 pub(crate) mod gateway;
 pub(crate) mod origin;
+pub(crate) mod secure;
 pub(crate) mod strict;

@@ -275,7 +275,7 @@ fn the_gateway_and_the_services_are_in_the_plan() {
     let plan = plan.expect("a plan");
     let names: Vec<_> = plan.services.iter().map(|service| &*service.name).collect();
     assert_eq!(names, ["care/customers", "care/notes", "shop/orders"]);
-    assert_eq!(plan.gateway.listeners[0].0, "http");
+    assert_eq!(plan.gateway.listeners[0].name, "http");
 }
 
 #[test]

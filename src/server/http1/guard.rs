@@ -129,6 +129,11 @@ impl<I: Read + Unpin> Read for Guard<I> {
                     return Poll::Pending;
                 }
             }
+            if this.activity.http1.is_misplaced() {
+                this.messages.refuse(Refusal::Misplaced);
+                this.note();
+                continue;
+            }
             if this.activity.http1.is_late() && this.messages.head_has_begun() {
                 this.messages.refuse(Refusal::Slow);
                 this.note();

@@ -20,6 +20,7 @@ pub(in crate::server) struct Link {
     switched: AtomicBool,
     held: AtomicBool,
     lingering: AtomicBool,
+    misplaced: AtomicBool,
 }
 
 impl Link {
@@ -78,6 +79,15 @@ impl Link {
     /// Whether bytes waited for what has ended now; nothing else wakes the codec for them.
     pub(in crate::server) fn release(&self) -> bool {
         self.held.load(Relaxed) && self.held.swap(false, Relaxed)
+    }
+
+    /// Whatever comes is answered that it should have come over TLS.
+    pub(in crate::server) fn misplace(&self) {
+        self.misplaced.store(true, Relaxed);
+    }
+
+    pub(in crate::server) fn is_misplaced(&self) -> bool {
+        self.misplaced.load(Relaxed)
     }
 
     /// The last answer is written and the connection is emptied.

@@ -65,7 +65,15 @@ impl Gateway {
 
     /// The same, for trees that are wrong.
     pub(crate) fn try_start(gateway: &str, documents: &[String]) -> Result<Self, StartError> {
-        let folder = tempfile::tempdir().unwrap();
+        Self::try_start_in(tempfile::tempdir().unwrap(), gateway, documents)
+    }
+
+    /// The same in a folder that has files already.
+    pub(crate) fn try_start_in(
+        folder: TempDir,
+        gateway: &str,
+        documents: &[String],
+    ) -> Result<Self, StartError> {
         write(folder.path(), "policies/gateway.yaml", gateway);
         write(folder.path(), "routes/shop/all.yaml", &documents.join("---\n"));
         let options = serve::Options {
