@@ -90,7 +90,7 @@ impl Admin {
         }
         match (path, read) {
             ("/metrics", true) => {
-                let mut response = plain(StatusCode::OK, metrics::page(&self.shared));
+                let mut response = plain(StatusCode::OK, metrics::page(&self));
                 let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
                 response.headers_mut().insert(header::CONTENT_TYPE, kind);
                 response

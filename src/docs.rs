@@ -19,6 +19,9 @@ pub mod tls {}
 #[doc = include_str!("docs/operations.md")]
 pub mod operations {}
 
+#[doc = include_str!("docs/telemetry.md")]
+pub mod telemetry {}
+
 #[doc = include_str!("docs/problems.md")]
 pub mod problems {}
 

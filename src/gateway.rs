@@ -8,7 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
-    plan::{Endpoint, Listener, Plan},
+    plan::{Listener, Plan},
     telemetry::{Instruments, RouteInstruments},
     upstream::{self, Upstream, secret::Sources},
 };
@@ -22,6 +22,7 @@ mod proxy;
 pub mod router;
 mod stack;
 mod tunnel;
+mod words;
 pub mod upgrade;
 
 pub use handle::Handle;
@@ -130,17 +131,7 @@ impl Gateway {
             findings.finish();
             return Err(findings);
         }
-        let routes = plan.routes.iter().map(|route| {
-            let steps: Vec<Arc<str>> = match &route.endpoint {
-                Endpoint::Compose { composition, .. }
-                | Endpoint::Proxy { composition: Some(composition), .. } => {
-                    composition.steps.iter().map(|step| Arc::clone(&step.name)).collect()
-                }
-                Endpoint::Proxy { composition: None, .. } | Endpoint::Static(_) => Vec::new(),
-            };
-            around.instruments.route(&route.unit, &route.name, &steps)
-        });
-        let routes = routes.collect();
+        let routes = words::instruments(&plan, generation, &upstreams, &around.instruments);
         let router = Router::new(&plan.routes);
         Ok(Self {
             generation,

@@ -1,4 +1,5 @@
-//! The only place that names metrics: one record per request, and what is written from it at its end.
+//! The only place that names metrics and spans: one record per request, and what is written from it at its
+//! end.
 
 use std::{
     net::IpAddr,
@@ -6,24 +7,35 @@ use std::{
     time::{Duration, Instant, SystemTime},
 };
 
-use http::StatusCode;
+use http::{Method, StatusCode, Version, uri::PathAndQuery};
 
-use crate::{
-    headers::Peer,
-    principal::Principal,
-    problem::{Fault, Kind},
-};
+use crate::{body::pace::Upload, headers::Peer, principal::Principal, problem::Fault};
 
+pub mod critical;
+pub mod generation;
 pub mod handshake;
 pub mod instruments;
+pub mod metric;
+mod process;
+pub mod record;
 pub mod refusal;
+pub mod refuser;
 pub mod registry;
+pub mod route;
+mod series;
 pub mod trace;
+pub mod trail;
 
+pub use ::metrics::Histogram;
+pub use generation::{CompositionInfo, EndpointInfo, Generation, ServiceInstruments};
 pub use handshake::HandshakeFailure;
-pub use instruments::{Instruments, RouteInstruments, UpstreamCount};
+pub use instruments::{Instruments, Signal, UpstreamCount};
+pub use record::{CallRecord, Outcome, Record, Scope, StepOutcome, StepRecord, Verb};
 pub use refusal::Refusal;
+pub use refuser::Refuser;
+pub use route::{Does, RouteInfo, RouteInstruments, StepInfo};
 pub use trace::Trace;
+pub use trail::Trail;
 
 /// What the gateway knows of a request, filled on the way by whoever learns it. Signals are written
 /// from it once, when the response's body has ended.
@@ -33,8 +45,18 @@ pub struct Exchange {
     pub id: Arc<str>,
     /// The trace it belongs to.
     pub trace: Trace,
+    /// The gateway's own span, from which those of its steps and calls are derived.
+    pub span: u64,
     /// When the head was complete.
     pub started: Instant,
+    /// The request's method.
+    pub method: Method,
+    /// What the client speaks.
+    pub version: Version,
+    /// Path and query in canonical form, once admission has seen that there is one.
+    pub target: Option<PathAndQuery>,
+    /// The host that was asked for: lower case, without port. Empty until admission has seen it.
+    pub host: String,
     /// The other end of the connection.
     pub peer: Arc<Peer>,
     /// The client's address: the peer, or what trusted proxies say.
@@ -58,40 +80,6 @@ pub struct Exchange {
     record: Mutex<Record>,
 }
 
-/// The part of an [`Exchange`] that is filled on the way.
-#[derive(Debug, Default)]
-pub struct Record {
-    /// The route's instruments, once it is known.
-    pub route: Option<Arc<RouteInstruments>>,
-    /// The status answered.
-    pub status: Option<StatusCode>,
-    /// Why the route did not answer, if it did not.
-    pub failure: Option<Kind>,
-    /// Body bytes sent to the client.
-    pub sent: u64,
-    /// One entry per settled step, in order of settling.
-    pub steps: Vec<StepRecord>,
-    /// Names of degraded steps.
-    pub degraded: Vec<String>,
-    /// Which entry of the route's `errors` made the answer, counted from 0.
-    pub rule: Option<usize>,
-}
-
-/// How a step ended.
-#[derive(Clone, Debug)]
-pub struct StepRecord {
-    /// Index in the composition.
-    pub step: u16,
-    /// `ok`, `failed`, `skipped`
-    pub outcome: &'static str,
-    /// From the start of the request, in microseconds.
-    pub started_us: u64,
-    /// Until it settled, in microseconds.
-    pub ended_us: u64,
-    /// The failure's code.
-    pub code: Option<&'static str>,
-}
-
 // === impl Exchange ===
 
 impl Exchange {
@@ -102,7 +90,12 @@ impl Exchange {
         Self {
             id,
             trace,
+            span: fastrand::u64(1..),
             started,
+            method: Method::GET,
+            version: Version::HTTP_11,
+            target: None,
+            host: String::new(),
             peer,
             client,
             scheme,
@@ -134,6 +127,18 @@ impl Exchange {
     pub fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    /// Microseconds from the request's head to then.
+    #[must_use]
+    pub fn micros(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.started).as_micros()).unwrap_or(u64::MAX)
+    }
+
+    /// The span of the call of this number, as its `traceparent` says.
+    #[must_use]
+    pub const fn call_span(&self, number: u32) -> u64 {
+        trace::derived(self.span, 1 + number as u64)
+    }
 }
 
 /// Writes a request's signals when it is dropped: after the last byte of the answer, or when the
@@ -142,6 +147,8 @@ impl Exchange {
 pub struct Finish {
     exchange: Arc<Exchange>,
     instruments: Arc<Instruments>,
+    /// The request's body, if there is one.
+    upload: Option<Arc<Upload>>,
     end: End,
 }
 
@@ -159,9 +166,9 @@ enum End {
 impl Finish {
     /// Starts to count a request as in flight.
     #[must_use]
-    pub fn new(exchange: Arc<Exchange>, instruments: Arc<Instruments>) -> Self {
-        instruments.in_flight.increment(1.0);
-        Self { exchange, instruments, end: End::Open }
+    pub fn new(exchange: Arc<Exchange>, instruments: Arc<Instruments>, upload: Option<Arc<Upload>>) -> Self {
+        instruments.began(&exchange);
+        Self { exchange, instruments, upload, end: End::Open }
     }
 
     /// The request's record.
@@ -172,7 +179,10 @@ impl Finish {
 
     /// The answer's head is known.
     pub fn answered(&self, status: StatusCode) {
-        self.exchange.record().status = Some(status);
+        let now = self.exchange.micros(Instant::now());
+        let mut record = self.exchange.record();
+        record.status = Some(status);
+        record.answered_us = now;
     }
 
     /// Some of the answer's body passed.
@@ -195,15 +205,17 @@ impl Finish {
 
 impl Drop for Finish {
     fn drop(&mut self) {
-        self.instruments.in_flight.decrement(1.0);
-        let record = self.exchange.record();
-        let elapsed = self.exchange.started.elapsed().as_secs_f64();
+        self.instruments.ended(&self.exchange);
+        let us = self.exchange.micros(Instant::now());
         let aborted = match self.end {
             End::Open => Some(Fault::Client),
             End::Broken => Some(Fault::Upstream),
             End::Complete => None,
         };
-        self.instruments.finished(&record, elapsed, aborted);
+        let mut record = self.exchange.record();
+        record.received = self.upload.as_ref().map_or(0, |upload| upload.bytes());
+        record.calls.conclude(us, aborted);
+        self.instruments.finished(&self.exchange, &record, us, aborted);
     }
 }
 

@@ -50,6 +50,7 @@ use crate::{
     config::service::{AssetType, Balance, Protocol},
     descriptors::Descriptors,
     error::Error,
+    telemetry::{EndpointInfo, Trail},
 };
 
 pub use added::Added;
@@ -134,6 +135,12 @@ impl Upstream {
         self.network.dialer.is_some()
     }
 
+    /// Where it can be reached, in the order in which calls number its endpoints.
+    #[must_use]
+    pub fn addresses(&self) -> Vec<EndpointInfo> {
+        self.endpoints.iter().map(Endpoint::info).collect()
+    }
+
     /// Calls that are under way, answers still streaming included, over all workers.
     #[must_use]
     pub fn calls_in_flight(&self) -> u32 {
@@ -173,6 +180,8 @@ pub struct Outgoing {
     pub timeout: Duration,
     /// What a resend that the origin may see as a second call is taken from; each call has its one when absent.
     pub spare: Option<Arc<Spare>>,
+    /// Where it is noted how the call goes.
+    pub trail: Option<Trail>,
 }
 
 /// How many calls of one request an origin may still see twice, because their pooled connection was found

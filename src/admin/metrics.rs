@@ -1,9 +1,19 @@
-//! `/metrics`: the registry, after the upstreams' own counters were copied into it.
+//! `/metrics`: the registry, after what others count was copied into it.
 
-use crate::{server::Shared, telemetry::UpstreamCount};
+use serde_json::Value;
 
-pub(super) fn page(shared: &Shared) -> String {
-    let gateway = shared.gateway.load();
+use super::{Admin, status};
+use crate::telemetry::UpstreamCount;
+
+pub(super) fn page(admin: &Admin) -> String {
+    refresh(admin);
+    admin.shared.instruments.render()
+}
+
+/// Copies what is counted elsewhere. To be called before the registry is read.
+pub(super) fn refresh(admin: &Admin) {
+    let instruments = &admin.shared.instruments;
+    let gateway = admin.shared.gateway.load();
     for upstream in &*gateway.upstreams {
         let counts = upstream.counts();
         let counts = [
@@ -13,7 +23,11 @@ pub(super) fn page(shared: &Shared) -> String {
             (UpstreamCount::Resends, counts.resends),
             (UpstreamCount::Failures, counts.failures),
         ];
-        shared.instruments.upstream(&upstream.name, upstream.calls_in_flight(), &counts);
+        instruments.upstream(&upstream.name, upstream.calls_in_flight(), &counts);
     }
-    shared.instruments.render()
+    let status = status::page(&admin.reloader.state());
+    let units = status["units"].as_object().into_iter().flatten();
+    let states = units.filter_map(|(unit, value)| Some((unit.as_str(), Value::as_str(&value["state"])?)));
+    instruments.units(states);
+    instruments.process();
 }

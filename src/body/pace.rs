@@ -12,7 +12,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicU8, AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     task::Context,
     time::Duration,
@@ -30,6 +30,7 @@ pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 pub struct Upload {
     state: AtomicU8,
     pieces: AtomicU32,
+    bytes: AtomicU64,
 }
 
 /// Somebody waits for the client.
@@ -81,6 +82,12 @@ impl Upload {
         self.pieces.load(Relaxed)
     }
 
+    /// How many bytes of it have come.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.bytes.load(Relaxed)
+    }
+
     // One task writes these at a time: the one that reads the body.
     fn set(&self, bit: u8) {
         self.state.fetch_or(bit, Relaxed);
@@ -119,6 +126,7 @@ impl Pace {
     /// Something came, or the body ended.
     pub(super) fn came(&mut self, bytes: usize) {
         self.received += bytes as u64;
+        self.upload.bytes.store(self.received, Relaxed);
         self.upload.pieces.fetch_add(1, Relaxed);
         if let Some(since) = self.since.take() {
             self.waited += since.elapsed();

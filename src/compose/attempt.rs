@@ -24,17 +24,48 @@ use crate::{
     json::Document,
     plan::{Action, BodyUse, Call, Endpoint, Step, Tolerance},
     problem::Kind,
+    telemetry::Trail,
     upstream::{Added, Caller, Outgoing, dial::STEP},
 };
 
-/// Calls a step, or one item of it. What is rare in it is boxed, because a future is moved when its step
-/// starts and takes up cache while it waits, and every call has one.
+/// Calls a step, or one item of it, and notes how that went. `tries` counts the attempts before it.
 pub(super) async fn attempt<C: Caller>(
     env: &Env<C>,
     index: usize,
     (step, call): (&Step, &Call),
     item: Option<(&Document, usize)>,
+    (now, tries): (Instant, u8),
+) -> Result<Box<Received>, Failure> {
+    let state = &*env.state;
+    if let Some(late) = is_late(state, step, now) {
+        return Err(late);
+    }
+    let trail = state.trail(index, call, item.map(|(_, at)| at), (now, tries));
+    let result = send(env, index, (step, call), item, now, &trail).await;
+    let outcome = match &result {
+        Ok(received) => Ok(received.content.bytes.len() as u64),
+        Err(failure) => Err(failure.error.kind()),
+    };
+    trail.ended(outcome, Instant::now().into_std());
+    result
+}
+
+/// Nothing starts once its time is over.
+fn is_late(state: &State, step: &Step, now: Instant) -> Option<Failure> {
+    let required = matches!(step.tolerance, Tolerance::Required);
+    let end = if required { state.run.deadline } else { state.run.cut };
+    (state.is_decided() || now >= end).then(|| Error::new(Kind::DeadlineExceeded).step(&step.name).into())
+}
+
+/// What is rare in it is boxed, because a future is moved when its step
+/// starts and takes up cache while it waits, and every call has one.
+async fn send<C: Caller>(
+    env: &Env<C>,
+    index: usize,
+    (step, call): (&Step, &Call),
+    item: Option<(&Document, usize)>,
     now: Instant,
+    trail: &Trail,
 ) -> Result<Box<Received>, Failure> {
     let state = &*env.state;
     let tolerated = !matches!(step.tolerance, Tolerance::Required);
@@ -46,17 +77,14 @@ pub(super) async fn attempt<C: Caller>(
         false => (own, false),
     };
     let late = |kind| if cut { Kind::DeadlineExceeded } else { kind };
-    if state.is_decided() || now >= if tolerated { state.run.cut } else { state.run.deadline } {
-        return Err(Error::new(Kind::DeadlineExceeded).step(&step.name).into());
-    }
 
     let request = sliced(&state.run.meter, || {
         let local = locals(item);
-        outgoing::build(state, (step, call), local.as_slice(), now)
+        outgoing::build(state, (step, call), local.as_slice(), (now, trail.span()))
     });
     let request = match request {
         Some(request) => request,
-        None => Box::pin(build_aside(Arc::clone(&env.state), index, item, now)).await,
+        None => Box::pin(build_aside(Arc::clone(&env.state), index, item, (now, trail.span()))).await,
     };
     let mut request = request.map_err(|error| error.step(&step.name))?;
     if !call.safe {
@@ -69,8 +97,9 @@ pub(super) async fn attempt<C: Caller>(
         request.headers_mut().insert(STEP, label);
     }
     let idempotent = call.safe || call.method.is_idempotent();
-    let spare = state.run.spare.clone();
-    let outgoing = Outgoing { request, added: Added::default(), idempotent, timeout: end - now, spare };
+    let (added, timeout) = (Added::default(), end - now);
+    let (spare, trail) = (state.run.spare.clone(), Some(trail.clone()));
+    let outgoing = Outgoing { request, added, idempotent, timeout, spare, trail };
     let (head, body) = match env.caller.send(upstream, outgoing).await {
         Ok(answer) => answer.into_parts(),
         Err(error) if error.kind() == Kind::UpstreamTimeout => {
@@ -126,7 +155,7 @@ async fn build_aside(
     state: Arc<State>,
     index: usize,
     item: Option<(&Document, usize)>,
-    now: Instant,
+    sent: (Instant, u64),
 ) -> Result<Request<Body>, Error> {
     let item = item.map(|(list, at)| (list.clone(), at));
     aside(move || {
@@ -134,7 +163,7 @@ async fn build_aside(
         let step = step.ok_or(Kind::Internal)?;
         let call = step.action.call().ok_or(Kind::Internal)?;
         let local = locals(item.as_ref().map(|(list, at)| (list, *at)));
-        outgoing::build(&state, (step, call), local.as_slice(), now)
+        outgoing::build(&state, (step, call), local.as_slice(), sent)
     })
     .await
 }

@@ -14,7 +14,7 @@ use super::{
     aside::aside,
     failure,
     lanes::Lanes,
-    state::State,
+    state::{Settled, State},
     step,
     validate::{self, Faults},
 };
@@ -238,6 +238,6 @@ fn failure_in(state: &State, composition: &Composition, news: u64) -> Option<Err
 /// Notes steps that had not settled when the answer was decided, because their unsafe calls run on.
 fn record_late(state: &State, running: impl Iterator<Item = usize>) {
     for step in running.filter(|&step| state.output(step).is_none()) {
-        state.record(step, "late", Instant::now(), None);
+        state.record(step, Settled::LATE, Instant::now());
     }
 }

@@ -54,7 +54,9 @@ pub(super) fn run<'a, C: Caller>(
         }
         tokio::task::coop::consume_budget().await;
         let state = match inputs(&env.state, nested, item).await {
-            Ok(inputs) => State::nested(&env.state, index, nested.composition, inputs),
+            Ok(inputs) => {
+                State::nested(&env.state, (index, item.map(|(_, at)| at)), nested.composition, inputs)
+            }
             Err(error) => return report(Ended::Failed(failed(step, error))),
         };
         let Some(callable) = state.callable() else {

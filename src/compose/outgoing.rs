@@ -97,7 +97,7 @@ pub(super) fn build<'a>(
     state: &'a State,
     (step, call): (&'a Step, &'a Call),
     locals: &[Value<'a>],
-    now: Instant,
+    (now, span): (Instant, u64),
 ) -> Result<Request<Body>, Error> {
     let frame = state.frame(locals);
     let refused = |refusal| judge(state, Some(step), refusal);
@@ -118,7 +118,7 @@ pub(super) fn build<'a>(
         body = encoded.body;
         describe(&mut headers, encoded.content_type, encoded.content_encoding);
     }
-    add_common(state, (step, call), &mut headers, now);
+    add_common(state, (step, call), &mut headers, (now, span));
 
     let mut request = Request::new(body);
     *request.method_mut() = call.method.clone();
@@ -143,7 +143,12 @@ pub(super) fn describe(
     }
 }
 
-fn add_common(state: &State, (step, call): (&Step, &Call), headers: &mut HeaderMap, now: Instant) {
+fn add_common(
+    state: &State,
+    (step, call): (&Step, &Call),
+    headers: &mut HeaderMap,
+    (now, span): (Instant, u64),
+) {
     let common = state.run.common.get_or_init(|| Common::new(state));
     let external = state.run.plan.services[call.service.index()].asset == AssetType::External;
     let accept = if step.body == BodyUse::Parsed { RATHER_JSON } else { ANYTHING };
@@ -158,7 +163,7 @@ fn add_common(state: &State, (step, call): (&Step, &Call), headers: &mut HeaderM
         common.add(headers, external);
     }
     // Trace and deadline are the gateway's to say, whatever a template says.
-    headers.insert(TRACEPARENT, state.run.exchange.trace.to_header(fastrand::u64(1..)));
+    headers.insert(TRACEPARENT, state.run.exchange.trace.to_header(span));
     headers.insert(DEADLINE, HeaderValue::from(remaining_ms(state.run.deadline, now)));
 }
 

@@ -197,6 +197,16 @@ impl Many {
         Self { items: items.into(), by_key: by_key.into() }
     }
 
+    /// How many items there are.
+    pub(super) fn len(&self) -> usize {
+        self.items.len()
+    }
+
+    /// Whether a fallback stands in for any of them.
+    pub(super) fn has_stand_ins(&self) -> bool {
+        self.items.iter().any(|item| item.single.stand_in.is_some())
+    }
+
     /// Adds what is degraded in the step of this name, counted over its items.
     pub(super) fn degraded(&self, step: &str, to: &mut Vec<Degraded>) {
         let of = self.items.len();

@@ -31,7 +31,7 @@ pub(super) async fn call<C: Caller>(
     now: Instant,
 ) -> Result<Box<Received>, Failure> {
     let Some(retry) = &step.retry else {
-        return attempt(env, index, (step, call), item, now).await;
+        return attempt(env, index, (step, call), item, (now, 0)).await;
     };
     // Boxed: larger than an ordinary call's future, and rarer.
     Box::pin(repeated(env, index, (step, call), item, retry)).await
@@ -49,8 +49,10 @@ async fn repeated<C: Caller>(
     budget.deposit();
     let end = if matches!(step.tolerance, Tolerance::Required) { run.deadline } else { run.cut };
     let mut wait = retry.initial;
+    let mut tries = 0u8;
     for _ in 1..retry.attempts {
-        let result = attempt(env, index, (step, call), item, Instant::now()).await;
+        let result = attempt(env, index, (step, call), item, (Instant::now(), tries)).await;
+        tries = tries.saturating_add(1);
         let Err(failure) = &result else { return result };
         let least = match is_worth_it(retry, failure) {
             Some(least) if !env.state.is_decided() => least,
@@ -63,7 +65,7 @@ async fn repeated<C: Caller>(
         sleep_until(again).await;
         wait = (wait * 2).min(retry.max);
     }
-    attempt(env, index, (step, call), item, Instant::now()).await
+    attempt(env, index, (step, call), item, (Instant::now(), tries)).await
 }
 
 /// The least wait before another attempt; nothing if there is to be none.

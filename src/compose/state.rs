@@ -32,7 +32,7 @@ use crate::{
     head,
     id::CompositionId,
     plan::{Callable, Composition, Endpoint, Step, Tolerance},
-    telemetry::StepRecord,
+    telemetry::{CallRecord, Scope, StepOutcome, StepRecord, Trail, Verb},
 };
 
 /// See the module.
@@ -57,6 +57,8 @@ struct Inside {
     step: usize,
     id: CompositionId,
     inputs: Box<[Option<Var>]>,
+    /// Its number in the request's record.
+    scope: u16,
 }
 
 impl State {
@@ -67,21 +69,31 @@ impl State {
             Some(composition) => (composition.steps.len(), composition.vars.len()),
             None => (0, 0),
         };
-        run.exchange.record().steps.reserve_exact(steps);
+        {
+            let mut record = run.exchange.record();
+            record.steps.reserve_exact(steps);
+            record.calls.reserve(steps);
+        }
         (Arc::new(Self::with(Arc::new(run), None, steps, vars)), body, extensions)
     }
 
-    /// The state of a Composition that a step of `caller` runs.
+    /// The state of a Composition that a step of `caller`, or an item of it, runs.
     pub(super) fn nested(
         caller: &Arc<Self>,
-        step: usize,
+        (step, item): (usize, Option<usize>),
         id: CompositionId,
         inputs: Box<[Option<Var>]>,
     ) -> Arc<Self> {
         let run = Arc::clone(&caller.run);
         let composition = &run.plan.compositions[id.index()].composition;
         let (steps, vars) = (composition.steps.len(), composition.vars.len());
-        let inside = Inside { state: Arc::clone(caller), step, id, inputs };
+        let scope = run.exchange.record().enter(Scope {
+            outer: caller.scope(),
+            step: small(step),
+            item: item.map(narrow),
+            composition: id.0,
+        });
+        let inside = Inside { state: Arc::clone(caller), step, id, inputs, scope };
         Arc::new(Self::with(run, Some(inside), steps, vars))
     }
 
@@ -138,33 +150,44 @@ impl State {
 
     /// Settles a step, once.
     pub(super) fn settle(&self, step: usize, output: Output, started: Instant) {
-        let (outcome, code) = (output.outcome(), output.error().map(|error| error.kind().code()));
+        let settled = Settled::of(&output);
         if self.outputs[step].set(output).is_err() {
             return;
         }
         self.settled.fetch_or(1 << step, Relaxed);
-        self.record(step, outcome, started, code);
+        self.record(step, settled, started);
     }
 
     pub(super) fn settled(&self) -> u64 {
         self.settled.load(Relaxed)
     }
 
-    /// Notes how a step ended. The record names a route's own steps; those inside of them are in theirs.
-    pub(super) fn record(
+    /// Notes how a step ended.
+    pub(super) fn record(&self, step: usize, settled: Settled, started: Instant) {
+        let Settled { outcome, code, fallback, items } = settled;
+        let (started_us, ended_us) = (self.run.micros(started), self.run.micros(Instant::now()));
+        let (scope, step) = (self.scope(), small(step));
+        let record = StepRecord { scope, step, outcome, started_us, ended_us, code, fallback, items };
+        self.run.exchange.record().settled(record);
+    }
+
+    /// Notes that a call of a step, or of an item of it, begins.
+    pub(super) fn trail(
         &self,
         step: usize,
-        outcome: &'static str,
-        started: Instant,
-        code: Option<&'static str>,
-    ) {
-        if self.caller.is_some() {
-            return;
-        }
-        let step = u16::try_from(step).unwrap_or(u16::MAX);
-        let (started_us, ended_us) = (self.run.micros(started), self.run.micros(Instant::now()));
-        let record = StepRecord { step, outcome, started_us, ended_us, code };
-        self.run.exchange.record().steps.push(record);
+        call: &crate::plan::Call,
+        item: Option<usize>,
+        (now, tries): (Instant, u8),
+    ) -> Trail {
+        let mut record = CallRecord::new(call.service.0, Verb::from(&call.method));
+        (record.scope, record.step, record.item) = (self.scope(), Some(small(step)), item.map(narrow));
+        (record.started_us, record.tries) = (self.run.micros(now), tries);
+        Trail::begin(&self.run.exchange, record)
+    }
+
+    /// The number that the request's record knows this run by; 0 for the route itself.
+    fn scope(&self) -> u16 {
+        self.caller.as_ref().map_or(0, |inside| inside.scope)
     }
 
     pub(super) fn decide(&self) {
@@ -277,6 +300,43 @@ impl Data for State {
             | Slot::TraceId => head::known(&run.exchange, slot),
         })
     }
+}
+
+/// What the record is told of a step that has settled.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Settled {
+    outcome: StepOutcome,
+    code: Option<&'static str>,
+    fallback: bool,
+    items: Option<u32>,
+}
+
+impl Settled {
+    /// The answer was decided before it had settled.
+    pub(super) const LATE: Self =
+        Self { outcome: StepOutcome::Late, code: None, fallback: false, items: None };
+
+    fn of(output: &Output) -> Self {
+        let (ended, fallback, items) = match output {
+            Output::One(single) => (Some(&single.ended), single.stand_in.is_some(), None),
+            Output::Many(many) => (None, many.has_stand_ins(), Some(narrow(many.len()))),
+        };
+        let outcome = match ended {
+            Some(Ended::Failed(_)) => StepOutcome::Failed,
+            Some(Ended::Skipped) => StepOutcome::Skipped,
+            // Items that failed were tolerated one by one, or the step had failed as a whole.
+            Some(Ended::Ok(_) | Ended::Composed(_)) | None => StepOutcome::Ok,
+        };
+        Self { outcome, code: output.error().map(|error| error.kind().code()), fallback, items }
+    }
+}
+
+fn small(index: usize) -> u16 {
+    u16::try_from(index).unwrap_or(u16::MAX)
+}
+
+fn narrow(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
 }
 
 /// What is left until then, in milliseconds.

@@ -38,6 +38,8 @@ pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) 
     }
     let id = id.map_or_else(telemetry::request_id, Arc::from);
     let mut exchange = Exchange::new(id, trace, Arc::clone(peer), client, scheme);
+    exchange.method = request.method().clone();
+    exchange.version = request.version();
     exchange.trusted = trusted;
     if trusted {
         let left = request.headers().get("x-segue-deadline-ms").and_then(|left| left.to_str().ok());

@@ -22,7 +22,7 @@ const MOST_VISITS: usize = 8;
 /// comes from and which trace it belongs to is added.
 pub(super) fn request(
     request: &mut Request<Body>,
-    exchange: &Exchange,
+    (exchange, span): (&Exchange, u64),
     asset: AssetType,
     preserve_host: bool,
     deadline_ms: u64,
@@ -50,7 +50,7 @@ pub(super) fn request(
             added.push(&FORWARDED_HOST, &host);
         }
     }
-    added.push_plain(&TRACEPARENT, &exchange.trace.to_text(fastrand::u64(1..)));
+    added.push_plain(&TRACEPARENT, &exchange.trace.to_text(span));
     if let Some(state) = &exchange.trace.state {
         added.push(&TRACESTATE, state);
     }

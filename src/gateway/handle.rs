@@ -84,7 +84,8 @@ impl Handle {
         }
         let routed = self.route(&mut request, &mut exchange);
         let exchange = Arc::new(exchange);
-        let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
+        let instruments = Arc::clone(&self.gateway.instruments);
+        let finish = Finish::new(Arc::clone(&exchange), instruments, upload.clone());
         let answer = match routed {
             Ok(Routed::Stack(stack)) => {
                 request.body_mut().carry(exchange);
@@ -107,7 +108,7 @@ impl Handle {
     #[must_use]
     pub fn refuse<B>(&self, request: &Request<B>, peer: &Arc<Peer>, error: &Error) -> Begun {
         let exchange = Arc::new(admission::exchange(request, peer, &self.gateway.plan.gateway));
-        let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments));
+        let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments), None);
         Begun {
             answer: stack::ready(respond::answer(error, Some(&exchange), false)),
             finish,
@@ -122,12 +123,13 @@ impl Handle {
     }
 
     fn route(&self, request: &mut Request<Body>, exchange: &mut Exchange) -> Result<Routed<'_>, Error> {
-        let host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
+        exchange.host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
+        exchange.target = request.uri().path_and_query().cloned();
         if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
         let found = self.gateway.router.find(&Target {
-            host: &host,
+            host: &exchange.host,
             method: request.method(),
             path: request.uri().path(),
             query: request.uri().query(),

@@ -26,7 +26,7 @@ use crate::{
     error::Error,
     plan,
     problem::Kind,
-    telemetry::Exchange,
+    telemetry::{CallRecord, Exchange, Trail, Verb},
     upstream::{Added, Outgoing, Spare},
 };
 
@@ -94,10 +94,12 @@ impl Proxy {
     ) -> Forward<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>> {
         let prepared = exchange_of(&mut request).and_then(|exchange| {
             let left = self.target.timeout(&exchange);
-            Ok((left, self.prepare(&exchange, &mut request, left)?))
+            let trail = self.trail(&exchange, &request)?;
+            let ready = self.prepare((&exchange, trail.span()), &mut request, left)?;
+            Ok((trail, left, ready))
         });
         let spare = self.target.route().spare.map(Spare::new);
-        match prepared.and_then(|(left, ready)| self.send(request, left, ready, spare)) {
+        match prepared.and_then(|(trail, left, ready)| self.send(request, trail, left, ready, spare)) {
             Ok(sent) => Forward::Sent { sent },
             Err(error) => Forward::Refused { error: Some(error) },
         }
@@ -115,8 +117,9 @@ impl Proxy {
             // What the client spoke decides `via` and whether its cookies must be joined.
             *request.version_mut() = version;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
-            let ready = self.prepare(&exchange, &mut request, left)?;
-            self.send(request, left, ready, prepared.spare())?.await
+            let trail = self.trail(&exchange, &request)?;
+            let ready = self.prepare((&exchange, trail.span()), &mut request, left)?;
+            self.send(request, trail, left, ready, prepared.spare())?.await
         };
         let mut response = match outcome.await {
             Ok(response) => response,
@@ -163,7 +166,7 @@ impl Proxy {
     /// Turns the client's request into ours. Gives what is added, and the upgrade it asks for.
     fn prepare(
         &self,
-        exchange: &Exchange,
+        traced: (&Exchange, u64),
         request: &mut Request<Body>,
         left: Duration,
     ) -> Result<(Added, Option<Wanted>), Error> {
@@ -177,7 +180,7 @@ impl Proxy {
             set = request.extensions_mut().remove::<Set>();
         }
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        let mut added = forward::request(request, exchange, upstream.asset, proxy.preserve_host, left_ms)?;
+        let mut added = forward::request(request, traced, upstream.asset, proxy.preserve_host, left_ms)?;
         for name in &proxy.remove {
             added.remove(name);
             request.headers_mut().remove(name);
@@ -192,10 +195,17 @@ impl Proxy {
         Ok((added, upgrade))
     }
 
+    /// Notes that the call begins.
+    fn trail(&self, exchange: &Arc<Exchange>, request: &Request<Body>) -> Result<Trail, Error> {
+        let service = self.proxy()?.service.0;
+        Ok(Trail::begin(exchange, CallRecord::new(service, Verb::from(request.method()))))
+    }
+
     /// Sends what was prepared.
     fn send(
         self: &Arc<Self>,
         request: Request<Body>,
+        trail: Trail,
         left: Duration,
         (added, upgrade): (Added, Option<Wanted>),
         spare: Option<Arc<Spare>>,
@@ -204,7 +214,7 @@ impl Proxy {
         let idempotent = is_idempotent(request.method());
         let late = left <= upstream.timeout;
         let timeout = left.min(upstream.timeout);
-        let outgoing = Outgoing { request, added, idempotent, timeout, spare };
+        let outgoing = Outgoing { request, added, idempotent, timeout, spare, trail: Some(trail) };
         let call = self.target.runner.caller.call(upstream, outgoing);
         Ok(Sent { call, upgrade, late, proxy: Arc::clone(self) })
     }
@@ -229,9 +239,10 @@ impl Proxy {
         forward::response(&mut response);
         match upgrade {
             Some(upgrade) => {
-                let limits = &self.target.gateway.plan.gateway.limits;
+                let gateway = &self.target.gateway;
+                let limits = &gateway.plan.gateway.limits;
                 let patience = Patience { idle: limits.idle_timeout, stall: limits.write_stall };
-                upgrade.conclude(&mut response, protocol, &self.tunnels, patience);
+                upgrade.conclude(&mut response, protocol, &self.tunnels, &gateway.instruments, patience);
             }
             None if switching => {
                 return Err(Error::new(Kind::UpstreamInvalid).cause("a 101 that nobody asked for"));

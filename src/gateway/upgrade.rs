@@ -14,7 +14,7 @@ use hyper_util::rt::TokioIo;
 use tokio::sync::Notify;
 
 use super::tunnel::{self, Patience};
-use crate::{body::Body, upstream::Switched};
+use crate::{body::Body, telemetry::Instruments, upstream::Switched};
 
 /// Open tunnels of a worker, which draining awaits.
 #[derive(Debug, Default)]
@@ -45,10 +45,11 @@ impl Tunnels {
     }
 }
 
-struct Tunnel(Arc<Tunnels>);
+struct Tunnel(Arc<Tunnels>, Arc<Instruments>);
 
 impl Drop for Tunnel {
     fn drop(&mut self) {
+        self.1.tunnels.decrement(1.0);
         self.0.open.fetch_sub(1, Ordering::Relaxed);
         self.0.closed.notify_waiters();
     }
@@ -87,6 +88,7 @@ impl Wanted {
         response: &mut Response<Body>,
         protocol: Option<HeaderValue>,
         tunnels: &Arc<Tunnels>,
+        instruments: &Arc<Instruments>,
         patience: Patience,
     ) {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
@@ -96,7 +98,8 @@ impl Wanted {
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(header::UPGRADE, protocol.unwrap_or(self.protocol));
         tunnels.open.fetch_add(1, Ordering::Relaxed);
-        let open = Tunnel(Arc::clone(tunnels));
+        instruments.tunnels.increment(1.0);
+        let open = Tunnel(Arc::clone(tunnels), Arc::clone(instruments));
         let client = self.client;
         tokio::spawn(async move {
             if let (Some(upstream), Ok(client)) = (upstream, client.await) {

@@ -30,12 +30,14 @@ use crate::{
     descriptors::Taken,
     gateway::{Handle, upgrade::Tunnels},
     headers::Peer,
-    telemetry::{Instruments, registry},
+    telemetry::{Histogram, Instruments, registry},
     upstream::Upstreams,
 };
 
 /// Executions a worker may keep for the sake of an unsafe call before it refuses new ones.
 const CUSTODY: usize = 1024;
+/// How often it is measured how late a worker is.
+const LAG_EVERY: Duration = Duration::from_millis(250);
 /// How long accepting pauses after it has failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -95,6 +97,7 @@ impl Worker {
     /// Serves until the drain has ended.
     pub(super) async fn run(self: Arc<Self>, index: usize, mut sockets: mpsc::UnboundedReceiver<Listen>) {
         registry::use_shard(index);
+        let lag = tokio::spawn(measure_lag(self.shared.instruments.lag(index)));
         let mut accepting: Vec<(SocketAddr, oneshot::Sender<()>, JoinHandle<()>)> = Vec::new();
         let mut phase = self.phase.clone();
         let mut generations = self.shared.generations.subscribe();
@@ -116,6 +119,7 @@ impl Worker {
                 },
             }
         }
+        lag.abort();
         for (_, stop, task) in accepting {
             drop(stop);
             let _ = task.await;
@@ -294,6 +298,16 @@ impl Drop for Open {
         if self.worker.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
             self.worker.closed.notify_waiters();
         }
+    }
+}
+
+/// Records how late this thread comes to what is due.
+async fn measure_lag(lag: Histogram) {
+    let mut ticks = tokio::time::interval(LAG_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let due = ticks.tick().await;
+        lag.record(due.elapsed().as_secs_f64());
     }
 }
 

@@ -135,7 +135,7 @@ async fn perform(
         calls,
         unanswered,
         route: record.route.as_ref().map_or_else(String::new, |route| route.name().to_owned()),
-        steps: record.steps.iter().map(|step| (step.step, step.outcome)).collect(),
+        steps: record.own_steps().map(|step| (step.step, step.outcome.as_str())).collect(),
         degraded: record.degraded.clone(),
         rule: record.rule,
         broken: Diagnostics::default(),

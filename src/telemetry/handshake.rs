@@ -4,7 +4,10 @@ use std::sync::Arc;
 
 use metrics::Counter;
 
-use super::registry::Registry;
+use super::{
+    metric::{TLS_EXPIRY, TLS_FAILURES, TLS_HANDSHAKES},
+    registry::Registry,
+};
 
 /// Why a handshake failed. The names are labels of `segue_tls_handshake_failures_total`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,26 +80,13 @@ pub struct Handshakes {
     failed: [Counter; HandshakeFailure::ALL.len()],
 }
 
-const EXPIRY: &str = "segue_tls_certificate_expiry_seconds";
-
 // === impl Handshakes ===
 
 impl Handshakes {
     pub(super) fn new(registry: &Arc<Registry>) -> Self {
-        let done = |version: &str, resumed: &str| {
-            registry.counter(
-                "segue_tls_handshakes_total",
-                "TLS handshakes of clients that succeeded, by version and whether a ticket was resumed.",
-                vec![("version", version.to_owned()), ("resumed", resumed.to_owned())],
-            )
-        };
-        let failed = |failure: HandshakeFailure| {
-            registry.counter(
-                "segue_tls_handshake_failures_total",
-                "TLS handshakes of clients that failed, by reason and fault.",
-                vec![("reason", failure.as_str().to_owned()), ("fault", failure.fault().to_owned())],
-            )
-        };
+        let done = |version: &str, resumed: &str| registry.counter(&TLS_HANDSHAKES, &[version, resumed]);
+        let failed =
+            |failure: HandshakeFailure| registry.counter(&TLS_FAILURES, &[failure.as_str(), failure.fault()]);
         Self {
             registry: Arc::clone(registry),
             done: ["1.2", "1.3"].map(|version| ["false", "true"].map(|resumed| done(version, resumed))),
@@ -117,12 +107,8 @@ impl Handshakes {
     /// Says until when, in seconds after 1970, each certificate is valid; the others are forgotten.
     pub fn certificates<'a>(&self, all: impl Iterator<Item = (&'a str, i64)> + Clone) {
         for (cert, not_after) in all.clone() {
-            let help = "When a listener's certificate expires, in seconds after 1970.";
-            let labels = vec![("cert", cert.to_owned())];
-            self.registry.gauge(EXPIRY, help, labels).set(not_after as f64);
+            self.registry.gauge(&TLS_EXPIRY, &[cert]).set(not_after as f64);
         }
-        self.registry.retain(EXPIRY, |labels| {
-            labels.iter().all(|(_, value)| all.clone().any(|(cert, _)| cert == value.as_str()))
-        });
+        self.registry.retain("cert", |known| all.clone().any(|(cert, _)| cert == known));
     }
 }

@@ -1,22 +1,37 @@
-//! Every metric by name, with its help and labels. Handles are resolved when a gateway is built.
+//! The process's own series, and those of routes and services as generations come and go. Handles are
+//! resolved when a gateway is built.
 //!
 //! Labels come from the configuration and from closed tables, never from a client.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use metrics::{Counter, Gauge, Histogram};
 
-use super::{Record, Refusal, handshake::Handshakes, registry::Registry};
-use crate::problem::{Fault, Kind};
+use super::{
+    CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
+    ServiceInstruments, Verb,
+    handshake::Handshakes,
+    metric::{
+        CONNECTIONS, GENERATION, HTTP2_REFUSALS, RELOADS, SERVER_ACTIVE, STREAMS, TELEMETRY_DROPPED,
+        TELEMETRY_EXPORTS, TUNNELS, UNIT_STATE, UPSTREAM_CALLS, UPSTREAM_CONNECTS, UPSTREAM_FAILURES,
+        UPSTREAM_IN_FLIGHT, UPSTREAM_RESENDS, UPSTREAM_REUSES, WORKER_LAG,
+    },
+    registry::{Registry, Snapshot},
+};
+use crate::problem::Fault;
 
 /// The process's instruments.
 #[derive(Debug)]
 pub struct Instruments {
     registry: Arc<Registry>,
-    /// Requests between head and the end of the answer.
-    pub in_flight: Gauge,
+    /// By method, then plain and secure.
+    active: [[Gauge; 2]; Verb::ALL.len()],
     /// Open connections of clients.
     pub connections: Gauge,
+    /// Requests under way over HTTP/2.
+    pub streams: Gauge,
+    /// Upgraded connections that are open.
+    pub tunnels: Gauge,
     /// TLS of clients.
     pub handshakes: Handshakes,
     /// The generation that serves.
@@ -39,35 +54,30 @@ pub enum UpstreamCount {
     Failures,
 }
 
-/// A route's instruments.
-#[derive(Debug)]
-pub struct RouteInstruments {
-    /// By class of status, from 1xx to 5xx.
-    requests: [Counter; 5],
-    duration: Histogram,
-    sent: Counter,
-    degraded: Counter,
-    /// By fault: the client's, the upstream's.
-    aborted: [Counter; 2],
-    /// Parallel to [`Kind::ALL`]; registered when one first happens, so that ten thousand routes do not
-    /// carry thirty empty series each.
-    failures: Box<[OnceLock<Counter>]>,
-    registry: Arc<Registry>,
-    labels: [String; 2],
-    /// Per step: ok, failed, skipped.
-    steps: Box<[[Counter; 3]]>,
-    step_duration: Box<[Histogram]>,
+/// What is handed to a collector, or to a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "each is its name")]
+pub enum Signal {
+    Traces,
+    Metrics,
+    Logs,
+    AccessLog,
 }
 
-const ROUTE_FAMILIES: [&str; 7] = [
-    "segue_requests_total",
-    "segue_request_duration_seconds",
-    "segue_response_body_bytes_total",
-    "segue_degraded_total",
-    "segue_aborted_total",
-    "segue_failures_total",
-    "segue_steps_total",
-];
+// === impl Signal ===
+
+impl Signal {
+    /// Its label.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Traces => "traces",
+            Self::Metrics => "metrics",
+            Self::Logs => "logs",
+            Self::AccessLog => "access_log",
+        }
+    }
+}
 
 // === impl Instruments ===
 
@@ -75,42 +85,54 @@ impl Instruments {
     /// Registers the process's own series.
     #[must_use]
     pub fn new(registry: Arc<Registry>) -> Self {
-        let reloads = |result: &str| {
-            registry.counter("segue_reloads_total", "Reloads by result.", vec![("result", result.to_owned())])
-        };
-        let refusal = |refusal: Refusal| {
-            registry.counter(
-                "segue_http2_refusals_total",
-                "HTTP/2 connections and streams of clients that were cut before there was a request to answer.",
-                vec![("reason", refusal.as_str().to_owned()), ("fault", "client".to_owned())],
-            )
+        let reloads = |result: &str| registry.counter(&RELOADS, &[result]);
+        let refusal =
+            |refusal: Refusal| registry.counter(&HTTP2_REFUSALS, &[refusal.as_str(), Fault::Client.as_str()]);
+        let active = |verb: Verb| {
+            ["http", "https"].map(|scheme| registry.gauge(&SERVER_ACTIVE, &[verb.as_str(), scheme]))
         };
         Self {
-            in_flight: registry.gauge("segue_requests_in_flight", "Requests being answered.", Vec::new()),
-            connections: registry.gauge("segue_connections", "Open connections of clients.", Vec::new()),
+            active: Verb::ALL.map(active),
+            connections: registry.gauge(&CONNECTIONS, &[]),
+            streams: registry.gauge(&STREAMS, &[]),
+            tunnels: registry.gauge(&TUNNELS, &[]),
+            generation: registry.gauge(&GENERATION, &[]),
             handshakes: Handshakes::new(&registry),
-            generation: registry.gauge("segue_generation", "The generation that serves.", Vec::new()),
             reloads_applied: reloads("applied"),
             reloads_rejected: reloads("rejected"),
             refusals: Refusal::ALL.map(refusal),
-            unrouted: RouteInstruments::new(&registry, "", "", &[]),
+            unrouted: RouteInstruments::new(&registry, RouteInfo::default(), &Arc::default()),
             registry,
         }
     }
 
+    /// What the routes of a generation share. Services with their endpoints, Compositions with their steps,
+    /// both in the order of their ids.
+    #[must_use]
+    pub fn generation(
+        &self,
+        number: u64,
+        services: impl Iterator<Item = (Arc<str>, Vec<EndpointInfo>)>,
+        compositions: impl Iterator<Item = CompositionInfo>,
+    ) -> Arc<Generation> {
+        let services = services.map(|(name, at)| ServiceInstruments::new(&self.registry, &name, at));
+        Arc::new(Generation { number, services: services.collect(), compositions: compositions.collect() })
+    }
+
     /// The instruments of a route; the same names give the same series in every generation.
     #[must_use]
-    pub fn route(&self, unit: &str, name: &str, steps: &[Arc<str>]) -> Arc<RouteInstruments> {
-        Arc::new(RouteInstruments::new(&self.registry, unit, name, steps))
+    pub fn route(&self, info: RouteInfo, generation: &Arc<Generation>) -> Arc<RouteInstruments> {
+        Arc::new(RouteInstruments::new(&self.registry, info, generation))
     }
 
     /// Forgets the series of routes that no longer exist.
     pub fn retain_routes(&self, exists: impl Fn(&str) -> bool) {
-        for family in ROUTE_FAMILIES.iter().chain(&["segue_step_duration_seconds"]) {
-            self.registry.retain(family, |labels| {
-                labels.iter().all(|(label, value)| *label != "route" || value.is_empty() || exists(value))
-            });
-        }
+        self.registry.retain("route", |route| route.is_empty() || exists(route));
+    }
+
+    /// Forgets the series of services that no longer exist.
+    pub fn retain_services(&self, exists: impl Fn(&str) -> bool) {
+        self.registry.retain("service", |service| service.is_empty() || exists(service));
     }
 
     /// Counts a connection or a stream of a client that was cut.
@@ -123,25 +145,48 @@ impl Instruments {
         if applied { self.reloads_applied.increment(1) } else { self.reloads_rejected.increment(1) }
     }
 
+    /// Counts items that nobody gets.
+    pub fn dropped(&self, signal: Signal, items: u64) {
+        self.registry.counter(&TELEMETRY_DROPPED, &[signal.as_str()]).increment(items);
+    }
+
+    /// Counts an attempt to hand over a batch.
+    pub fn exported(&self, signal: Signal, result: &str) {
+        self.registry.counter(&TELEMETRY_EXPORTS, &[signal.as_str(), result]).increment(1);
+    }
+
+    /// How late a worker comes to what is due.
+    pub fn lag(&self, worker: usize) -> Histogram {
+        self.registry.histogram(&WORKER_LAG, &[&worker.to_string()])
+    }
+
+    /// Says which state each unit is in; others are forgotten.
+    pub fn units<'a>(&self, units: impl Iterator<Item = (&'a str, &'a str)>) {
+        let units: Vec<_> = units.collect();
+        self.registry.clear(&UNIT_STATE);
+        for (unit, state) in units {
+            self.registry.gauge(&UNIT_STATE, &[unit, state]).set(1.0);
+        }
+    }
+
     /// Copies an upstream's own counters, at a scrape.
     pub fn upstream(&self, service: &str, in_flight: u32, counts: &[(UpstreamCount, u64)]) {
-        let labels = || vec![("service", service.to_owned())];
-        self.registry
-            .gauge("segue_upstream_in_flight", "Calls under way, streaming answers included.", labels())
-            .set(f64::from(in_flight));
+        self.registry.gauge(&UPSTREAM_IN_FLIGHT, &[service]).set(f64::from(in_flight));
         for (count, value) in counts {
-            let (name, help) = match count {
-                UpstreamCount::Calls => ("segue_upstream_calls_total", "Calls sent."),
-                UpstreamCount::Connects => ("segue_upstream_connects_total", "Connections made."),
-                UpstreamCount::Reuses => ("segue_upstream_reuses_total", "Calls on a pooled connection."),
-                UpstreamCount::Resends => (
-                    "segue_upstream_resends_total",
-                    "Calls sent again because their pooled connection was closed.",
-                ),
-                UpstreamCount::Failures => ("segue_upstream_failures_total", "Calls without an answer."),
+            let metric = match count {
+                UpstreamCount::Calls => &UPSTREAM_CALLS,
+                UpstreamCount::Connects => &UPSTREAM_CONNECTS,
+                UpstreamCount::Reuses => &UPSTREAM_REUSES,
+                UpstreamCount::Resends => &UPSTREAM_RESENDS,
+                UpstreamCount::Failures => &UPSTREAM_FAILURES,
             };
-            self.registry.counter(name, help, labels()).absolute(*value);
+            self.registry.counter(metric, &[service]).absolute(*value);
         }
+    }
+
+    /// What the system says of the process, at a scrape.
+    pub fn process(&self) {
+        super::process::read(&self.registry);
     }
 
     /// Prometheus text.
@@ -150,116 +195,39 @@ impl Instruments {
         self.registry.render()
     }
 
-    pub(super) fn finished(&self, record: &Record, seconds: f64, aborted: Option<Fault>) {
-        record.route.as_deref().unwrap_or(&self.unrouted).finished(record, seconds, aborted);
-    }
-}
-
-// === impl RouteInstruments ===
-
-impl RouteInstruments {
-    /// `unit/name` of the route.
+    /// Everything, for a collector.
     #[must_use]
-    pub fn name(&self) -> &str {
-        &self.labels[1]
+    pub fn snapshot(&self) -> Vec<Snapshot> {
+        self.registry.snapshot()
     }
 
-    fn new(registry: &Arc<Registry>, unit: &str, route: &str, steps: &[Arc<str>]) -> Self {
-        let labels = |more: &[(&'static str, &str)]| {
-            let mut labels = vec![("unit", unit.to_owned()), ("route", route.to_owned())];
-            labels.extend(more.iter().map(|(label, value)| (*label, (*value).to_owned())));
-            labels
-        };
-        let requests = |class| {
-            registry.counter(
-                ROUTE_FAMILIES[0],
-                "Requests by class of status; without a route: refused before routing.",
-                labels(&[("status", class)]),
-            )
-        };
-        let step = |step: &str, outcome| {
-            registry.counter(
-                ROUTE_FAMILIES[6],
-                "Settled steps by outcome.",
-                labels(&[("step", step), ("outcome", outcome)]),
-            )
-        };
-        Self {
-            requests: ["1xx", "2xx", "3xx", "4xx", "5xx"].map(requests),
-            duration: registry.seconds(
-                ROUTE_FAMILIES[1],
-                "From the request's head to the answer's last byte.",
-                labels(&[]),
-            ),
-            sent: registry.counter(ROUTE_FAMILIES[2], "Bytes of answers' bodies.", labels(&[])),
-            degraded: registry.counter(
-                ROUTE_FAMILIES[3],
-                "Answers that lack a part whose failure was tolerated.",
-                labels(&[]),
-            ),
-            aborted: [Fault::Client, Fault::Upstream].map(|fault| {
-                registry.counter(
-                    ROUTE_FAMILIES[4],
-                    "Requests whose answer did not end: the client left, or what it was made of broke off.",
-                    labels(&[("fault", fault.as_str())]),
-                )
-            }),
-            failures: Kind::ALL.iter().map(|_| OnceLock::new()).collect(),
-            labels: [unit.to_owned(), route.to_owned()],
-            registry: Arc::clone(registry),
-            steps: steps
-                .iter()
-                .map(|name| [step(name, "ok"), step(name, "failed"), step(name, "skipped")])
-                .collect(),
-            step_duration: steps
-                .iter()
-                .map(|name| {
-                    registry.seconds(
-                        "segue_step_duration_seconds",
-                        "From a step's start until it settled.",
-                        labels(&[("step", name)]),
-                    )
-                })
-                .collect(),
+    /// Since when it counts.
+    #[must_use]
+    pub fn since(&self) -> std::time::SystemTime {
+        self.registry.since
+    }
+
+    pub(super) fn began(&self, exchange: &Exchange) {
+        self.active(exchange).increment(1.0);
+        if exchange.version == http::Version::HTTP_2 {
+            self.streams.increment(1.0);
         }
     }
 
-    fn failure(&self, kind: Kind) -> Counter {
-        let [unit, route] = self.labels.clone();
-        let labels = vec![
-            ("unit", unit),
-            ("route", route),
-            ("code", kind.code().to_owned()),
-            ("fault", kind.fault().as_str().to_owned()),
-        ];
-        self.registry.counter(ROUTE_FAMILIES[5], "Failures by code and fault.", labels)
+    pub(super) fn ended(&self, exchange: &Exchange) {
+        self.active(exchange).decrement(1.0);
+        if exchange.version == http::Version::HTTP_2 {
+            self.streams.decrement(1.0);
+        }
     }
 
-    fn finished(&self, record: &Record, seconds: f64, aborted: Option<Fault>) {
-        if let Some(status) = record.status {
-            let class = usize::from(status.as_u16() / 100).clamp(1, 5) - 1;
-            self.requests[class].increment(1);
-        }
-        self.duration.record(seconds);
-        self.sent.increment(record.sent);
-        if !record.degraded.is_empty() {
-            self.degraded.increment(1);
-        }
-        if let Some(fault) = aborted {
-            self.aborted[usize::from(fault != Fault::Client)].increment(1);
-        }
-        if let Some(kind) = record.failure {
-            self.failures[kind as usize].get_or_init(|| self.failure(kind)).increment(1);
-        }
-        for step in &record.steps {
-            let index = usize::from(step.step);
-            let outcome = ["ok", "failed", "skipped"].iter().position(|known| *known == step.outcome);
-            if let (Some(counters), Some(outcome)) = (self.steps.get(index), outcome) {
-                counters[outcome].increment(1);
-            }
-            if let Some(histogram) = self.step_duration.get(index).filter(|_| step.outcome != "skipped") {
-                histogram.record(step.ended_us.saturating_sub(step.started_us) as f64 / 1e6);
-            }
-        }
+    fn active(&self, exchange: &Exchange) -> &Gauge {
+        &self.active[Verb::from(&exchange.method) as usize][usize::from(exchange.scheme == "https")]
+    }
+
+    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
+        let route = record.route.as_deref().unwrap_or(&self.unrouted);
+        route.finished(exchange, record, us, aborted);
+        route.generation.finished(record, us);
     }
 }

@@ -8,14 +8,18 @@
 use std::{
     cell::Cell,
     collections::BTreeMap,
-    fmt::Write as _,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    time::SystemTime,
 };
 
 use metrics::{Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn};
+
+use super::metric::{Metric, MetricKind};
+
+mod prometheus;
 
 /// Upper bounds of every duration histogram, in seconds (the advice of the OpenTelemetry HTTP
 /// semantic conventions, with two finer ones for a gateway's own cost).
@@ -108,19 +112,30 @@ impl HistogramFn for SecondsHistogram {
     }
 }
 
-type Labels = Vec<(&'static str, String)>;
-
-#[derive(Debug)]
-struct Family {
-    help: &'static str,
-    series: Series,
+impl SecondsHistogram {
+    fn point(&self) -> Point {
+        let buckets = std::array::from_fn(|bucket| {
+            self.0.iter().map(|shard| shard.buckets[bucket].load(Ordering::Relaxed)).sum()
+        });
+        let sum: u64 = self.0.iter().map(|shard| shard.nanoseconds.load(Ordering::Relaxed)).sum();
+        Point::Buckets(buckets, sum as f64 / 1e9)
+    }
 }
+
+/// Values of a series' labels, in the order of its metric's.
+pub type Values = Box<[Box<str>]>;
 
 #[derive(Debug)]
 enum Series {
-    Counters(BTreeMap<Labels, Arc<ShardedCounter>>),
-    Gauges(BTreeMap<Labels, Arc<ShardedGauge>>),
-    Histograms(BTreeMap<Labels, Arc<SecondsHistogram>>),
+    Counters(BTreeMap<Values, Arc<ShardedCounter>>),
+    Gauges(BTreeMap<Values, Arc<ShardedGauge>>),
+    Histograms(BTreeMap<Values, Arc<SecondsHistogram>>),
+}
+
+#[derive(Debug)]
+struct Family {
+    metric: &'static Metric,
+    series: Series,
 }
 
 /// Every series of a process, in order of name and labels.
@@ -128,45 +143,67 @@ enum Series {
 pub struct Registry {
     families: Mutex<BTreeMap<&'static str, Family>>,
     shards: usize,
+    /// Since when it counts.
+    pub since: SystemTime,
+}
+
+/// A metric's series at one moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    /// Which metric.
+    pub metric: &'static Metric,
+    /// Label values and what was counted.
+    pub points: Vec<(Values, Point)>,
+}
+
+/// What a series has counted.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Point {
+    /// A counter's sum.
+    Count(u64),
+    /// A gauge's value.
+    Value(f64),
+    /// A histogram: how many in each bucket of [`SECONDS`] and above, and their sum in seconds.
+    Buckets([u64; SECONDS.len() + 1], f64),
 }
 
 impl Registry {
     /// An empty registry whose series have a shard per worker and one for other threads.
     #[must_use]
     pub fn new(workers: usize) -> Self {
-        Self { families: Mutex::default(), shards: workers + 1 }
+        Self { families: Mutex::default(), shards: workers + 1, since: SystemTime::now() }
     }
 
-    /// A counter; the same name and labels give the same series.
-    pub fn counter(&self, name: &'static str, help: &'static str, labels: Labels) -> Counter {
-        self.series(name, help, Series::Counters(BTreeMap::new()), |series| match series {
+    /// A counter; the same metric and values give the same series.
+    pub fn counter(&self, metric: &'static Metric, values: &[&str]) -> Counter {
+        self.series(metric, values, |series, values| match series {
             Series::Counters(map) => {
                 let fresh = || Arc::new(ShardedCounter(fill(self.shards)));
-                Some(Counter::from_arc(Arc::clone(map.entry(labels).or_insert_with(fresh))))
+                Some(Counter::from_arc(Arc::clone(map.entry(values).or_insert_with(fresh))))
             }
             Series::Gauges(_) | Series::Histograms(_) => None,
         })
         .unwrap_or_else(Counter::noop)
     }
 
-    /// A gauge; the same name and labels give the same series.
-    pub fn gauge(&self, name: &'static str, help: &'static str, labels: Labels) -> Gauge {
-        self.series(name, help, Series::Gauges(BTreeMap::new()), |series| match series {
+    /// A gauge; the same metric and values give the same series.
+    pub fn gauge(&self, metric: &'static Metric, values: &[&str]) -> Gauge {
+        self.series(metric, values, |series, values| match series {
             Series::Gauges(map) => {
                 let fresh = || Arc::new(ShardedGauge(fill(self.shards)));
-                Some(Gauge::from_arc(Arc::clone(map.entry(labels).or_insert_with(fresh))))
+                Some(Gauge::from_arc(Arc::clone(map.entry(values).or_insert_with(fresh))))
             }
             Series::Counters(_) | Series::Histograms(_) => None,
         })
         .unwrap_or_else(Gauge::noop)
     }
 
-    /// A histogram of seconds; the same name and labels give the same series.
-    pub fn seconds(&self, name: &'static str, help: &'static str, labels: Labels) -> Histogram {
-        self.series(name, help, Series::Histograms(BTreeMap::new()), |series| match series {
+    /// A histogram of seconds; the same metric and values give the same series.
+    pub fn histogram(&self, metric: &'static Metric, values: &[&str]) -> Histogram {
+        self.series(metric, values, |series, values| match series {
             Series::Histograms(map) => {
                 let fresh = || Arc::new(SecondsHistogram(fill(self.shards)));
-                Some(Histogram::from_arc(Arc::clone(map.entry(labels).or_insert_with(fresh))))
+                Some(Histogram::from_arc(Arc::clone(map.entry(values).or_insert_with(fresh))))
             }
             Series::Counters(_) | Series::Gauges(_) => None,
         })
@@ -175,58 +212,60 @@ impl Registry {
 
     fn series<T>(
         &self,
-        name: &'static str,
-        help: &'static str,
-        empty: Series,
-        pick: impl FnOnce(&mut Series) -> Option<T>,
+        metric: &'static Metric,
+        values: &[&str],
+        pick: impl FnOnce(&mut Series, Values) -> Option<T>,
     ) -> Option<T> {
+        debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        pick(&mut families.entry(name).or_insert_with(|| Family { help, series: empty }).series)
+        let family = families.entry(metric.name).or_insert_with(|| Family {
+            metric,
+            series: match metric.kind {
+                MetricKind::Counter | MetricKind::MicroCounter => Series::Counters(BTreeMap::new()),
+                MetricKind::UpDown | MetricKind::Gauge => Series::Gauges(BTreeMap::new()),
+                MetricKind::Histogram => Series::Histograms(BTreeMap::new()),
+            },
+        });
+        pick(&mut family.series, values.iter().map(|value| Box::from(*value)).collect())
     }
 
-    /// Drops the series of a family whose labels do not pass: what a reload removed vanishes.
-    pub fn retain(&self, name: &str, keep: impl Fn(&Labels) -> bool) {
+    /// Drops every series whose label of this name does not pass: what a reload removed vanishes.
+    pub fn retain(&self, label: &str, keep: impl Fn(&str) -> bool) {
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        match families.get_mut(name).map(|family| &mut family.series) {
-            Some(Series::Counters(map)) => map.retain(|labels, _| keep(labels)),
-            Some(Series::Gauges(map)) => map.retain(|labels, _| keep(labels)),
-            Some(Series::Histograms(map)) => map.retain(|labels, _| keep(labels)),
-            None => {}
-        }
-    }
-
-    /// Prometheus text exposition format 0.0.4.
-    #[must_use]
-    pub fn render(&self) -> String {
-        let families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut out = String::with_capacity(4096);
-        for (name, family) in families.iter() {
-            let kind = match family.series {
-                Series::Counters(_) => "counter",
-                Series::Gauges(_) => "gauge",
-                Series::Histograms(_) => "histogram",
-            };
-            let _ = writeln!(out, "# HELP {name} {}\n# TYPE {name} {kind}", family.help);
-            match &family.series {
-                Series::Counters(map) => {
-                    for (labels, counter) in map {
-                        let _ = writeln!(out, "{name}{} {}", Braced(labels, None), counter.total());
-                    }
-                }
-                Series::Gauges(map) => {
-                    for (labels, gauge) in map {
-                        let value = gauge.total();
-                        let _ = writeln!(out, "{name}{} {value}", Braced(labels, None));
-                    }
-                }
-                Series::Histograms(map) => {
-                    for (labels, histogram) in map {
-                        render_histogram(&mut out, name, labels, histogram);
-                    }
-                }
+        for family in families.values_mut() {
+            let Some(at) = family.metric.labels.iter().position(|known| *known == label) else { continue };
+            match &mut family.series {
+                Series::Counters(map) => map.retain(|values, _| keep(&values[at])),
+                Series::Gauges(map) => map.retain(|values, _| keep(&values[at])),
+                Series::Histograms(map) => map.retain(|values, _| keep(&values[at])),
             }
         }
-        out
+    }
+
+    /// Drops every series of a metric.
+    pub fn clear(&self, metric: &Metric) {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner).remove(metric.name);
+    }
+
+    /// All that was counted so far.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<Snapshot> {
+        let families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        let one = |family: &Family| {
+            let points = match &family.series {
+                Series::Counters(map) => {
+                    map.iter().map(|(values, one)| (values.clone(), Point::Count(one.total()))).collect()
+                }
+                Series::Gauges(map) => {
+                    map.iter().map(|(values, one)| (values.clone(), Point::Value(one.total()))).collect()
+                }
+                Series::Histograms(map) => {
+                    map.iter().map(|(values, one)| (values.clone(), one.point())).collect()
+                }
+            };
+            Snapshot { metric: family.metric, points }
+        };
+        families.values().map(one).collect()
     }
 }
 
@@ -234,51 +273,15 @@ fn fill<T: Default>(shards: usize) -> Box<[T]> {
     std::iter::repeat_with(T::default).take(shards).collect()
 }
 
-fn render_histogram(out: &mut String, name: &str, labels: &Labels, histogram: &SecondsHistogram) {
-    let mut seen = 0u64;
-    for bucket in 0..=SECONDS.len() {
-        seen += histogram.0.iter().map(|shard| shard.buckets[bucket].load(Ordering::Relaxed)).sum::<u64>();
-        let bound = SECONDS.get(bucket).map_or_else(|| "+Inf".to_owned(), f64::to_string);
-        let _ = writeln!(out, "{name}_bucket{} {seen}", Braced(labels, Some(&bound)));
-    }
-    let sum: u64 = histogram.0.iter().map(|shard| shard.nanoseconds.load(Ordering::Relaxed)).sum();
-    let _ = writeln!(out, "{name}_sum{} {}", Braced(labels, None), sum as f64 / 1e9);
-    let _ = writeln!(out, "{name}_count{} {seen}", Braced(labels, None));
-}
-
-/// Labels in braces, escaped; nothing when there are none.
-struct Braced<'a>(&'a Labels, Option<&'a str>);
-
-impl std::fmt::Display for Braced<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let bound = self.1.map(|bound| ("le", bound));
-        let labels = self.0.iter().map(|(name, value)| (*name, value.as_str())).chain(bound);
-        let mut separator = '{';
-        for (name, value) in labels {
-            write!(f, "{separator}{name}=\"")?;
-            for c in value.chars() {
-                match c {
-                    '\\' => f.write_str("\\\\")?,
-                    '"' => f.write_str("\\\"")?,
-                    '\n' => f.write_str("\\n")?,
-                    c => f.write_char(c)?,
-                }
-            }
-            f.write_char('"')?;
-            separator = ',';
-        }
-        if separator == ',' { f.write_char('}') } else { Ok(()) }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::metric::{REQUEST_BYTES, STEP_DURATION};
 
     #[test]
     fn sums_the_shards_of_a_counter() {
         let registry = Registry::new(2);
-        let counter = registry.counter("calls_total", "Calls.", vec![("route", "shop/a\"b".to_owned())]);
+        let counter = registry.counter(&REQUEST_BYTES, &["shop", "shop/a\"b"]);
         counter.increment(2);
         std::thread::spawn(move || {
             use_shard(3);
@@ -286,32 +289,33 @@ mod tests {
         })
         .join()
         .unwrap();
+        let text = registry.render();
         assert!(
-            registry.render().contains("calls_total{route=\"shop/a\\\"b\"} 7\n"),
-            "{}",
-            registry.render()
+            text.contains("segue_request_bytes_total{unit=\"shop\",route=\"shop/a\\\"b\"} 7\n"),
+            "{text}"
         );
     }
 
     #[test]
     fn a_histogram_is_cumulative_and_ends_in_infinity() {
         let registry = Registry::new(2);
-        let histogram = registry.seconds("took_seconds", "Time.", Vec::new());
+        let histogram = registry.histogram(&STEP_DURATION, &["a", "a/b", "c"]);
         histogram.record(0.004);
         histogram.record(99.0);
-        let text = registry.render();
-        assert!(text.contains("took_seconds_bucket{le=\"0.0025\"} 0\n"), "{text}");
-        assert!(text.contains("took_seconds_bucket{le=\"0.005\"} 1\n"), "{text}");
-        assert!(text.contains("took_seconds_bucket{le=\"+Inf\"} 2\n"), "{text}");
-        assert!(text.contains("took_seconds_count 2\n"), "{text}");
-        assert!(text.contains("took_seconds_sum 99.004\n"), "{text}");
+        let text = registry.render().replace("{unit=\"a\",route=\"a/b\",step=\"c\"", "{");
+        let name = "segue_step_duration_seconds";
+        assert!(text.contains(&format!("{name}_bucket{{,le=\"0.0025\"}} 0\n")), "{text}");
+        assert!(text.contains(&format!("{name}_bucket{{,le=\"0.005\"}} 1\n")), "{text}");
+        assert!(text.contains(&format!("{name}_bucket{{,le=\"+Inf\"}} 2\n")), "{text}");
+        assert!(text.contains(&format!("{name}_count{{}} 2\n")), "{text}");
+        assert!(text.contains(&format!("{name}_sum{{}} 99.004\n")), "{text}");
     }
 
     #[test]
     fn what_a_reload_removed_vanishes() {
         let registry = Registry::new(2);
-        let _ = registry.counter("calls_total", "Calls.", vec![("route", "gone".to_owned())]);
-        registry.retain("calls_total", |labels| labels[0].1 != "gone");
+        let _ = registry.counter(&REQUEST_BYTES, &["shop", "gone"]);
+        registry.retain("route", |route| route != "gone");
         assert!(!registry.render().contains("gone"));
     }
 }

@@ -65,6 +65,16 @@ impl Default for Trace {
     }
 }
 
+/// The span of this number among those that belong to `span`; never zero.
+pub(super) const fn derived(span: u64, number: u64) -> u64 {
+    // The finalizer of SplitMix64, a bijection: no two numbers give the same.
+    let mut mixed = span.wrapping_add(number.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    mixed ^= mixed >> 31;
+    if mixed == 0 { 1 } else { mixed }
+}
+
 /// Both digits of every byte: every request writes eighty of them.
 const PAIRS: [[u8; 2]; 256] = {
     let digits = b"0123456789abcdef";

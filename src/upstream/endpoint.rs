@@ -11,6 +11,8 @@ use std::{
 
 use http::{HeaderValue, Uri, uri::Authority};
 
+use crate::telemetry::EndpointInfo;
+
 /// Where a call can go.
 pub(super) struct Endpoint {
     pub(super) host: Host,
@@ -88,6 +90,12 @@ impl Endpoint {
         let prefix = (!prefix.is_empty()).then(|| prefix.into());
         let usage = Usage::default();
         Ok(Self { host, port, secure, authority, host_header, prefix, weight, priority, usage })
+    }
+
+    /// What signals say of it.
+    pub(super) fn info(&self) -> EndpointInfo {
+        let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
+        EndpointInfo { host: host.into(), port: self.port, secure: self.secure }
     }
 
     /// Calls under way.

@@ -225,7 +225,7 @@ impl Stream {
                     call: request
                         .map(|request| {
                             let added = Added::default();
-                            Outgoing { request, added, idempotent, timeout, spare }
+                            Outgoing { request, added, idempotent, timeout, spare, trail: None }
                         })
                         .map(Box::new),
                 })

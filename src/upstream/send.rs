@@ -28,6 +28,7 @@ use crate::{
     config::service::Protocol,
     error::Error,
     problem::{Fault, Kind},
+    telemetry::trail::Sent,
 };
 
 /// Why no head came.
@@ -50,7 +51,10 @@ impl Broken {
 /// holds is moved and is cold memory to all that wait.
 pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<Response<Body>, Error> {
     let idempotent = call.idempotent;
-    let deadline = Instant::now() + call.timeout;
+    let began = Instant::now();
+    let deadline = began + call.timeout;
+    let trail = call.trail.take();
+    let mut sent = Sent { since: Some(began.into_std()), ..Sent::default() };
     let local = &local;
     let upstream = &*local.upstream;
     local.counters.call();
@@ -94,17 +98,21 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
                 Ok(Err(error)) => {
                     // Nothing was sent, so any call may go elsewhere.
                     balance::avoid(endpoint);
+                    sent.endpoint = u16::try_from(index).ok();
                     tried.add(index);
                     unconnected = Some(error);
                     continue;
                 }
                 Err(_) => {
                     balance::avoid(endpoint);
+                    sent.endpoint = u16::try_from(index).ok();
                     break failure::late();
                 }
             },
         };
         let used = channel.is_used();
+        sent.endpoint = u16::try_from(index).ok();
+        (sent.reused, sent.http2) = (used, channel.is_http2());
         if used {
             local.counters.reuse();
         }
@@ -112,12 +120,18 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         let again = used && idempotent && !want.fresh;
         let exchange = channel.exchange(call, deadline, again, upgrades, lease, target.own_host);
         match exchange.await {
-            Ok(answer) => return Ok(answer),
+            Ok(answer) => {
+                if let Some(trail) = trail {
+                    trail.answered(sent, Ok(answer.status()), Instant::now().into_std());
+                }
+                return Ok(answer);
+            }
             Err(Broken::Late) => break failure::late(),
             Err(Broken::Failed { reset: true, seen, call: Some(back), .. })
                 if used && !want.fresh && (!seen || back.spare.as_ref().is_none_or(|spare| spare.take())) =>
             {
                 local.counters.resend();
+                sent.resends = sent.resends.saturating_add(1);
                 call = back;
                 want.fresh = true;
             }
@@ -128,6 +142,9 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         Some(upload) => failure::of_upload(failed, &upload),
         None => failed,
     };
+    if let Some(trail) = trail {
+        trail.answered(sent, Err(failed.kind()), Instant::now().into_std());
+    }
     if failed.kind().fault() == Fault::Upstream {
         local.counters.failure();
     }

@@ -25,14 +25,16 @@ respond: {body: {one: '${ steps.one.?body }'}}
     assert_eq!(get(gateway.address, "/b").await.status, 404);
     // The record is written when the answer has ended, which its reader may know a moment earlier.
     let wanted = [
-        r#"segue_requests_total{unit="shop",route="shop/a",status="2xx"} 1"#,
-        r#"segue_requests_total{unit="",route="",status="4xx"} 1"#,
-        r#"segue_degraded_total{unit="shop",route="shop/a"} 1"#,
+        r#"segue_requests_total{unit="shop",route="shop/a",outcome="degraded"} 1"#,
+        r#"segue_requests_total{outcome="refused"} 1"#,
+        r#"segue_degraded_total{unit="shop",route="shop/a",step="one"} 1"#,
         r#"segue_steps_total{unit="shop",route="shop/a",step="one",outcome="failed"} 1"#,
-        r#"segue_failures_total{unit="",route="",code="not_found",fault="client"} 1"#,
-        r#"segue_request_duration_seconds_count{unit="shop",route="shop/a"} 1"#,
+        r#"segue_failures_total{code="not_found",fault="client"} 1"#,
+        r#"segue_refusals_total{policy="routing",code="not_found"} 1"#,
+        r#"http_server_request_duration_seconds_count{http_request_method="GET",http_response_status_code="200",http_route="/a",url_scheme="http",network_protocol_version="1.1",unit="shop",route="shop/a"} 1"#,
         r#"segue_upstream_calls_total{service="shop/back"} 1"#,
         "segue_generation 1",
+        r#"segue_unit_state{unit="shop",state="applied"} 1"#,
     ];
     loop {
         let page = get(gateway.admin, "/metrics").await;

@@ -24,6 +24,7 @@ mod slow;
 mod sources;
 mod specs;
 mod support;
+mod telemetry;
 mod tls;
 mod tls_clients;
 mod tls_files;

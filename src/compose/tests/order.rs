@@ -99,7 +99,7 @@ respond: {body: 1}
     bench.get("/r/1").await.unwrap();
     let record = bench.exchange.record();
     let steps: Vec<_> =
-        record.steps.iter().map(|s| (s.step, s.outcome, s.started_us, s.ended_us, s.code)).collect();
+        record.steps.iter().map(|s| (s.step, s.outcome.as_str(), s.started_us, s.ended_us, s.code)).collect();
     assert_eq!(
         steps,
         [

@@ -284,7 +284,8 @@ mod tests {
 
     fn encoded(request: Request<Body>) -> String {
         let added = Added::default();
-        let mut call = Outgoing { request, added, idempotent: true, timeout: Duration::ZERO, spare: None };
+        let (idempotent, timeout) = (true, Duration::ZERO);
+        let mut call = Outgoing { request, added, idempotent, timeout, spare: None, trail: None };
         let mut upload = Upload::default();
         upload.begin(&mut call, None);
         String::from_utf8(upload.out).unwrap()

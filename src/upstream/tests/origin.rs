@@ -92,7 +92,8 @@ pub(super) fn build_with(service: &Service, given: &Given) -> Arc<Upstream> {
 pub(super) fn request(method: Method, path: &str, body: Body) -> Outgoing {
     let idempotent = method != Method::POST;
     let request = Request::builder().method(method).uri(path).body(body).unwrap();
-    Outgoing { request, added: Added::default(), idempotent, timeout: Duration::from_secs(10), spare: None }
+    let (added, timeout) = (Added::default(), Duration::from_secs(10));
+    Outgoing { request, added, idempotent, timeout, spare: None, trail: None }
 }
 
 pub(super) fn get(path: &str) -> Outgoing {

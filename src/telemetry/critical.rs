@@ -1,0 +1,162 @@
+//! What made an answer take as long as it did: the chain of steps in which each started when the one before
+//! it had settled, up to the last that the answer waited for. What no step took is the gateway's own.
+
+use super::{Does, Generation, Record, RouteInfo, StepInfo, StepOutcome};
+
+/// A stretch of time and what took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What took it.
+    pub what: What,
+    /// How long, in microseconds.
+    pub us: u64,
+}
+
+/// What takes time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// A step of the route, with the service that it, or something inside of it, called.
+    Step {
+        /// Index in the route's steps.
+        step: u16,
+        /// Which service.
+        service: u32,
+    },
+    /// The proxied call, up to its answer's head.
+    Proxied,
+    /// From the answer's head to its last byte: as fast as the client takes it and the service gives it.
+    Transfer,
+}
+
+/// Gives every part but the gateway's own, which is the rest of `us`, all of the request's time.
+pub(super) fn parts(
+    record: &Record,
+    us: u64,
+    route: &RouteInfo,
+    generation: &Generation,
+    give: &mut dyn FnMut(Part),
+) {
+    // Nothing may be counted twice, whatever the clocks of threads say: parts end where the last began.
+    let mut before = us;
+    if record.answered_us > 0 {
+        let answered = record.answered_us.min(us);
+        give(Part { what: What::Transfer, us: us - answered });
+        before = answered;
+    }
+    let proxied = record.calls.iter().map(|(_, call)| call).filter(|call| call.step.is_none());
+    if let Some(call) = proxied.last() {
+        let head = [call.head_us, call.ended_us].into_iter().find(|end| *end > 0).unwrap_or(before);
+        let (start, end) = (call.started_us.min(before), head.min(before));
+        give(Part { what: What::Proxied, us: end.saturating_sub(start) });
+        before = start;
+    }
+    if record.steps.is_empty() {
+        return;
+    }
+    let tree = Tree::of(record);
+    for index in tree.chain(0, &route.steps, before) {
+        let step = &record.steps[index];
+        let (start, end) = (step.started_us.min(before), step.ended_us.min(before));
+        before = start;
+        let own = step.step;
+        match route.steps[usize::from(own)].does {
+            Does::Calls(service) => {
+                give(Part { what: What::Step { step: own, service }, us: end - start });
+            }
+            Does::Runs(_) => tree.inside((0, own), end, generation, &mut |service, us| {
+                give(Part { what: What::Step { step: own, service }, us });
+            }),
+        }
+    }
+}
+
+/// A record's steps by the run that they belong to.
+#[derive(Debug)]
+pub struct Tree<'a> {
+    record: &'a Record,
+    /// By scope.
+    steps: Vec<Vec<usize>>,
+    /// In the order of what they are inside of; of one step the last to end first.
+    runs: Vec<Run>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Run {
+    inside: (u16, u16),
+    scope: u16,
+    composition: u32,
+    began: u64,
+    ended: u64,
+}
+
+impl<'a> Tree<'a> {
+    /// Sorts a record.
+    #[must_use]
+    pub fn of(record: &'a Record) -> Self {
+        let mut steps = vec![Vec::new(); record.scopes.len() + 1];
+        for (index, step) in record.steps.iter().enumerate() {
+            if let Some(scope) = steps.get_mut(usize::from(step.scope)) {
+                scope.push(index);
+            }
+        }
+        let mut runs = Vec::with_capacity(record.scopes.len());
+        for (scope, run) in (1u16..).zip(&record.scopes) {
+            let own = || steps[usize::from(scope)].iter().map(|index| &record.steps[*index]);
+            let began = own().map(|step| step.started_us).min();
+            let ended = own().map(|step| step.ended_us).max();
+            if let (Some(began), Some(ended)) = (began, ended) {
+                let inside = (run.outer, run.step);
+                runs.push(Run { inside, scope, composition: run.composition, began, ended });
+            }
+        }
+        runs.sort_by_key(|run| (run.inside, std::cmp::Reverse(run.ended)));
+        Self { record, steps, runs }
+    }
+
+    /// The steps on the critical path of a run, the last first, as indexes of [`Record::steps`].
+    #[must_use]
+    pub fn chain(&self, scope: u16, steps: &[StepInfo], before: u64) -> Vec<usize> {
+        let last = |wanted: &dyn Fn(u16) -> bool| {
+            let all = self.steps.get(usize::from(scope)).map_or(&[][..], Vec::as_slice);
+            let found = all.iter().map(|index| (*index, &self.record.steps[*index])).filter(|(_, one)| {
+                one.outcome != StepOutcome::Late
+                    && one.started_us <= before
+                    && usize::from(one.step) < steps.len()
+                    && wanted(one.step)
+            });
+            found.max_by_key(|(_, one)| one.ended_us)
+        };
+        let mut found = Vec::new();
+        let mut next = last(&|_| true);
+        while let Some((index, step)) = next {
+            found.push(index);
+            // References are free of cycles, so this ends.
+            let needs = &steps[usize::from(step.step)].needs;
+            next = last(&|other| needs.contains(&other));
+        }
+        found
+    }
+
+    /// What took the time of a step that runs Compositions, by service. Of the runs of its items, those that
+    /// one after the other reach from its end to its start.
+    fn inside(&self, step: (u16, u16), end: u64, generation: &Generation, give: &mut dyn FnMut(u32, u64)) {
+        let first = self.runs.partition_point(|run| run.inside < step);
+        let mut before = end;
+        for run in self.runs[first..].iter().take_while(|run| run.inside == step) {
+            if run.ended > before {
+                continue;
+            }
+            let Some((_, steps)) = generation.compositions.get(run.composition as usize) else { return };
+            for index in self.chain(run.scope, steps, before) {
+                let one = &self.record.steps[index];
+                let (from, to) = (one.started_us.min(before), one.ended_us.min(before));
+                before = from;
+                match steps[usize::from(one.step)].does {
+                    Does::Calls(service) => give(service, to - from),
+                    Does::Runs(_) => self.inside((run.scope, one.step), to, generation, give),
+                }
+            }
+            before = before.min(run.began);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! What the routes of a generation share: services and Compositions by their numbers in the plan.
+
+use std::sync::Arc;
+
+use metrics::{Counter, Histogram};
+
+use super::{
+    CallRecord, Record, StepInfo, Verb,
+    metric::{CLIENT_DURATION, UPSTREAM_RETRIES},
+    record::CallError,
+    registry::Registry,
+    series::Chain,
+};
+
+/// See the module.
+#[derive(Debug, Default)]
+pub struct Generation {
+    /// Its number.
+    pub number: u64,
+    /// Services in the order of their ids.
+    pub services: Box<[ServiceInstruments]>,
+    /// Compositions in the order of their ids: name and steps.
+    pub compositions: Box<[CompositionInfo]>,
+}
+
+/// A Composition's name and its steps.
+pub type CompositionInfo = (Arc<str>, Box<[StepInfo]>);
+
+/// Where a service can be reached.
+#[derive(Clone, Debug)]
+pub struct EndpointInfo {
+    /// `server.address`
+    pub host: Box<str>,
+    /// `server.port`
+    pub port: u16,
+    /// `https`
+    pub secure: bool,
+}
+
+/// A service's words and series.
+#[derive(Debug)]
+pub struct ServiceInstruments {
+    /// `unit/name`
+    pub name: Arc<str>,
+    /// In the order of its template's priorities, as calls number them.
+    pub endpoints: Box<[EndpointInfo]>,
+    registry: Arc<Registry>,
+    durations: Chain<Key, Histogram>,
+    retries: Counter,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Key {
+    endpoint: Option<u16>,
+    verb: Verb,
+    status: u16,
+    http2: bool,
+    error: Option<CallError>,
+}
+
+// === impl Generation ===
+
+impl Generation {
+    /// `unit/name` of a service.
+    #[must_use]
+    pub fn service_name(&self, service: u32) -> &str {
+        self.services.get(service as usize).map_or("", |service| &service.name)
+    }
+
+    /// Writes the numbers of a request's calls. `us` is all of its time.
+    pub(super) fn finished(&self, record: &Record, us: u64) {
+        for (_, call) in record.calls.iter() {
+            let Some(service) = self.services.get(call.service as usize) else { continue };
+            service.finished(call, us);
+            if call.tries > 0 {
+                service.retries.increment(1);
+            }
+        }
+    }
+}
+
+// === impl ServiceInstruments ===
+
+impl ServiceInstruments {
+    /// The instruments of a service; the same name gives the same series in every generation.
+    pub(super) fn new(registry: &Arc<Registry>, name: &Arc<str>, endpoints: Vec<EndpointInfo>) -> Self {
+        Self {
+            name: Arc::clone(name),
+            endpoints: endpoints.into(),
+            registry: Arc::clone(registry),
+            durations: Chain::default(),
+            retries: registry.counter(&UPSTREAM_RETRIES, &[name]),
+        }
+    }
+
+    fn finished(&self, call: &CallRecord, us: u64) {
+        let key = Key {
+            endpoint: call.endpoint,
+            verb: call.method,
+            status: call.status.map_or(0, |status| status.as_u16()),
+            http2: call.http2,
+            error: call.error(),
+        };
+        let ended = if call.ended_us == 0 { us } else { call.ended_us };
+        // Of a proxied call the rest is the client's pace as much as the service's.
+        let ended = if call.step.is_none() && call.head_us > 0 { call.head_us } else { ended };
+        let seconds = ended.saturating_sub(call.started_us) as f64 / 1e6;
+        self.durations.get(key, || self.duration(key)).record(seconds);
+    }
+
+    fn duration(&self, key: Key) -> Histogram {
+        let endpoint = key.endpoint.and_then(|endpoint| self.endpoints.get(usize::from(endpoint)));
+        let port = endpoint.map(|endpoint| endpoint.port.to_string()).unwrap_or_default();
+        let status = if key.status == 0 { String::new() } else { key.status.to_string() };
+        let version = match (endpoint, key.http2) {
+            (None, _) => "",
+            (_, true) => "2",
+            (_, false) => "1.1",
+        };
+        let values = [
+            key.verb.as_str(),
+            &status,
+            endpoint.map_or("", |endpoint| if endpoint.secure { "https" } else { "http" }),
+            endpoint.map_or("", |endpoint| &endpoint.host),
+            &port,
+            version,
+            key.error.as_ref().map_or("", CallError::as_text),
+            &self.name,
+        ];
+        self.registry.histogram(&CLIENT_DURATION, &values)
+    }
+}

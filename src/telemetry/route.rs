@@ -1,0 +1,274 @@
+//! What telemetry knows of a route: the words of its template, and its series.
+
+use std::sync::Arc;
+
+use metrics::{Counter, Histogram};
+
+use super::{
+    Exchange, Generation, Outcome, Record, Refuser, StepOutcome, Verb, critical,
+    metric::{
+        ABORTED, CRITICAL_TIME, DEGRADED, FAILURES, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
+        SERVER_DURATION, STEP_BYTES, STEP_DURATION, STEPS,
+    },
+    registry::Registry,
+    series::Chain,
+};
+use crate::problem::{Fault, Kind};
+
+/// A route's words, as signals carry them.
+#[derive(Clone, Debug, Default)]
+pub struct RouteInfo {
+    /// The unit.
+    pub unit: Arc<str>,
+    /// `unit/route`
+    pub name: Arc<str>,
+    /// `metadata.owner`
+    pub owner: Arc<str>,
+    /// `metadata.version`
+    pub version: Option<Arc<str>>,
+    /// The path pattern, as written.
+    pub path: Arc<str>,
+    /// Its steps, in file order.
+    pub steps: Box<[StepInfo]>,
+    /// The service of a proxy route's call.
+    pub proxied: Option<u32>,
+}
+
+/// A step's words.
+#[derive(Clone, Debug)]
+pub struct StepInfo {
+    /// Its name.
+    pub name: Arc<str>,
+    /// Its wave, from 0.
+    pub wave: u16,
+    /// Steps that must settle first.
+    pub needs: Box<[u16]>,
+    /// What it does.
+    pub does: Does,
+}
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Does {
+    /// Calls this service.
+    Calls(u32),
+    /// Runs this Composition.
+    Runs(u32),
+}
+
+/// A route's instruments.
+#[derive(Debug)]
+pub struct RouteInstruments {
+    /// The words.
+    pub info: RouteInfo,
+    /// What it shares with the other routes of its generation.
+    pub generation: Arc<Generation>,
+    registry: Arc<Registry>,
+    duration: Chain<DurationKey, Histogram>,
+    requests: Chain<Outcome, Counter>,
+    received: Counter,
+    sent: Counter,
+    failures: Chain<Kind, Counter>,
+    refusals: Chain<(Refuser, Kind), Counter>,
+    aborted: Chain<bool, Counter>,
+    gateway_time: Counter,
+    transfer_time: Counter,
+    proxied_time: Counter,
+    steps: Box<[StepInstruments]>,
+}
+
+#[derive(Debug)]
+struct StepInstruments {
+    outcomes: Chain<StepOutcome, Counter>,
+    degraded: Chain<(), Counter>,
+    duration: Histogram,
+    bytes: Counter,
+    /// By service.
+    time: Chain<u32, Counter>,
+}
+
+/// Everything that labels a duration and is not the route's own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct DurationKey {
+    verb: Verb,
+    status: u16,
+    secure: bool,
+    version: http::Version,
+    error: Option<Error>,
+}
+
+/// `error.type`
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Error {
+    Kind(Kind),
+    Status(u16),
+    Aborted(Fault),
+}
+
+// === impl RouteInstruments ===
+
+impl RouteInstruments {
+    /// The instruments of a route; the same names give the same series in every generation.
+    pub(super) fn new(registry: &Arc<Registry>, info: RouteInfo, generation: &Arc<Generation>) -> Self {
+        let own = [&*info.unit, &*info.name];
+        let time = |part, service: &str| {
+            registry.counter(&CRITICAL_TIME, &[&info.unit, &info.name, part, "", service])
+        };
+        let step = |step: &StepInfo| StepInstruments {
+            outcomes: Chain::default(),
+            degraded: Chain::default(),
+            duration: registry.histogram(&STEP_DURATION, &[&info.unit, &info.name, &step.name]),
+            bytes: registry.counter(&STEP_BYTES, &[&info.unit, &info.name, &step.name]),
+            time: Chain::default(),
+        };
+        let proxied = info.proxied.map(|service| generation.service_name(service));
+        Self {
+            duration: Chain::default(),
+            requests: Chain::default(),
+            received: registry.counter(&REQUEST_BYTES, &own),
+            sent: registry.counter(&RESPONSE_BYTES, &own),
+            failures: Chain::default(),
+            refusals: Chain::default(),
+            aborted: Chain::default(),
+            gateway_time: time("gateway", ""),
+            transfer_time: time("transfer", ""),
+            proxied_time: proxied.map_or_else(Counter::noop, |service| time("proxy", service)),
+            steps: info.steps.iter().map(step).collect(),
+            registry: Arc::clone(registry),
+            generation: Arc::clone(generation),
+            info,
+        }
+    }
+
+    /// `unit/name` of the route.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.info.name
+    }
+
+    /// Writes a request's numbers. `us` is all of its time.
+    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
+        let outcome = record.outcome(aborted);
+        self.requests.get(outcome, || self.counter(&REQUESTS, &[outcome.as_str()])).increment(1);
+        self.sent.increment(record.sent);
+        if record.received > 0 {
+            self.received.increment(record.received);
+        }
+        let server_error = record.status.filter(|status| status.is_server_error());
+        let kind = record.failure.filter(|_| server_error.is_some()).map(Error::Kind);
+        let key = DurationKey {
+            verb: Verb::from(&exchange.method),
+            status: record.status.map_or(0, |status| status.as_u16()),
+            secure: exchange.scheme == "https",
+            version: exchange.version,
+            error: aborted
+                .map(Error::Aborted)
+                .or(kind)
+                .or_else(|| server_error.map(|status| Error::Status(status.as_u16()))),
+        };
+        self.duration.get(key, || self.duration(key)).record(us as f64 / 1e6);
+        if let Some(fault) = aborted {
+            let client = fault == Fault::Client;
+            self.aborted.get(client, || self.counter(&ABORTED, &[fault.as_str()])).increment(1);
+        }
+        if let Some(kind) = record.failure {
+            let labels = [kind.code(), kind.fault().as_str()];
+            self.failures.get(kind, || self.counter(&FAILURES, &labels)).increment(1);
+            if let Some(refuser) = record.refuser.or_else(|| Refuser::of(kind)) {
+                let labels = [refuser.as_str(), kind.code()];
+                self.refusals.get((refuser, kind), || self.counter(&REFUSALS, &labels)).increment(1);
+            }
+        }
+        self.steps_finished(record);
+        let mut rest = us;
+        critical::parts(record, us, &self.info, &self.generation, &mut |part| {
+            rest = rest.saturating_sub(part.us);
+            match part.what {
+                critical::What::Transfer => self.transfer_time.increment(part.us),
+                critical::What::Proxied => self.proxied_time.increment(part.us),
+                critical::What::Step { step, service } => self.step_time(step, service).increment(part.us),
+            }
+        });
+        self.gateway_time.increment(rest);
+    }
+
+    fn steps_finished(&self, record: &Record) {
+        for step in record.own_steps() {
+            let index = usize::from(step.step);
+            let Some(instruments) = self.steps.get(index) else { continue };
+            let outcome = step.outcome;
+            let labels = [&*self.info.steps[index].name, outcome.as_str()];
+            instruments.outcomes.get(outcome, || self.counter(&STEPS, &labels)).increment(1);
+            if outcome != StepOutcome::Skipped {
+                instruments.duration.record(step.ended_us.saturating_sub(step.started_us) as f64 / 1e6);
+            }
+        }
+        for (_, call) in record.calls.iter() {
+            let own = match call.scope {
+                0 => call.step,
+                scope => record.own_step(scope),
+            };
+            if let Some(instruments) = own.and_then(|step| self.steps.get(usize::from(step))) {
+                instruments.bytes.increment(call.bytes);
+            }
+        }
+        if record.degraded.is_empty() {
+            return;
+        }
+        for (step, instruments) in self.info.steps.iter().zip(&self.steps) {
+            // What is degraded inside of a step is `step.inner`.
+            let is_it = |name: &String| {
+                name.strip_prefix(&*step.name).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+            };
+            if record.degraded.iter().any(is_it) {
+                instruments.degraded.get((), || self.counter(&DEGRADED, &[&step.name])).increment(1);
+            }
+        }
+    }
+
+    fn step_time(&self, step: u16, service: u32) -> &Counter {
+        let (instruments, info) = (&self.steps[usize::from(step)], &self.info.steps[usize::from(step)]);
+        instruments.time.get(service, || {
+            self.counter(&CRITICAL_TIME, &["step", &info.name, self.generation.service_name(service)])
+        })
+    }
+
+    fn counter(&self, metric: &'static super::metric::Metric, values: &[&str]) -> Counter {
+        let own = [&*self.info.unit, &*self.info.name];
+        self.registry.counter(metric, &[&own, values].concat())
+    }
+
+    fn duration(&self, key: DurationKey) -> Histogram {
+        let status = key.status.to_string();
+        let error = match key.error {
+            None => "",
+            Some(Error::Kind(kind)) => kind.code(),
+            Some(Error::Status(_)) => &status,
+            Some(Error::Aborted(Fault::Client)) => "client_gone",
+            Some(Error::Aborted(_)) => "answer_broken",
+        };
+        let values = [
+            key.verb.as_str(),
+            if key.status == 0 { "" } else { &status },
+            &self.info.path,
+            if key.secure { "https" } else { "http" },
+            protocol_version(key.version),
+            error,
+            &self.info.unit,
+            &self.info.name,
+        ];
+        self.registry.histogram(&SERVER_DURATION, &values)
+    }
+}
+
+/// `network.protocol.version`
+#[must_use]
+pub fn protocol_version(version: http::Version) -> &'static str {
+    match version {
+        http::Version::HTTP_09 => "0.9",
+        http::Version::HTTP_10 => "1.0",
+        http::Version::HTTP_2 => "2",
+        http::Version::HTTP_3 => "3",
+        _ => "1.1",
+    }
+}
