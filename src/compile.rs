@@ -9,6 +9,7 @@ mod call;
 mod composition;
 mod conflict;
 mod consumer;
+pub mod explained;
 mod fields;
 mod findings;
 mod gateway;
@@ -49,6 +50,7 @@ fn draft(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let consumers = consumer::compile(&templates.consumers, &mut findings);
     let units = unit::Units::index(tree, &templates, &mut findings);
     let mut governance = policy::Governance::index(&templates, &units, &mut findings);
+    templates.services.iter().for_each(|template| units.grants(template, &mut findings));
     let services = service::Services::index(&templates, &mut findings);
     let compositions = nested::Compositions::index(&templates, &services, &mut findings);
     let callables = compositions.compile(&services, &mut findings);

@@ -73,6 +73,10 @@ impl<'t> Bindings<'t> {
             let hits = hits.borrow();
             let name = &template.metadata.name;
             let kind = if template.mandatory { "mandate" } else { "default" };
+            if !hits.any && template.select.place.is_none() {
+                // It is for every route, and there is none.
+                continue;
+            }
             if !hits.any {
                 let message = format!("the {kind} `{}` selects no route", name.value);
                 let help = "look at `select`: all that it gives must hold for a route";
