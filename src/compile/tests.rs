@@ -7,8 +7,6 @@ mod findings;
 mod nested;
 mod places;
 mod plans;
-mod policies;
-mod stacks;
 mod request;
 
 use super::compile;
