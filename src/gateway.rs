@@ -19,13 +19,14 @@ pub mod path;
 mod composed;
 mod forward;
 mod proxy;
+mod readings;
 pub mod router;
 mod stack;
 mod tunnel;
 mod words;
 pub mod upgrade;
 
-pub use handle::Handle;
+pub use handle::{Begun, Handle};
 
 use router::Router;
 

@@ -1,22 +1,27 @@
 //! A worker's handle on a gateway: its routes' stacks, built when first used, and its pools.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::{Body as _, Incoming};
 
 use super::{
-    Gateway, admission, composed,
+    Gateway, admission, composed, readings,
     router::{Found, Target},
     stack::{self, Answer, Stack},
     upgrade::Tunnels,
 };
 use crate::{
-    body::{Body, pace::Upload},
+    body::{Body, FromClient, pace::Upload},
     compose::Runner,
     error::Error,
     headers::Peer,
     id::RouteId,
+    plan::Endpoint,
     policy::respond,
     principal::Principal,
     problem::Kind,
@@ -58,7 +63,7 @@ impl Handle {
     /// Takes a request in: admits it, finds its route, and starts the answer. Nothing here waits, so that
     /// the request moves straight into its route's future and no outer future carries it.
     #[must_use]
-    pub fn begin(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Begun {
+    pub fn begin(&self, request: Request<FromClient>, peer: &Arc<Peer>) -> Begun {
         let limits = &self.gateway.plan.gateway.limits;
         // gRPC is two-way: a server may send its head with the first message, however late that is.
         let two_way = !request.body().is_end_stream() && respond::is_grpc(request.headers());
@@ -82,7 +87,11 @@ impl Handle {
         if let Some(principal) = principal {
             exchange.principal = principal.into();
         }
-        let routed = self.route(&mut request, &mut exchange);
+        let malformed = request.body().malformed();
+        let mut routed = self.route(&mut request, &mut exchange);
+        if let (Ok(_), Some(why)) = (&routed, malformed) {
+            routed = Err(Error::new(Kind::BadRequest).detail(why));
+        }
         let exchange = Arc::new(exchange);
         let instruments = Arc::clone(&self.gateway.instruments);
         let finish = Finish::new(Arc::clone(&exchange), instruments, upload.clone());
@@ -106,8 +115,9 @@ impl Handle {
 
     /// Answers a request that was refused before it could be read.
     #[must_use]
-    pub fn refuse<B>(&self, request: &Request<B>, peer: &Arc<Peer>, error: &Error) -> Begun {
-        let exchange = Arc::new(admission::exchange(request, peer, &self.gateway.plan.gateway));
+    pub fn refuse(&self, peer: &Arc<Peer>, error: &Error) -> Begun {
+        let unread = Request::new(());
+        let exchange = Arc::new(admission::exchange(&unread, peer, &self.gateway.plan.gateway));
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments), None);
         Begun {
             answer: stack::ready(respond::answer(error, Some(&exchange), false)),
@@ -115,6 +125,27 @@ impl Handle {
             upload: None,
             http1: true,
         }
+    }
+
+    /// Refuses a path that a server behind this proxy route may read as one of another route, or of none. Only
+    /// a path that goes on as it came can be read anew: what an expression puts in is encoded.
+    fn must_be_one(&self, target: &Target<'_>, id: RouteId) -> Result<(), Error> {
+        let Endpoint::Proxy { proxy, .. } = &self.gateway.plan.routes[id.index()].endpoint else {
+            return Ok(());
+        };
+        if proxy.path.is_some() {
+            return Ok(());
+        }
+        for path in readings::of(target.path) {
+            match self.gateway.router.find(&Target { path: &path, ..*target }) {
+                Found::Route(other, _) if other == id => {}
+                _ => {
+                    let detail = "servers read this path in different ways, and routes differ by them";
+                    return Err(Error::new(Kind::BadRequest).detail(detail));
+                }
+            }
+        }
+        Ok(())
     }
 
     fn target(&self, id: RouteId) -> composed::Target {
@@ -128,15 +159,18 @@ impl Handle {
         if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
-        let found = self.gateway.router.find(&Target {
+        let target = Target {
             host: &exchange.host,
             method: request.method(),
             path: request.uri().path(),
             query: request.uri().query(),
             headers: request.headers(),
-        });
-        match found {
+        };
+        match self.gateway.router.find(&target) {
             Found::Route(id, captures) => {
+                if !captures.is_empty() {
+                    self.must_be_one(&target, id)?;
+                }
                 exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
                 exchange.captures = captures;
                 let own = self.gateway.plan.routes[id.index()].timeout;
@@ -178,8 +212,14 @@ impl Begun {
 
     /// The answer. The second value writes the request's signals when it is dropped, the third follows a body
     /// that is still to come.
-    pub async fn answer(self) -> (Response<Body>, Finish, Option<Arc<Upload>>) {
-        let mut response = match self.answer.await {
+    pub async fn answer(mut self) -> (Response<Body>, Finish, Option<Arc<Upload>>) {
+        let response = std::future::poll_fn(|cx| self.poll_answer(cx)).await;
+        (response, self.finish, self.upload)
+    }
+
+    /// The same for who polls it: the answer, once.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        let mut response = match ready!(Pin::new(&mut self.answer).poll(cx)) {
             Ok(response) => response,
             Err(never) => match never {},
         };
@@ -191,7 +231,13 @@ impl Begun {
             upload.answered();
         }
         self.finish.answered(response.status());
-        (response, self.finish, self.upload)
+        Poll::Ready(response)
+    }
+
+    /// What is left once the answer is there, as [`Self::answer`] gives it.
+    #[must_use]
+    pub fn into_parts(self) -> (Finish, Option<Arc<Upload>>) {
+        (self.finish, self.upload)
     }
 }
 
