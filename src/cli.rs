@@ -99,7 +99,7 @@ pub fn run_with(
         Command::Check { strict } => check::run(&config, format, strict, out, err),
         Command::Routes => routes::run(&config, format, out, err),
         Command::Plan(options) => plan::run(&config, format, &options, out, err),
-        Command::Explain { what } => explain::run(&what, out, err),
+        Command::Explain { what } => explain::run(&config, format, &what, out, err),
         Command::Schema => writeln!(out, "{:#}", crate::config::schema::schema()).map(|()| Outcome::Fine),
         Command::Demo(demo) => demo::run(&config, format, &demo, out, err),
         Command::Health => health::run(&config, err),

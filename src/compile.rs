@@ -9,6 +9,7 @@ mod call;
 mod composition;
 mod conflict;
 mod consumer;
+pub mod explained;
 mod fields;
 mod findings;
 mod gateway;
@@ -23,6 +24,7 @@ mod route;
 mod service;
 mod shape;
 mod text;
+mod unit;
 
 use crate::{
     config::{Templates, Tree},
@@ -51,7 +53,9 @@ fn drafted(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let mut findings = Findings::new(diagnostics);
     let gateway = gateway::compile(&templates.gateways, &mut findings);
     let consumers = consumer::compile(&templates.consumers, &mut findings);
-    let mut shelf = policy::Shelf::index(&templates.policies, &mut findings);
+    let units = unit::Units::index(tree, &templates, &mut findings);
+    let mut governance = policy::Governance::index(&templates, &units, &mut findings);
+    templates.services.iter().for_each(|template| units.grants(template, &mut findings));
     let services = service::Services::index(&templates, &mut findings);
     let compositions = nested::Compositions::index(&templates, &services, &mut findings);
     let callables = compositions.compile(&services, &mut findings);
@@ -60,7 +64,7 @@ fn drafted(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let mut routes = Vec::with_capacity(templates.routes.len());
     for (template, (matching, captures)) in templates.routes.iter().zip(matches) {
         let known = (&services, &compositions);
-        match route::compile(template, matching, captures, known, &mut shelf, &mut findings) {
+        match route::compile(template, matching, captures, known, (&units, &mut governance), &mut findings) {
             Some(route) => routes.push(route),
             None if findings.has_errors() => {}
             None => {
@@ -70,12 +74,13 @@ fn drafted(tree: &Tree) -> (Option<Plan>, Diagnostics) {
             }
         }
     }
+    governance.finish(&mut findings);
     let plan = gateway.zip(callables).filter(|_| !findings.has_errors());
     let mut plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
         elsewhere: templates.elsewhere.iter().cloned().collect(),
         consumers,
-        services: services.plan(),
+        services: services.plan(&units),
         compositions,
         routes: routes.into(),
     });

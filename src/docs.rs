@@ -13,6 +13,9 @@ pub mod testing {}
 #[doc = include_str!("docs/defaults.md")]
 pub mod defaults {}
 
+#[doc = include_str!("docs/governance.md")]
+pub mod governance {}
+
 #[doc = include_str!("docs/tls.md")]
 pub mod tls {}
 

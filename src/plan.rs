@@ -10,6 +10,7 @@ use crate::{
         gateway::{AddressTemplate, LimitsTemplate},
         listener::ListenerTls,
         service::{AssetType, Balance, HeaderSource, Protocol, SecretTemplate, TlsTemplate, UrlTemplate},
+        unit::EgressTemplate,
     },
     diagnostic::Place,
     principal::Consumer,
@@ -93,6 +94,9 @@ pub struct Service {
     pub asset: AssetType,
     /// Endpoints, at least one: URL (checked when written in place), weight, priority.
     pub endpoints: Vec<(UrlTemplate, u32, u32, Place)>,
+    /// The hosts that its unit may reach; all when absent. Judged for URLs written in place, and when the
+    /// gateway is built for those of the environment.
+    pub egress: Option<Arc<[EgressTemplate]>>,
     /// Which HTTP it speaks.
     pub protocol: Protocol,
     /// One attempt.

@@ -83,11 +83,13 @@ pub(super) enum Command {
     )]
     Plan(Plan),
 
-    /// Explains the code of a finding or of a problem document
-    #[command(after_help = "Examples:\n  segue explain unknown_step\n  segue explain upstream_timeout")]
+    /// Explains what holds for a route and why, or the code of a finding or of a problem document
+    #[command(
+        after_help = "Examples:\n  segue explain sales/trip-search\n  segue explain sales/trip-search --format json\n  segue explain unknown_step\n  segue explain upstream_timeout"
+    )]
     Explain {
-        /// A code, as printed in brackets by `check` or as `code` of a problem document
-        #[arg(value_name = "CODE")]
+        /// A route, or a code as printed in brackets by `check` or as `code` of a problem document
+        #[arg(value_name = "UNIT/ROUTE|CODE")]
         what: String,
     },
 

@@ -1,8 +1,14 @@
-//! `explain CODE`: why a finding is one, or what a problem document's code means.
+//! `explain CODE`: why a finding is one, or what a problem document's code means; `explain UNIT/ROUTE`:
+//! what holds for a route, and who says so.
 
-use std::io::{self, Write};
+mod route;
 
-use super::Outcome;
+use std::{
+    io::{self, Write},
+    path::Path,
+};
+
+use super::{Outcome, arguments::Format};
 use crate::{
     diagnostic::{Code, nearest},
     problem::Kind,
@@ -12,11 +18,20 @@ use crate::{
 const PROBLEMS: &str = include_str!("../docs/problems.md");
 
 /// Runs the command.
-pub(super) fn run(what: &str, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<Outcome> {
+pub(super) fn run(
+    root: &Path,
+    format: Format,
+    what: &str,
+    out: &mut dyn Write,
+    err: &mut dyn Write,
+) -> io::Result<Outcome> {
     if what.contains('/') {
-        writeln!(err, "error: `segue explain UNIT/ROUTE` is not in this version")?;
-        return Ok(Outcome::Usage);
+        return route::run(root, format, what, out, err);
     }
+    code(what, out, err)
+}
+
+fn code(what: &str, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<Outcome> {
     if let Some(code) = Code::ALL.iter().find(|code| code.as_str() == what) {
         writeln!(
             out,
@@ -57,7 +72,7 @@ mod tests {
 
     fn explain(what: &str) -> (Outcome, String, String) {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let outcome = run(what, &mut out, &mut err).unwrap();
+        let outcome = code(what, &mut out, &mut err).unwrap();
         (outcome, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
     }
 

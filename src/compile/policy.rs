@@ -1,172 +1,225 @@
-//! Policies: each judged once, compiled for the captures of the routes that it holds for, and shared.
+//! Policies: which hold for a route, and what they come to together.
+//!
+//! Each Policy is judged once, compiled for the captures of the routes that it holds for, and shared;
+//! routes with the same layers share their effective policy.
 
+mod binding;
+mod explain;
+mod lattice;
+mod own;
 mod part;
+mod shelf;
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
-use super::{Findings, path::Capture};
+use super::{Findings, path::Capture, unit::Units};
 use crate::{
-    config::{Spanned, policy::PolicyTemplate, route::RouteTemplate},
+    config::{Templates, route::RouteTemplate},
     diagnostic::{Code, Diagnostic, Place},
-    policy::{Policies, Priority, authorize, headers},
+    policy::Policies,
 };
-pub(super) use part::Part;
+use binding::Bindings;
+pub use explain::{Explanation, Line, Rank};
+use lattice::{At, Layer, Outcome, OwnKeys, Voice};
+use shelf::Shelf;
 
-/// What a route may take when nothing says so.
-const TIMEOUT: Duration = Duration::from_secs(30);
-
-/// Every Policy of a tree.
-pub(super) struct Shelf<'t> {
-    templates: &'t [PolicyTemplate],
-    by_name: HashMap<&'t str, usize>,
-    judged: Vec<Judged>,
-    /// By Policy: compiled for these captures.
-    compiled: Vec<Vec<(Vec<String>, Arc<Part>)>>,
+/// All that IT has written about routes.
+pub(super) struct Governance<'t> {
+    shelf: Shelf<'t>,
+    bindings: Bindings<'t>,
+    units: &'t Units<'t>,
+    /// Outcomes by what they come from.
+    known: HashMap<Key, Rc<Outcome>>,
 }
 
-/// What is known of a Policy before a route names it.
-enum Judged {
-    /// It has a finding.
-    Broken,
-    /// It reads no capture, so it is the same for every route.
-    Same(Arc<Part>),
-    /// It reads these captures.
-    Reads(Vec<(String, Place)>),
+/// What an effective policy is made of: Policies with who puts them there, captures if they matter, and
+/// the route's own keys.
+type Key = (Vec<(Voice, usize)>, Option<Vec<String>>, Option<Duration>, Option<u64>);
+
+/// The layers of a route.
+struct Layers {
+    all: Vec<Layer>,
+    /// The same, as indexes.
+    key: Vec<(Voice, usize)>,
+    /// Whether each Policy could be compiled for this route.
+    whole: bool,
+    /// Whether one of them reads captures.
+    captured: bool,
 }
 
-impl<'t> Shelf<'t> {
-    /// Judges every Policy, used or not.
-    pub(super) fn index(templates: &'t [PolicyTemplate], findings: &mut Findings) -> Self {
-        let judged: Vec<_> = templates.iter().map(|template| judge(template, findings)).collect();
-        Self {
-            by_name: templates
-                .iter()
-                .enumerate()
-                .rev()
-                .map(|(index, template)| (template.metadata.name.value.as_str(), index))
-                .collect(),
-            compiled: templates.iter().map(|_| Vec::new()).collect(),
-            templates,
-            judged,
-        }
+impl<'t> Governance<'t> {
+    /// Judges Policies and bindings.
+    pub(super) fn index(templates: &'t Templates, units: &'t Units<'t>, findings: &mut Findings) -> Self {
+        let mut shelf = Shelf::index(&templates.policies, findings);
+        let bindings = Bindings::index(&templates.bindings, &mut shelf, findings);
+        Self { shelf, bindings, units, known: HashMap::new() }
     }
 
-    /// The Policy of a name; an unknown one is a finding.
-    pub(super) fn find(&self, name: &Spanned<String>, findings: &mut Findings) -> Option<usize> {
-        let found = self.by_name.get(name.value.as_str()).copied();
-        if found.is_none() {
-            let known = self.templates.iter().map(|template| template.metadata.name.value.as_str());
-            let help = findings
-                .nearest(name, known)
-                .unwrap_or_else(|| "write a document with `kind: Policy` under policies/".to_owned());
-            let message = format!("there is no Policy `{}`", name.value);
-            findings.advise(Code::UnknownPolicy, &name.place, message, help);
-        }
-        found
-    }
-
-    /// A Policy for the captures of a route. `place` is where the route could be repaired.
-    pub(super) fn part(
+    /// What holds for a route: its timeout and its policies.
+    pub(super) fn effective(
         &mut self,
-        policy: usize,
+        template: &RouteTemplate,
         captures: &[Capture],
-        place: &Place,
         findings: &mut Findings,
-    ) -> Option<Arc<Part>> {
-        let template = &self.templates[policy];
-        match &self.judged[policy] {
-            Judged::Broken => None,
-            Judged::Same(part) => Some(Arc::clone(part)),
-            Judged::Reads(read) => {
-                let missing = read.iter().find(|(name, _)| !captures.iter().any(|one| one.name == *name));
-                if let Some((name, read)) = missing {
-                    let policy = &template.metadata.name.value;
-                    findings.push(
-                        Diagnostic::new(
-                            Code::UnknownReference,
-                            place.clone(),
-                            format!("the path has no capture `{name}`, which the Policy `{policy}` reads"),
-                        )
-                        .help(format!("write `{{{name}}}` in the path, or do not use this Policy here"))
-                        .related(read.clone(), "read here"),
-                    );
-                    return None;
-                }
-                let names: Vec<String> = captures.iter().map(|capture| capture.name.clone()).collect();
-                let known = &mut self.compiled[policy];
-                if let Some((_, part)) = known.iter().find(|(captures, _)| *captures == names) {
-                    return Some(Arc::clone(part));
-                }
-                let part = Arc::new(part::compile(template, names.clone(), findings).0?);
-                known.push((names, Arc::clone(&part)));
-                Some(part)
+    ) -> Option<(Duration, Arc<Policies>)> {
+        let layers = self.layers(template, captures, findings);
+        let own = own_keys(template);
+        let names = layers.captured.then(|| captures.iter().map(|one| one.name.clone()).collect());
+        let key: Key = (layers.key, names, own.timeout, own.max_bytes);
+        let known = self.known.get(&key).cloned();
+        let outcome = known.unwrap_or_else(|| {
+            let outcome = Rc::new(lattice::combine(&layers.all, own, false));
+            outcome.findings.iter().for_each(|finding| findings.push(finding.clone()));
+            if layers.whole {
+                self.known.insert(key, Rc::clone(&outcome));
+            }
+            outcome
+        });
+        for note in &outcome.notes {
+            let (place, words) = &note.related;
+            let at = place_of(template, note.at).clone();
+            findings.push(
+                Diagnostic::new(note.code, at, note.message.clone())
+                    .help(note.help)
+                    .related(place.clone(), words.clone()),
+            );
+        }
+        own::headers(template, &layers.all, findings);
+        if !layers.whole {
+            return None;
+        }
+        if outcome.policies.authenticate.is_empty() {
+            let name = &template.metadata.name;
+            let message = format!("anybody can call `{}/{}`", template.metadata.unit, name.value);
+            let help =
+                "bind a Policy with `authenticate`; `authenticate: {anonymous: true}` says that it is meant";
+            findings.advise(Code::OpenRoute, &name.place, message, help);
+        }
+        Some((outcome.timeout, Arc::clone(&outcome.policies)))
+    }
+
+    /// The same with every value and where it comes from.
+    pub(super) fn explain(
+        &mut self,
+        template: &RouteTemplate,
+        captures: &[Capture],
+        findings: &mut Findings,
+    ) -> Explanation {
+        let layers = self.layers(template, captures, findings);
+        let own = own_keys(template);
+        let mut outcome = lattice::combine(&layers.all, own, true);
+        for line in outcome.lines.iter_mut().filter(|line| line.layer == "route") {
+            let at = if line.field == "timeout" { At::Timeout } else { At::MaxBytes };
+            line.place = Some(place_of(template, at).clone());
+        }
+        let metadata = &template.metadata;
+        let route = format!("{}/{}", metadata.unit, metadata.name.value);
+        let mut ranks: Vec<Rank> = layers.all.iter().map(|layer| rank(layer, template, &route)).collect();
+        if own.timeout.is_some() || own.max_bytes.is_some() {
+            let at = ranks.iter().position(|rank| rank.mode == "default").unwrap_or(ranks.len());
+            let keys = Rank {
+                mode: "own",
+                policy: None,
+                place: metadata.name.place.clone(),
+                by: Some(Arc::from(route.as_str())),
+                by_place: metadata.name.place.clone(),
+            };
+            ranks.insert(at, keys);
+        }
+        Explanation { route, place: metadata.name.place.clone(), layers: ranks, values: outcome.lines }
+    }
+
+    /// What nobody uses, once every route has been looked at.
+    pub(super) fn finish(&self, findings: &mut Findings) {
+        self.shelf.unused(findings);
+        self.bindings.idle(findings);
+    }
+
+    /// The layers of a route in the order of precedence, each Policy where it comes first.
+    fn layers(&mut self, template: &RouteTemplate, captures: &[Capture], findings: &mut Findings) -> Layers {
+        let mut layers = Layers { all: Vec::new(), key: Vec::new(), whole: true, captured: false };
+        let path = &template.matching.path.place;
+        let (mandates, defaults) = self.bindings.select(template, self.units);
+        for index in mandates {
+            let binding = self.bindings.origin(index);
+            for &policy in self.bindings.policies(index) {
+                let voice = Voice::Mandate(index);
+                layers.add(&mut self.shelf, policy, (voice, Some(&binding)), (captures, path), findings);
             }
         }
+        for (index, name) in template.policies.iter().enumerate() {
+            match self.shelf.find(name, findings) {
+                Some(policy) => {
+                    let at = (captures, &name.place);
+                    layers.add(&mut self.shelf, policy, (Voice::Own(index), None), at, findings);
+                }
+                None => layers.whole = false,
+            }
+        }
+        for index in defaults {
+            let binding = self.bindings.origin(index);
+            for &policy in self.bindings.policies(index) {
+                let voice = Voice::Default(index);
+                layers.add(&mut self.shelf, policy, (voice, Some(&binding)), (captures, path), findings);
+            }
+        }
+        layers
     }
 }
 
-fn judge(template: &PolicyTemplate, findings: &mut Findings) -> Judged {
-    findings.next_document();
-    let captures = part::captures(template);
-    let (part, reads) = part::compile(template, captures.clone(), findings);
-    let Some(part) = part else { return Judged::Broken };
-    if reads.is_empty() {
-        return Judged::Same(Arc::new(part));
-    }
-    Judged::Reads(
-        reads
-            .into_iter()
-            .filter_map(|(index, place)| Some((captures.get(usize::from(index))?.clone(), place)))
-            .collect(),
-    )
-}
-
-/// What holds for a route: its timeout and its policies.
-pub(super) fn effective(
-    shelf: &mut Shelf<'_>,
-    template: &RouteTemplate,
-    captures: &[Capture],
-    findings: &mut Findings,
-) -> Option<(Duration, Arc<Policies>)> {
-    let mut parts = Vec::new();
-    let mut whole = true;
-    for name in &template.policies {
-        let found = shelf.find(name, findings);
-        match found.and_then(|policy| shelf.part(policy, captures, &name.place, findings)) {
-            Some(part) => parts.push(part),
-            None => whole = false,
+impl Layers {
+    fn add(
+        &mut self,
+        shelf: &mut Shelf<'_>,
+        policy: usize,
+        (voice, binding): (Voice, Option<&(Arc<str>, Place)>),
+        (captures, place): (&[Capture], &Place),
+        findings: &mut Findings,
+    ) {
+        if self.key.iter().any(|(_, known)| *known == policy) {
+            return;
+        }
+        self.captured |= shelf.reads_captures(policy);
+        match shelf.part(policy, captures, place, findings) {
+            Some(part) => {
+                self.key.push((voice, policy));
+                self.all.push(Layer { voice, part, binding: binding.cloned() });
+            }
+            None => self.whole = false,
         }
     }
-    let own = template.request.as_ref().and_then(|request| request.body.as_ref()?.max_bytes);
-    let timeout = parts.iter().filter_map(|part| part.timeout).min();
-    let timeout =
-        template.timeout.as_ref().map_or(TIMEOUT, |own| own.value).min(timeout.unwrap_or(Duration::MAX));
-    let policies = union(&parts, own);
-    whole.then(|| (timeout, Arc::new(policies)))
 }
 
-fn union(parts: &[Arc<Part>], own: Option<u64>) -> Policies {
-    let mut all = Policies::default();
-    let mut layers = Vec::new();
-    let mut edits = headers::Settings::default();
-    for part in parts {
-        all.authenticate.extend(part.authenticate.clone());
-        layers.extend(part.authorize.clone());
-        all.rate_limits.extend(part.rate_limits.iter().cloned());
-        all.concurrency.extend(part.concurrency.clone());
-        all.cors = all.cors.take().or_else(|| part.cors.clone());
-        all.max_bytes = all.max_bytes.into_iter().chain(part.max_bytes).min();
-        edits.request.set.extend(part.request.set.iter().cloned());
-        edits.request.remove.extend(part.request.remove.iter().cloned());
-        edits.response.set.extend(part.response.set.iter().cloned());
-        edits.response.remove.extend(part.response.remove.iter().cloned());
-        all.compress = all.compress.take().or_else(|| part.compress.clone());
-        all.tracing = all.tracing.take().or_else(|| part.tracing.clone());
-        all.error_body = all.error_body.take().or_else(|| part.error_body.clone());
+fn own_keys(template: &RouteTemplate) -> OwnKeys {
+    OwnKeys {
+        timeout: template.timeout.as_ref().map(|timeout| timeout.value),
+        max_bytes: template.request.as_ref().and_then(|request| request.body.as_ref()?.max_bytes),
     }
-    all.max_bytes = all.max_bytes.into_iter().chain(own).min();
-    all.priority = parts.iter().find_map(|part| part.priority).unwrap_or(Priority::Normal);
-    all.authorize = (!layers.is_empty()).then(|| Arc::new(authorize::Settings { layers }));
-    all.headers = (!edits.is_empty()).then(|| Arc::new(edits));
-    all
+}
+
+/// Where the author of a route can change what a note is about.
+fn place_of(template: &RouteTemplate, at: At) -> &Place {
+    let found = match at {
+        At::Own(index) => template.policies.get(index).map(|name| &name.place),
+        At::Timeout => template.timeout.as_ref().map(|timeout| &timeout.place),
+        At::MaxBytes => {
+            template.request.as_ref().and_then(|request| request.body.as_ref()).map(|body| &body.place)
+        }
+    };
+    found.unwrap_or(&template.metadata.name.place)
+}
+
+fn rank(layer: &Layer, template: &RouteTemplate, route: &str) -> Rank {
+    let (by, by_place) = match (&layer.binding, layer.voice) {
+        (Some((name, place)), _) => (Arc::clone(name), place.clone()),
+        (None, Voice::Own(index)) => (Arc::from(route), place_of(template, At::Own(index)).clone()),
+        (None, _) => (Arc::from(route), template.metadata.name.place.clone()),
+    };
+    Rank {
+        mode: explain::mode(layer.voice),
+        policy: Some(Arc::clone(&layer.part.name)),
+        place: layer.part.place.clone(),
+        by: Some(by),
+        by_place,
+    }
 }

@@ -11,10 +11,11 @@ use super::{
     graph::{self, Reads},
     nested::Compositions,
     path::{self, Capture},
-    policy::{self, Shelf},
+    policy::Governance,
     request,
     service::{self, Services},
     text::Expressions,
+    unit::Units,
 };
 use crate::{
     config::route::RouteTemplate,
@@ -80,11 +81,12 @@ pub(super) fn compile(
     matching: Option<Match>,
     captures: Vec<Capture>,
     (services, compositions): (&Services<'_>, &Compositions<'_>),
-    shelf: &mut Shelf<'_>,
+    (units, governance): (&Units<'_>, &mut Governance<'_>),
     findings: &mut Findings,
 ) -> Option<Route> {
     findings.next_document();
-    let effective = policy::effective(shelf, template, &captures, findings);
+    units.ground(template, matching.as_ref(), findings);
+    let effective = governance.effective(template, &captures, findings);
     let request = request::compile(template.request.as_ref(), &captures, template.proxy.is_some(), findings);
     let endpoint = endpoint(template, &captures, (services, compositions), findings);
     let metadata = &template.metadata;

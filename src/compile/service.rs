@@ -7,11 +7,13 @@ use http::{HeaderValue, Method};
 use super::{
     findings::Findings,
     path::{self, Fault, Piece},
+    unit::Units,
 };
 use crate::{
     config::{
         Spanned, Templates,
         service::{HeaderSource, ServiceTemplate},
+        unit::EgressTemplate,
     },
     diagnostic::{Code, Diagnostic, Place},
     id::ServiceId,
@@ -189,12 +191,12 @@ impl<'t> Services<'t> {
     }
 
     /// The plan's table, in the order of ids.
-    pub(super) fn plan(&self) -> Box<[Service]> {
-        self.templates.iter().map(plan).collect()
+    pub(super) fn plan(&self, units: &Units<'_>) -> Box<[Service]> {
+        self.templates.iter().map(|template| plan(template, units.egress(&template.metadata.unit))).collect()
     }
 }
 
-fn plan(template: &ServiceTemplate) -> Service {
+fn plan(template: &ServiceTemplate, egress: Option<Arc<[EgressTemplate]>>) -> Service {
     let metadata = &template.metadata;
     Service {
         name: Arc::from(format!("{}/{}", metadata.unit, metadata.name.value)),
@@ -208,6 +210,7 @@ fn plan(template: &ServiceTemplate) -> Service {
                 (url.value.clone(), endpoint.weight, endpoint.priority, url.place.clone())
             })
             .collect(),
+        egress,
         protocol: template.protocol,
         timeout: template.timeout,
         connect_timeout: template.connect_timeout,

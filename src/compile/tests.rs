@@ -23,6 +23,20 @@ metadata: {name: edge, owner: platform}
 listeners: [{name: http, address: \"127.0.0.1:0\"}]
 ";
 
+/// Anybody may call, so that what these tests are not about causes no warning.
+const OPEN: &str = "\
+apiVersion: segue/v1
+kind: Policy
+metadata: {name: open, owner: platform}
+authenticate: {anonymous: true}
+---
+apiVersion: segue/v1
+kind: PolicyBinding
+metadata: {name: open, owner: platform}
+mode: default
+policies: [open]
+";
+
 const SERVICES: &str = "\
 apiVersion: segue/v1
 kind: Service
@@ -58,6 +72,7 @@ const HEAD: &str = "apiVersion: segue/v1\nkind: Route\nmetadata: {name: r, owner
 fn compiled(files: &[(&str, &str)]) -> (Option<Plan>, Diagnostics) {
     let base = [
         ("policies/gateway.yaml", GATEWAY),
+        ("policies/open.yaml", OPEN),
         ("routes/care/services.yaml", OTHERS),
         ("routes/shop/services.yaml", SERVICES),
     ];

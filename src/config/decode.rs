@@ -25,6 +25,8 @@ pub(super) struct Decoder<'a> {
     pub(super) file: &'a str,
     /// The first folder under `routes/`; empty for `policies/`.
     pub(super) unit: Arc<str>,
+    /// Folders outside of its own in which the unit may name files.
+    pub(super) granted: Vec<String>,
     /// Files that templates name, relative to the configuration directory.
     pub(super) named: &'a mut std::collections::BTreeSet<String>,
 }

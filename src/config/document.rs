@@ -112,8 +112,10 @@ impl Reading {
                 }
                 if other.is_none() {
                     let unit = unit.clone();
+                    let granted = granted(&self.templates, &unit);
+                    let named = &mut self.named;
                     let mut decoder =
-                        Decoder { findings: found, tree, file: &file.path, unit, named: &mut self.named };
+                        Decoder { findings: found, tree, file: &file.path, unit, granted, named };
                     document(&mut decoder, &node, &mut self.templates, &mut self.names);
                 }
             });
@@ -204,6 +206,13 @@ impl Reading {
             );
         }
     }
+}
+
+/// The folders that a unit may name files in besides its own. Units come before what lies in `routes/`.
+fn granted(templates: &Templates, unit: &str) -> Vec<String> {
+    let found = templates.units.iter().find(|known| known.metadata.name.value == unit);
+    let found = found.filter(|_| !unit.is_empty());
+    found.map_or_else(Vec::new, |known| known.grants.files.iter().map(|path| path.value.clone()).collect())
 }
 
 /// Tests lie beside the templates and are named by nothing.

@@ -276,7 +276,14 @@ fn parse_file(
     let unit: Arc<str> = file.unit.clone().unwrap_or_else(|| "".into());
     let mut named = BTreeSet::new();
     yaml::read(&file.path, &file.text, budget, findings, &mut |node, _, findings| {
-        let mut decoder = Decoder { findings, tree, file: &file.path, unit: unit.clone(), named: &mut named };
+        let mut decoder = Decoder {
+            findings,
+            tree,
+            file: &file.path,
+            unit: unit.clone(),
+            granted: Vec::new(),
+            named: &mut named,
+        };
         suites.extend(suite(&mut decoder, &node, file, &unit));
     });
 }

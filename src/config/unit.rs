@@ -173,3 +173,18 @@ fn egress(text: &Spanned<String>) -> Option<EgressTemplate> {
     }
     Some(if below.is_some() { EgressTemplate::Below(host) } else { EgressTemplate::Host(host) })
 }
+
+impl EgressTemplate {
+    /// Whether a host is granted: a name by its name, an address as a name or by its network.
+    #[must_use]
+    pub fn covers(&self, host: &str) -> bool {
+        let host = host.trim_end_matches('.').to_ascii_lowercase();
+        match self {
+            Self::Host(granted) => *granted == host,
+            Self::Below(suffix) => {
+                host.strip_suffix(suffix.as_str()).is_some_and(|rest| rest.len() > 1 && rest.ends_with('.'))
+            }
+            Self::Network(network) => host.parse().is_ok_and(|address| network.contains(address)),
+        }
+    }
+}

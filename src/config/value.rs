@@ -321,10 +321,18 @@ impl Decoder<'_> {
     /// A path of the file, made relative to the configuration directory. A unit's stays in its folder.
     pub(super) fn path(&mut self, text: &Spanned<String>, must_exist: bool) -> Option<String> {
         let own = if self.unit.is_empty() { String::new() } else { format!("routes/{}/", self.unit) };
-        let path = join(self.file, text).filter(|path| path.starts_with(&own));
+        let granted = |path: &str| {
+            let under = |folder: &String| {
+                path.strip_prefix(folder.as_str()).is_some_and(|rest| rest.starts_with('/'))
+            };
+            self.granted.iter().any(under)
+        };
+        let path = join(self.file, text).filter(|path| path.starts_with(&own) || granted(path));
         let Some(path) = path else {
             let message = format!("`{}` leaves the unit's folder", text.value);
-            let help = format!("paths are relative to the file and stay under `{own}`");
+            let help = format!(
+                "paths are relative to the file and stay under `{own}`, or under what `grants.files` of the Unit names"
+            );
             self.report(Code::OutsideUnit, &text.place, message, help);
             return None;
         };

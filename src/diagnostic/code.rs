@@ -121,6 +121,37 @@ codes! {
     UnknownPolicy = "unknown_policy", Error,
         "A Route or a PolicyBinding names a Policy that does not exist. Policies are IT's: documents with `kind: Policy` under `policies/`. \
          It is refused, because a route whose policy is misspelt would serve without it. Check the spelling, or ask IT for the Policy.";
+    LoosensMandate = "loosens_mandate", Error,
+        "The route, or a Policy that it names, allows more than a mandatory PolicyBinding does: a longer timeout, a higher limit, \
+         `anonymous: true` beside an authentication that is mandated, or a header that the mandate sets or removes. Against a mandate a unit may only \
+         tighten. The binding is shown. Take the value away, tighten it, or ask IT to change the mandate; `segue explain UNIT/ROUTE` shows \
+         what holds.";
+    UnusedPolicy = "unused_policy", Warning,
+        "No Route and no PolicyBinding names the Policy, so it has no effect. Somebody may think that it protects something. Bind it: a \
+         document with `kind: PolicyBinding`, `mode: mandatory` and `policies: [its name]`. Or remove it.";
+    IdleBinding = "idle_binding", Warning,
+        "A PolicyBinding, or one of the units or routes that its `select` lists, selects no route, so it protects nothing. All that \
+         `select` gives must hold for a route. Often a unit was renamed or a name is misspelt. Check the spelling, or remove what selects nothing.";
+    VoidLimit = "void_limit", Warning,
+        "What a route's own Policy says can never matter beside what is mandated: a limit that is never reached, origins of which \
+         none is left, or a value that the mandate sets alone (`errorBody`, `compress`, `tracing`, `priority`). Its author may rely on it. Make it \
+         tighter than the mandate, or remove it.";
+    MissingUnit = "missing_unit", Error,
+        "Once IT has written one `kind: Unit`, every folder under `routes/` needs one, because a folder without ground and grants could \
+         take any path and read any secret. Write under `policies/`: `kind: Unit`, `metadata: {name: FOLDER, owner: …}`, `owns: [{prefix: \
+         /folder}]`.";
+    GroundOverlap = "ground_overlap", Error,
+        "Two units own the same ground, so each could take the other's requests. Ground is a host, or every host without one, and a \
+         path with all that lies under it; spellings of one path, upper and lower case included, are one ground. Both places are shown. Give one of \
+         them a narrower or another prefix.";
+    OffGround = "off_ground", Error,
+        "The route matches requests that do not belong to its unit. The Unit that IT wrote says with `owns: [{host, prefix}]` where a unit's \
+         routes may lie; the segments of the prefix are written out in the route's path, and hosts are named unless the ground is every host's. Move \
+         the route onto the unit's own ground, or ask IT for more.";
+    NotGranted = "not_granted", Error,
+        "A Service names an environment variable or a host that IT has not granted to its unit, so it could read another's secret or call \
+         what it has no business with. Grants stand in the Unit: `grants: {secrets: [CRM_*], egress: [crm.internal, \"*.example.com\", 10.1.0.0/16]}`. Ask IT, \
+         or name what is granted.";
     DuplicateCredential = "duplicate_credential", Error,
         "Two Consumers have the same API key, token or certificate, so nobody could say whose a request is: it would count against the \
          wrong limits. Both places are shown. Give each Consumer a key of its own, and take a key that is known to two out of use.";

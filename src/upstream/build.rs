@@ -12,6 +12,7 @@ use http::{HeaderName, HeaderValue};
 
 use super::{Network, Upstream, endpoint::Endpoint, pool, secret, secret::Sources, tls};
 use crate::{
+    config::service::UrlTemplate,
     diagnostic::{Code, Diagnostic},
     plan::Service,
 };
@@ -87,6 +88,12 @@ fn endpoints(
                 continue;
             }
         };
+        if !is_granted(service, url, &text) {
+            let message = format!("`url` is `{text}`, whose host is not granted to the Service's unit");
+            let help = "IT can grant it in the Unit: grants: {egress: [HOST]}";
+            findings.push(Diagnostic::new(Code::NotGranted, place.clone(), message).help(help));
+            continue;
+        }
         (&text, weight, priority).hash(hash);
         match Endpoint::parse(&text, *weight, *priority) {
             Ok(endpoint) => endpoints.push(endpoint),
@@ -101,6 +108,14 @@ fn endpoints(
         findings.push(Diagnostic::new(Code::MissingKey, service.place.clone(), message));
     }
     endpoints
+}
+
+/// Whether the unit may reach the host of a URL. One written in the template was judged at load.
+fn is_granted(service: &Service, url: &UrlTemplate, text: &str) -> bool {
+    let (Some(granted), UrlTemplate::Env { .. }) = (&service.egress, url) else { return true };
+    let Ok(uri) = text.parse::<http::Uri>() else { return true };
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    granted.iter().any(|grant| grant.covers(host))
 }
 
 fn headers(

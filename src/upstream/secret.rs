@@ -7,7 +7,10 @@
 use std::{fmt, io, path::PathBuf};
 
 use crate::{
-    config::service::{HeaderSource, SecretTemplate, UrlTemplate},
+    config::{
+        Tree,
+        service::{HeaderSource, SecretTemplate, UrlTemplate},
+    },
     diagnostic::{Code, Diagnostic, Place},
 };
 
@@ -39,7 +42,10 @@ impl Sources for Process {
     }
 
     fn file(&self, path: &str) -> io::Result<Vec<u8>> {
-        std::fs::read(self.root.join(path))
+        // Links are followed again at this moment: what was in a unit's folder when it was checked may
+        // be a link to another's secret now.
+        let unit = Tree::unit_of(path).unwrap_or_default();
+        std::fs::read(Tree::locate(&self.root, &unit, path)?)
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use segue::{
     compile::compile,
     config::Tree,
-    diagnostic::{Diagnostics, render},
+    diagnostic::{Code, Diagnostic, Diagnostics, render},
     suite,
 };
 
@@ -13,7 +13,9 @@ use crate::sources::{files_below, root};
 
 fn assert_clean(what: &str, tree: &Tree, mut findings: Diagnostics) {
     let (plan, compiled) = compile(tree);
-    for finding in compiled.items() {
+    // The benches measure routes without policies.
+    let expected = |finding: &Diagnostic| finding.code == Code::OpenRoute && what.contains("benches/config");
+    for finding in compiled.items().iter().filter(|finding| !expected(finding)) {
         findings.push(finding.clone());
     }
     let text = render::text(&findings, &|path| tree.text(path));
@@ -86,7 +88,9 @@ fn every_template_in_the_documentation_compiles_without_a_finding() {
         {
             let name = path.strip_prefix(root()).unwrap().to_str().unwrap().to_owned();
             let claimed = |start: &str| files.iter().any(|(path, _)| path.starts_with(start));
-            if claimed(&name) || claimed("policies/") && name.starts_with("policies/") {
+            // Who may call is what most pages are not about.
+            let others = name.starts_with("policies/") && name != "policies/public.yaml";
+            if claimed(&name) || claimed("policies/") && others {
                 continue;
             }
             files.push((name, std::fs::read_to_string(&path).unwrap()));

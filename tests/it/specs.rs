@@ -11,10 +11,16 @@ use segue::{cli, diagnostic::Code, problem::Kind};
 use crate::sources::{code, files_below, is_tests, root, rust_files};
 
 /// What every spec has unless it writes the file itself.
-const GIVEN: [(&str, &str); 2] = [
+const GIVEN: [(&str, &str); 3] = [
     (
         "policies/gateway.yaml",
         "apiVersion: segue/v1\nkind: Gateway\nmetadata: {name: edge, owner: platform}\nlisteners: [{name: http, address: \"127.0.0.1:8080\"}]\n",
+    ),
+    // Without it every spec would show that anybody may call.
+    (
+        "policies/open.yaml",
+        "apiVersion: segue/v1\nkind: Policy\nmetadata: {name: open, owner: platform}\nauthenticate: {anonymous: true}\n---\n\
+         apiVersion: segue/v1\nkind: PolicyBinding\nmetadata: {name: open, owner: platform}\nmode: default\npolicies: [open]\n",
     ),
     ("routes/shop/services.yaml", include_str!("../specs/services.yaml")),
 ];

@@ -14,7 +14,9 @@ macro_rules! files {
 
 /// Path and text of every template of the sample.
 const FILES: &[(&str, &str)] = files![
+    "policies/baseline.yaml",
     "policies/gateway.yaml",
+    "policies/public.yaml",
     "routes/catering/meals.test.yaml",
     "routes/catering/meals.yaml",
     "routes/catering/services.yaml",

@@ -2,37 +2,57 @@
 
 use std::{sync::Arc, time::Duration};
 
+use http::HeaderName;
+
 use super::super::{Findings, text::Expressions};
 use crate::{
     config::{
-        Node,
+        Node, Spanned,
         policy::{EditsTemplate, PolicyTemplate, RateLimitTemplate, RuleTemplate},
         yaml::Value,
     },
     diagnostic::{Code, Place},
     expr::{Scope, Slot, Text},
     policy::{
-        Priority, authenticate, authorize, compress, concurrency, cors, error_body, headers::Edits,
-        rate_limit, respond, tracing,
+        Priority, authenticate, authorize, compress, concurrency, cors, error_body, rate_limit, respond,
+        tracing,
     },
 };
 
-/// A Policy for routes of certain captures.
+/// A Policy for routes of certain captures; every value with its place.
 #[derive(Debug)]
 pub(in crate::compile) struct Part {
+    pub(super) name: Arc<str>,
+    pub(super) place: Place,
     pub(super) authenticate: Option<Arc<authenticate::Settings>>,
-    pub(super) authorize: Option<Arc<[authorize::Rule]>>,
-    pub(super) rate_limits: Vec<Arc<rate_limit::Settings>>,
-    pub(super) concurrency: Option<Arc<concurrency::Settings>>,
-    pub(super) cors: Option<Arc<cors::Settings>>,
-    pub(super) max_bytes: Option<u64>,
-    pub(super) timeout: Option<Duration>,
+    pub(super) authorize: Option<Spanned<Arc<[authorize::Rule]>>>,
+    pub(super) rate_limits: Vec<RateLimit>,
+    pub(super) concurrency: Option<Spanned<Arc<concurrency::Settings>>>,
+    pub(super) cors: Option<Spanned<Arc<cors::Settings>>>,
+    pub(super) max_bytes: Option<Spanned<u64>>,
+    pub(super) timeout: Option<Spanned<Duration>>,
     pub(super) request: Edits,
     pub(super) response: Edits,
-    pub(super) compress: Option<Arc<compress::Settings>>,
-    pub(super) tracing: Option<Arc<tracing::Settings>>,
-    pub(super) priority: Option<Priority>,
-    pub(super) error_body: Option<Arc<error_body::Settings>>,
+    pub(super) compress: Option<Spanned<Arc<compress::Settings>>>,
+    pub(super) tracing: Option<Spanned<Arc<tracing::Settings>>>,
+    pub(super) priority: Option<Spanned<Priority>>,
+    pub(super) error_body: Option<Spanned<Arc<error_body::Settings>>>,
+}
+
+/// An entry of `rateLimit`.
+#[derive(Debug)]
+pub(super) struct RateLimit {
+    pub(super) settings: Arc<rate_limit::Settings>,
+    /// `key` as written; empty without one.
+    pub(super) key: String,
+    pub(super) place: Place,
+}
+
+/// What is done to a head.
+#[derive(Debug, Default)]
+pub(super) struct Edits {
+    pub(super) set: Vec<(Spanned<HeaderName>, Arc<Text>)>,
+    pub(super) remove: Vec<Spanned<HeaderName>>,
 }
 
 /// Compiles a Policy, and says which captures it reads and where.
@@ -45,14 +65,15 @@ pub(super) fn compile(
     let scope = Scope { captures, request: true, principal: true, ..Scope::default() };
     let mut with = Expressions::new(scope, findings);
     let authorize = match &template.authorize {
-        Some(rules) => with.rules(&rules.value).map(Some),
+        Some(rules) => with.rules(&rules.value).map(|found| Some(spanned(Arc::from(found), &rules.place))),
         None => Some(None),
     };
     let rate_limits: Option<Vec<_>> =
         all(template.rate_limits.iter().map(|entry| with.rate_limit(entry, &name)));
     let concurrency = match &template.concurrency {
         Some(entry) => with.optional(entry.key.as_ref(), Expressions::counted_by).map(|key| {
-            Some(Arc::new(concurrency::Settings { policy: Arc::clone(&name), max: entry.max, key }))
+            let settings = concurrency::Settings { policy: Arc::clone(&name), max: entry.max, key };
+            Some(spanned(Arc::new(settings), &entry.place))
         }),
         None => Some(None),
     };
@@ -61,9 +82,9 @@ pub(super) fn compile(
     with.scope.principal = false;
     with.scope.error = true;
     let error_body = match &template.error_body {
-        Some(shape) => with.shape(&shape.value).map(|shape| {
+        Some(written) => with.shape(&written.value).map(|shape| {
             let content_type = template.error_content_type.clone().unwrap_or(respond::CONTENT_TYPE);
-            Some(Arc::new(error_body::Settings { shape, content_type }))
+            Some(spanned(Arc::new(error_body::Settings { shape, content_type }), &written.place))
         }),
         None => Some(None),
     };
@@ -88,22 +109,28 @@ pub(super) fn compile(
     }
     let part = (|| {
         Some(Part {
+            name,
+            place: template.metadata.name.place.clone(),
             authenticate: template.authenticate.clone(),
             authorize: authorize?,
             rate_limits: rate_limits?,
             concurrency: concurrency?,
-            cors: template.cors.as_ref().map(|cors| Arc::clone(&cors.value)),
-            max_bytes: template.max_bytes.as_ref().map(|size| size.value),
-            timeout: template.timeout.as_ref().map(|timeout| timeout.value),
+            cors: template.cors.clone(),
+            max_bytes: template.max_bytes.clone(),
+            timeout: template.timeout.clone(),
             request: request?,
             response: response?,
-            compress: template.compress.as_ref().map(|compress| Arc::clone(&compress.value)),
-            tracing: template.tracing.as_ref().map(|tracing| Arc::clone(&tracing.value)),
-            priority: template.priority.as_ref().map(|priority| priority.value),
+            compress: template.compress.clone(),
+            tracing: template.tracing.clone(),
+            priority: template.priority.clone(),
             error_body: error_body?,
         })
     })();
     (part.filter(|_| whole), paths)
+}
+
+fn spanned<T>(value: T, place: &Place) -> Spanned<T> {
+    Spanned { value, place: place.clone() }
 }
 
 /// Everything, or nothing after a finding; all are looked at.
@@ -112,22 +139,17 @@ fn all<T>(items: impl Iterator<Item = Option<T>>) -> Option<Vec<T>> {
 }
 
 impl<'t> Expressions<'t, '_> {
-    fn rules(&mut self, rules: &'t [RuleTemplate]) -> Option<Arc<[authorize::Rule]>> {
-        let rules = all(rules.iter().map(|rule| {
+    fn rules(&mut self, rules: &'t [RuleTemplate]) -> Option<Vec<authorize::Rule>> {
+        all(rules.iter().map(|rule| {
             let condition = self.condition(&rule.condition)?;
             Some(authorize::Rule { allow: rule.allow, condition, message: rule.message.clone() })
-        }));
-        rules.map(Arc::from)
+        }))
     }
 
-    fn rate_limit(
-        &mut self,
-        entry: &'t RateLimitTemplate,
-        policy: &Arc<str>,
-    ) -> Option<Arc<rate_limit::Settings>> {
+    fn rate_limit(&mut self, entry: &'t RateLimitTemplate, policy: &Arc<str>) -> Option<RateLimit> {
         let key = self.optional(entry.key.as_ref(), Self::counted_by);
         let when = self.optional(entry.when.as_ref(), Self::condition);
-        Some(Arc::new(rate_limit::Settings {
+        let settings = Arc::new(rate_limit::Settings {
             policy: Arc::clone(policy),
             name: Arc::from(entry.name.value.as_str()),
             limit: u64::from(entry.limit),
@@ -135,7 +157,12 @@ impl<'t> Expressions<'t, '_> {
             burst: u64::from(entry.burst),
             key: key?,
             when: when?,
-        }))
+        });
+        let key = entry.key.as_ref().map_or("", |node| match &node.value {
+            Value::Text(text) | Value::Number(text) => text.trim(),
+            Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => "",
+        });
+        Some(RateLimit { settings, key: key.to_owned(), place: entry.name.place.clone() })
     }
 
     /// A `key`: text that differs between those who are counted apart. A constant counts all together.
@@ -150,9 +177,9 @@ impl<'t> Expressions<'t, '_> {
     fn edits(&mut self, template: &'t EditsTemplate) -> Option<Edits> {
         let set = all(template.set.iter().map(|(name, node)| {
             let text = self.header_value(name, node)?;
-            Some((name.value.clone(), Arc::new(text)))
+            Some((name.clone(), Arc::new(text)))
         }));
-        Some(Edits { set: set?, remove: template.remove.iter().map(|name| name.value.clone()).collect() })
+        Some(Edits { set: set?, remove: template.remove.clone() })
     }
 }
 

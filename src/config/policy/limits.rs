@@ -97,7 +97,7 @@ pub(super) fn rates(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<RateL
         if let Some(first) = found.iter().find(|first| first.name.value == entry.name.value)
             && let Some(what) = entry.disagrees(first)
         {
-            let finding = disagreement(&entry, first.window, what);
+            let finding = disagreement(&entry.name, &entry.name.place, (entry.window, first.window), what);
             decoder.findings.push(finding.related(first.name.place.clone(), "the first one"));
         }
         found.push(entry);
@@ -127,20 +127,17 @@ fn written(key: Option<&Node>) -> Option<&str> {
     }
 }
 
-/// Entries of one name must agree in window and key: a client is told one number for a name.
+/// Entries of one name must agree in window and key: a client is told one number for a name. `windows`
+/// are this one's and that of the other.
 #[must_use]
-pub fn disagreement(entry: &RateLimitTemplate, elsewhere: Duration, what: &str) -> Diagnostic {
+pub fn disagreement(name: &str, place: &Place, windows: (Duration, Duration), what: &str) -> Diagnostic {
     let message = if what == "window" {
-        format!(
-            "`{}` has a window of {} here and of {} elsewhere",
-            entry.name.value,
-            show_duration(entry.window),
-            show_duration(elsewhere)
-        )
+        let (here, there) = (show_duration(windows.0), show_duration(windows.1));
+        format!("`{name}` has a window of {here} here and of {there} elsewhere")
     } else {
-        format!("`{}` is counted by another `key` elsewhere", entry.name.value)
+        format!("`{name}` is counted by another `key` elsewhere")
     };
-    Diagnostic::new(Code::InvalidValue, entry.name.place.clone(), message)
+    Diagnostic::new(Code::InvalidValue, place.clone(), message)
         .help("limits of one name agree in `window` and `key`; give this one another name")
 }
 

@@ -58,6 +58,7 @@ pub(super) fn place(line: u32) -> Place {
 pub(super) fn service(urls: &[&str]) -> Service {
     let endpoints = urls.iter().map(|url| (UrlTemplate::Text((*url).to_owned()), 1, 0, place(7))).collect();
     Service {
+        egress: None,
         name: "retail/x".into(),
         place: place(1),
         asset: AssetType::Microservice,
