@@ -167,6 +167,15 @@ impl Body {
         }
     }
 
+    /// All of it, if it is in memory and nobody follows it.
+    #[must_use]
+    pub fn whole(&self) -> Option<Bytes> {
+        match (&self.source, &self.watch) {
+            (Source::Full(bytes), None) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+
     /// Follows the body to its end. A body that is at its end already is ended at once.
     #[must_use]
     pub fn watched(mut self, watch: Box<dyn Watch>) -> Self {

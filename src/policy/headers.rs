@@ -40,7 +40,7 @@ pub struct Settings {
 #[derive(Debug, Default)]
 pub struct Edits {
     /// Replaced, in order; an optional that is none leaves the field out, a list repeats it.
-    pub set: Vec<(HeaderName, Text)>,
+    pub set: Vec<(HeaderName, Arc<Text>)>,
     /// Taken out.
     pub remove: Vec<HeaderName>,
 }
@@ -119,6 +119,24 @@ pin_project! {
     }
 }
 
+// === impl Settings ===
+
+impl Settings {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.request.is_empty() && self.response.is_empty()
+    }
+}
+
+impl Edits {
+    /// Whether it changes nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.set.is_empty() && self.remove.is_empty()
+    }
+}
+
 // === impl StripLayer ===
 
 impl StripLayer {
@@ -165,8 +183,7 @@ impl RequestLayer {
     /// Of these settings' edits of requests.
     #[must_use]
     pub fn new(settings: &Arc<Settings>) -> Option<Self> {
-        let Edits { set, remove } = &settings.request;
-        (!set.is_empty() || !remove.is_empty()).then(|| Self { settings: Arc::clone(settings) })
+        (!settings.request.is_empty()).then(|| Self { settings: Arc::clone(settings) })
     }
 }
 
@@ -243,8 +260,8 @@ impl ResponseLayer {
     /// Of these settings' edits of answers.
     #[must_use]
     pub fn new(settings: &Arc<Settings>) -> Option<Self> {
-        let Edits { set, remove } = &settings.response;
-        let fixed = |(_, text): &(HeaderName, Text)| match text {
+        let set = &settings.response.set;
+        let fixed = |(_, text): &(HeaderName, Arc<Text>)| match &**text {
             Text::Literal(text) => HeaderValue::from_str(text).ok(),
             Text::One(_) | Text::Parts(_) => None,
         };
@@ -254,7 +271,7 @@ impl ResponseLayer {
             evaluates: set.iter().any(|(_, text)| text.programs().next().is_some()),
             reads_head: set.iter().flat_map(|(_, text)| text.references()).any(|one| facts::reads_head(&one)),
         };
-        (!set.is_empty() || !remove.is_empty()).then(|| Self { edits: Arc::new(edits) })
+        (!settings.response.is_empty()).then(|| Self { edits: Arc::new(edits) })
     }
 }
 

@@ -23,7 +23,7 @@ fn text(source: &str) -> Text {
 
 fn edits(set: &[(&'static str, &str)], remove: &[&'static str]) -> Edits {
     Edits {
-        set: set.iter().map(|(name, value)| (HeaderName::from_static(name), text(value))).collect(),
+        set: set.iter().map(|(name, value)| (HeaderName::from_static(name), Arc::new(text(value)))).collect(),
         remove: remove.iter().map(|name| HeaderName::from_static(name)).collect(),
     }
 }
