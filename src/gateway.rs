@@ -20,6 +20,7 @@ pub mod path;
 mod composed;
 mod forward;
 mod proxy;
+mod readings;
 pub mod router;
 mod stack;
 mod tunnel;

@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 
 use super::{
-    Gateway, admission, composed,
+    Gateway, admission, composed, readings,
     router::{Found, Target},
     stack::{self, Answer, Stack},
     upgrade::Tunnels,
@@ -17,6 +17,7 @@ use crate::{
     error::Error,
     headers::Peer,
     id::RouteId,
+    plan::Endpoint,
     policy::{cors, respond},
     principal::Principal,
     problem::Kind,
@@ -117,6 +118,27 @@ impl Handle {
         }
     }
 
+    /// Refuses a path that a server behind this proxy route may read as one of another route, or of none. Only
+    /// a path that goes on as it came can be read anew: what an expression puts in is encoded.
+    fn must_be_one(&self, target: &Target<'_>, id: RouteId) -> Result<(), Error> {
+        let Endpoint::Proxy { proxy, .. } = &self.gateway.plan.routes[id.index()].endpoint else {
+            return Ok(());
+        };
+        if proxy.path.is_some() {
+            return Ok(());
+        }
+        for path in readings::of(target.path) {
+            match self.gateway.router.find(&Target { path: &path, ..*target }) {
+                Found::Route(other, _) if other == id => {}
+                _ => {
+                    let detail = "servers read this path in different ways, and routes differ by them";
+                    return Err(Error::new(Kind::BadRequest).detail(detail));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn target(&self, id: RouteId) -> composed::Target {
         let waits = self.gateway.plan.routes[id.index()].policies.may_wait();
         composed::Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone(), waits }
@@ -128,8 +150,30 @@ impl Handle {
         if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
-        match self.find(&exchange.host, request) {
+        // A preflight is answered by the route of the method that it asks about, if that has rules for it.
+        let asked = cors::preflight(request.method(), request.headers());
+        let mut target = Target {
+            host: &exchange.host,
+            method: request.method(),
+            path: request.uri().path(),
+            query: request.uri().query(),
+            headers: request.headers(),
+        };
+        let mut found = self.gateway.router.find(&target);
+        if let Some(asked) = &asked {
+            let other = Target { method: asked, ..target };
+            let by_it = self.gateway.router.find(&other);
+            if let Found::Route(id, _) = &by_it
+                && self.gateway.plan.routes[id.index()].policies.cors.is_some()
+            {
+                (target, found) = (other, by_it);
+            }
+        }
+        match found {
             Found::Route(id, captures) => {
+                if !captures.is_empty() {
+                    self.must_be_one(&target, id)?;
+                }
                 exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
                 exchange.captures = captures;
                 let own = self.gateway.plan.routes[id.index()].timeout;
@@ -149,24 +193,6 @@ impl Handle {
             Found::Nothing => Err(Kind::NotFound.into()),
         }
     }
-
-    fn find(&self, host: &str, request: &Request<Body>) -> Found {
-        // A preflight is answered by the route of the method that it asks about, if that has rules for it.
-        if let Some(asked) = cors::preflight(request.method(), request.headers()) {
-            let found = self.gateway.router.find(&target(host, &asked, request));
-            if let Found::Route(id, _) = &found
-                && self.gateway.plan.routes[id.index()].policies.cors.is_some()
-            {
-                return found;
-            }
-        }
-        self.gateway.router.find(&target(host, request.method(), request))
-    }
-}
-
-fn target<'a>(host: &'a str, method: &'a Method, request: &'a Request<Body>) -> Target<'a> {
-    let (uri, headers) = (request.uri(), request.headers());
-    Target { host, method, path: uri.path(), query: uri.query(), headers }
 }
 
 /// A request whose answer is under way.
