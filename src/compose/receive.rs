@@ -117,7 +117,8 @@ mod tests {
 
     #[test]
     fn what_comes_out_of_a_body_is_bounded_to_the_byte_and_a_bomb_goes_off_nowhere() {
-        let kind = |result: Result<Bytes, Error>| result.map(|bytes| bytes.len()).map_err(|error| error.kind());
+        let kind =
+            |result: Result<Bytes, Error>| result.map(|bytes| bytes.len()).map_err(|error| error.kind());
         assert_eq!(kind(unpack(&packed(&[7; 100]), Some(100))), Ok(100));
         assert_eq!(kind(unpack(&packed(&[7; 101]), Some(100))), Err(Kind::PayloadTooLarge));
         let bomb = packed(&vec![0; 64 << 20]);

@@ -24,8 +24,7 @@ fn proxied(name: &str, path: &str) -> String {
 async fn a_limit_holds_over_workers_routes_and_reloads_whatever_its_client_says_of_itself() {
     let origin = Origin::json("{}").await;
     let limit = "rateLimit: [{name: all, limit: 6, window: 1h}]";
-    let documents =
-        [service("back", origin.address, ""), proxied("one", "/one"), proxied("two", "/two")];
+    let documents = [service("back", origin.address, ""), proxied("one", "/one"), proxied("two", "/two")];
     let gateway = Gateway::start_with(&with_policy(limit), &documents);
     let mut served = 0;
     for index in 0..20 {

@@ -39,7 +39,7 @@ pub(super) struct Compressed {
 }
 
 enum Encoder {
-    Gzip(GzEncoder<Vec<u8>>),
+    Gzip(Box<GzEncoder<Vec<u8>>>),
     Brotli(Box<CompressorWriter<Vec<u8>>>),
 }
 
@@ -59,7 +59,7 @@ impl Encoder {
     fn new(coding: Coding) -> Self {
         let out = Vec::with_capacity(1024);
         match coding {
-            Coding::Gzip => Self::Gzip(GzEncoder::new(out, Compression::new(5))),
+            Coding::Gzip => Self::Gzip(Box::new(GzEncoder::new(out, Compression::new(5)))),
             // A window of 256 KiB bounds what an answer takes.
             Coding::Brotli => Self::Brotli(Box::new(CompressorWriter::new(out, 4096, 4, 18))),
         }
