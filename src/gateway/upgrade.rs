@@ -1,4 +1,5 @@
-//! Protocol upgrades of HTTP/1.1 (RFC 9110 §7.8): WebSocket and its like, tunnelled after the 101.
+//! Protocol upgrades of HTTP/1.1 (RFC 9110 §7.8): WebSocket and its like, tunnelled after the 101. What a
+//! client opens over HTTP/2 (RFC 8441) has been made one of these before it gets here.
 //!
 //! Nothing is tunnelled before the upstream has agreed, and `h2c` is never asked for: it would carry
 //! requests that nobody has looked at.
@@ -8,14 +9,13 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::sync::Notify;
 
 use super::tunnel::{self, Patience};
 use crate::{
     body::Body,
+    duplex::Promise,
     telemetry::{Exchange, Instruments},
     upstream::Switched,
 };
@@ -31,7 +31,7 @@ pub struct Tunnels {
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     protocol: HeaderValue,
-    client: OnUpgrade,
+    client: Promise,
     exchange: Option<Arc<Exchange>>,
 }
 
@@ -68,8 +68,7 @@ impl Wanted {
     pub(super) fn of(request: &mut Request<Body>) -> Option<Self> {
         let headers = request.headers();
         let protocol = headers.get(header::UPGRADE)?;
-        if request.version() != Version::HTTP_11
-            || !names_upgrade(headers)
+        if !names_upgrade(headers)
             || protocol
                 .as_bytes()
                 .split(|b| *b == b',')
@@ -78,7 +77,8 @@ impl Wanted {
             return None;
         }
         let protocol = protocol.clone();
-        Some(Self { protocol, client: hyper::upgrade::on(request), exchange: None })
+        let client = request.extensions_mut().remove::<Promise>()?;
+        Some(Self { protocol, client, exchange: None })
     }
 
     /// Asks the upstream; to be called after hop-by-hop fields were removed.
@@ -112,8 +112,8 @@ impl Wanted {
         let open = Tunnel(Arc::clone(tunnels), Arc::clone(instruments));
         let (client, exchange) = (self.client, self.exchange);
         tokio::spawn(async move {
-            if let (Some(upstream), Ok(client)) = (upstream, client.await) {
-                tunnel::run(TokioIo::new(client), upstream, patience).await;
+            if let (Some(upstream), Some(client)) = (upstream, client.wait().await) {
+                tunnel::run(client, upstream, patience).await;
             }
             drop((exchange, open));
         });
