@@ -194,6 +194,15 @@ impl Body {
         }
     }
 
+    /// All of it, if it is in memory and nobody follows it.
+    #[must_use]
+    pub fn whole(&self) -> Option<Bytes> {
+        match (&self.source, &self.watch) {
+            (Source::Full(bytes), None) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+
     /// The same body with a frame before it, which was taken off it.
     #[must_use]
     pub fn after(self, first: Frame<Bytes>) -> Self {

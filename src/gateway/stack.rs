@@ -27,6 +27,7 @@ use crate::{
         authorize::AuthorizeLayer,
         body_limit::BodyLimitLayer,
         catch_panic::CatchPanicLayer,
+        compress::CompressLayer,
         cors::CorsLayer,
         counters::Counters,
         deadline::{ArrivedLayer, DeadlineLayer},
@@ -108,6 +109,8 @@ where
     }
     let headers = policies.headers.as_ref();
     let service = ServiceBuilder::new()
+        // Outermost: all that follows is fields, and one of them may forbid it.
+        .option_layer(policies.compress.as_ref().map(CompressLayer::new))
         // The last word on an answer's fields, error answers included.
         .option_layer(headers.and_then(headers::ResponseLayer::new))
         // Outside of what makes errors into answers too: answers to failures say it as well.
