@@ -9,14 +9,17 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::HeaderName;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
 pub mod inbound;
 pub mod pace;
+mod ruled;
 
 use inbound::Inbound;
 use pace::{Pace, Upload};
+use ruled::Ruled;
 
 /// A request's or an answer's body.
 pub struct Body {
@@ -31,6 +34,7 @@ enum Source {
     Full(Bytes),
     Incoming(Incoming),
     Client(FromClient, Box<Pace>),
+    Ruled(Box<Ruled>),
     /// Absent once it has ended.
     Exchange(Option<Box<dyn Exchange>>),
     Other(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>),
@@ -127,6 +131,7 @@ impl Body {
     pub fn upload(&self) -> Option<Arc<Upload>> {
         match &self.source {
             Source::Client(_, pace) => Some(Arc::clone(&pace.upload)),
+            Source::Ruled(ruled) => ruled.upload(),
             Source::Empty
             | Source::Full(_)
             | Source::Incoming(_)
@@ -189,6 +194,15 @@ impl Body {
         }
     }
 
+    /// All of it, if it is in memory and nobody follows it.
+    #[must_use]
+    pub fn whole(&self) -> Option<Bytes> {
+        match (&self.source, &self.watch) {
+            (Source::Full(bytes), None) => Some(bytes.clone()),
+            _ => None,
+        }
+    }
+
     /// The same body with a frame before it, which was taken off it.
     #[must_use]
     pub fn after(self, first: Frame<Bytes>) -> Self {
@@ -216,7 +230,18 @@ impl Body {
         if hint.upper().is_some_and(|upper| upper <= limit) {
             return Ok(self);
         }
-        Ok(Self::other(Capped { body: self, left: limit, limit }))
+        Ok(self.ruled(|body| Ruled::capped(body, limit)))
+    }
+
+    /// The same body, whose trailers do not have these fields.
+    #[must_use]
+    pub fn without_trailers(self, names: Arc<[HeaderName]>) -> Self {
+        self.ruled(|body| Ruled::without_trailers(body, names))
+    }
+
+    fn ruled(mut self, rule: impl FnOnce(Self) -> Ruled) -> Self {
+        let cargo = self.cargo.take();
+        Self { source: Source::Ruled(Box::new(rule(self))), watch: None, cargo }
     }
 
     /// Reads it whole, up to `limit` bytes. Trailers are dropped.
@@ -288,42 +313,6 @@ impl HttpBody for After {
     }
 }
 
-/// A body with a largest size.
-struct Capped {
-    body: Body,
-    left: u64,
-    limit: u64,
-}
-
-impl HttpBody for Capped {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
-        if let Some(data) = frame.as_ref().and_then(|frame| frame.as_ref().ok()?.data_ref()) {
-            let length = data.len() as u64;
-            if length > self.left {
-                self.body = Body::empty();
-                return Poll::Ready(Some(Err(BodyError::TooLarge { limit: self.limit })));
-            }
-            self.left -= length;
-        }
-        Poll::Ready(frame)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
 impl Default for Body {
     fn default() -> Self {
         Self::empty()
@@ -357,6 +346,7 @@ impl HttpBody for Body {
                 ready!(Pin::new(body).poll_frame(cx)).map(|frame| frame.map_err(BodyError::Hyper))
             }
             Source::Client(body, pace) => ready!(poll_client(body, pace, cx)),
+            Source::Ruled(ruled) => ready!(ruled.poll_frame(cx)),
             Source::Exchange(exchange) => {
                 let Some(connection) = exchange else {
                     return Poll::Ready(None);
@@ -418,6 +408,7 @@ impl HttpBody for Body {
             Source::Exchange(exchange) => {
                 exchange.as_ref().map_or_else(|| SizeHint::with_exact(0), |exchange| exchange.size_hint())
             }
+            Source::Ruled(ruled) => ruled.size_hint(),
             Source::Other(body) => body.size_hint(),
         }
     }
@@ -431,6 +422,7 @@ impl Body {
             Source::Incoming(body) => body.is_end_stream(),
             Source::Client(body, _) => body.is_end_stream(),
             Source::Exchange(exchange) => exchange.as_ref().is_none_or(|exchange| exchange.is_end_stream()),
+            Source::Ruled(ruled) => ruled.is_end_stream(),
             Source::Other(body) => body.is_end_stream(),
         }
     }
@@ -499,6 +491,7 @@ impl fmt::Debug for Body {
             Source::Full(_) => "full",
             Source::Incoming(_) => "incoming",
             Source::Client(..) => "client",
+            Source::Ruled(_) => "ruled",
             Source::Exchange(_) => "exchange",
             Source::Other(_) => "other",
         };

@@ -14,7 +14,6 @@ mod aside;
 mod attempt;
 mod bound;
 mod check;
-mod content;
 mod custody;
 mod degraded;
 mod drive;

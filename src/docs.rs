@@ -7,6 +7,9 @@ pub mod architecture {}
 #[doc = include_str!("docs/format.md")]
 pub mod format {}
 
+#[doc = include_str!("docs/policies.md")]
+pub mod policies {}
+
 #[doc = include_str!("docs/testing.md")]
 pub mod testing {}
 

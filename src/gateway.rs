@@ -9,6 +9,7 @@ use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
     diagnostic::{Code, Diagnostic, Diagnostics, Place},
     plan::{self, Listener, Plan},
+    policy::counters::Counters,
     telemetry::{self, Instruments, RouteInstruments, trace::Sampler},
     upstream::{self, Upstream, secret::Sources},
 };
@@ -49,6 +50,8 @@ pub struct Gateway {
     /// Which requests are traced, if any are: without a route, and by route.
     sampling: Option<(Sampler, Box<[Sampler]>)>,
     router: Router,
+    /// What limits have counted.
+    counters: Counters,
     routes: Box<[Arc<RouteInstruments>]>,
     instruments: Arc<Instruments>,
 }
@@ -145,6 +148,8 @@ impl Gateway {
         });
         let routes = words::instruments(&plan, generation, &upstreams, &around.instruments);
         let router = Router::new(&plan.routes);
+        let policies = plan.routes.iter().map(|route| &*route.policies);
+        let counters = Counters::new(policies, previous.map(|gateway| &gateway.counters));
         Ok(Self {
             generation,
             upstreams: upstreams.into(),
@@ -153,6 +158,7 @@ impl Gateway {
             telemetry,
             sampling,
             router,
+            counters,
             routes,
             instruments: Arc::clone(&around.instruments),
             plan,

@@ -33,6 +33,7 @@ pub mod telemetry;
 pub mod schema;
 pub mod expr;
 pub mod head;
+pub mod content;
 pub mod policy;
 // -- template → plan
 pub mod config;

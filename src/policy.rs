@@ -5,10 +5,12 @@
 
 pub mod authenticate;
 pub mod authorize;
+pub mod body_limit;
 pub mod catch_panic;
 pub mod compress;
 pub mod concurrency;
 pub mod cors;
+pub mod counters;
 pub mod deadline;
 pub mod error_body;
 pub mod facts;

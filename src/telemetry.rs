@@ -5,6 +5,7 @@
 mod tests;
 
 use std::{
+    any::Any,
     cell::Cell,
     net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicBool},
@@ -134,6 +135,12 @@ impl Exchange {
         // The runtime's clock, which tests pause.
         let spent = tokio::time::Instant::now().into_std().saturating_duration_since(self.started);
         self.timeout.saturating_sub(spent)
+    }
+
+    /// Holds something for as long as the request lasts: until its answer's body has ended and nothing goes on
+    /// with it any more.
+    pub fn hold(&self, what: Box<dyn Any + Send>) {
+        self.record().held.push(what);
     }
 
     /// What is learnt on the way. Never held across an await.

@@ -9,7 +9,6 @@ use super::{
     Env,
     aside::aside,
     bound::within,
-    content::Content,
     failure, outgoing,
     output::{Failure, Received},
     own::Own,
@@ -18,6 +17,7 @@ use super::{
 };
 use crate::{
     body::Body,
+    content::Content,
     error::{Error, UpstreamAnswer},
     expr::{Slot, StepField, Value, sliced},
     head::Fields,
@@ -203,7 +203,7 @@ async fn refuse(
     };
     error = retry_after(error, status, &head.headers).step(&step.name);
     let mut answer = UpstreamAnswer { status, body: bytes::Bytes::new(), content_type: None };
-    if failure::reads_upstream(state.run.errors()) {
+    if failure::keeps_upstream(state) {
         // Judged by its status already: a body that does not come only leaves a rule without it.
         if let Some(Ok(body)) = within(end, receive::answer(body, &state.run.received)).await {
             answer.body = body;

@@ -7,7 +7,6 @@ use http::HeaderValue;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::{
-    content::Media,
     output::{Ended, Output},
     render,
     state::State,
@@ -15,6 +14,7 @@ use super::{
 };
 use crate::{
     body::Body,
+    content::Media,
     expr::{EvalError, Frame, Shape, Slot, StepField, Value},
     json::{Kind, Ref},
 };

@@ -7,9 +7,10 @@ use std::sync::{
 
 use tokio::time::Instant;
 
-use super::{Call, content::Content, outgoing::Common, request::Request};
+use super::{Call, outgoing::Common, request::Request};
 use crate::{
     body::Body,
+    content::Content,
     expr::Meter,
     id::RouteId,
     plan::{Endpoint, ErrorRule, Plan, Route},

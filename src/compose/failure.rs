@@ -6,16 +6,16 @@
 
 use std::borrow::Cow;
 
-use bytes::Bytes;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, StatusCode};
 
 pub(super) use crate::policy::facts::fault;
 
-use super::{content::Content, render, state::State};
+use super::{render, state::State};
 use crate::{
-    error::{Document, Error, UpstreamAnswer},
-    expr::{Data, ErrorField, EvalError, Frame, Object, Program, Reference, Shape, Slot, Text, Value},
-    plan::{BodyUse, ErrorRule, Problem, Values, answer::StatusTemplate},
+    error::{Document, Error},
+    expr::{EvalError, Frame, Program, Shape, Text},
+    plan::{ErrorRule, Problem, Values, answer::StatusTemplate},
+    policy::error_body,
 };
 
 /// Applies the first of the route's `errors` that matches.
@@ -24,11 +24,7 @@ pub(super) fn explain(state: &State, error: Error) -> Error {
     if rules.is_empty() {
         return error;
     }
-    let upstream = match error.upstream_answer() {
-        Some(answer) if reads_upstream(rules) => Some(Upstream::new(answer)),
-        _ => None,
-    };
-    let view = View { state, error: &error, upstream };
+    let view = error_body::Failure::new(state, &error, reads_upstream(rules));
     let frame = Frame::new(&view, &state.run.meter, &[]);
     let matching = rules.iter().position(|rule| match &rule.when {
         Some(when) => when.test(&frame).unwrap_or(false),
@@ -41,9 +37,15 @@ pub(super) fn explain(state: &State, error: Error) -> Error {
     }
 }
 
+/// Whether the route's rules or the shape of its errors read `error.upstream`.
+pub(super) fn keeps_upstream(state: &State) -> bool {
+    let shape = &state.run.route().policies.error_body;
+    reads_upstream(state.run.errors()) || shape.as_ref().is_some_and(|shape| shape.reads_upstream())
+}
+
 /// Whether any rule reads `error.upstream`, so that a failed answer's body is worth keeping.
-pub(super) fn reads_upstream(rules: &[ErrorRule]) -> bool {
-    let wanted = |reference: &Reference| reference.slot == Slot::Error(ErrorField::Upstream);
+fn reads_upstream(rules: &[ErrorRule]) -> bool {
+    let wanted = error_body::reads_upstream;
     let in_text =
         |text: &Option<Text>| text.as_ref().is_some_and(|text| text.references().any(|r| wanted(&r)));
     let in_shape = |shape: &Shape| shape.references().iter().any(wanted);
@@ -111,70 +113,4 @@ pub(super) fn status_of<'a>(
     let status =
         number.and_then(|number| u16::try_from(number).ok()).filter(|status| (200..=599).contains(status));
     status.and_then(|status| StatusCode::from_u16(status).ok()).ok_or(REFUSED)
-}
-
-/// The state with `error`.
-struct View<'a> {
-    state: &'a State,
-    error: &'a Error,
-    upstream: Option<Upstream>,
-}
-
-/// `error.upstream`
-struct Upstream {
-    status: StatusCode,
-    body: Option<Content>,
-}
-
-// === impl View ===
-
-impl Data for View<'_> {
-    fn seed(&self) -> [u8; 16] {
-        self.state.seed()
-    }
-
-    fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
-        let Slot::Error(field) = slot else {
-            return self.state.read(slot);
-        };
-        let text = |text| Some(Value::Str(Cow::Borrowed(text)));
-        Ok(match field {
-            ErrorField::Code => text(self.error.kind().code()),
-            ErrorField::Status => Some(Value::Int(self.error.response_status().as_u16().into())),
-            ErrorField::Step => self.error.failed_step().and_then(|step| text(step)),
-            ErrorField::Message => {
-                text(self.error.public_detail().unwrap_or_else(|| self.error.kind().title()))
-            }
-            ErrorField::Upstream => self.upstream.as_ref().map(|upstream| Value::Object(upstream)),
-        })
-    }
-}
-
-// === impl Upstream ===
-
-impl Upstream {
-    fn new(answer: &UpstreamAnswer) -> Self {
-        let mut headers = HeaderMap::new();
-        if let Some(content_type) = &answer.content_type {
-            headers.insert(header::CONTENT_TYPE, content_type.clone());
-        }
-        let bytes: Bytes = answer.body.clone();
-        // What cannot be read is absent: a rule that asks for it does not match.
-        Self { status: answer.status, body: Content::read(bytes, &headers, BodyUse::Parsed).ok() }
-    }
-}
-
-impl Object for Upstream {
-    fn get(&self, key: &str) -> Result<Option<Value<'_>>, EvalError> {
-        Ok(match key {
-            "status" => Some(Value::Int(self.status.as_u16().into())),
-            "body" => self.body.as_ref().map(Content::value),
-            _ => None,
-        })
-    }
-
-    fn keys(&self) -> Vec<Cow<'_, str>> {
-        let body = self.body.as_ref().map(|_| Cow::Borrowed("body"));
-        std::iter::once(Cow::Borrowed("status")).chain(body).collect()
-    }
 }

@@ -7,12 +7,10 @@ use std::{
 
 use http::StatusCode;
 
-use super::{
-    content::Content,
-    degraded::{Degraded, Why},
-};
+use super::degraded::{Degraded, Why};
 use crate::{
     body::Body,
+    content::Content,
     error::Error,
     expr::{EvalError, Object, StepField, Value},
     head::Fields,

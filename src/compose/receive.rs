@@ -2,12 +2,14 @@
 
 use std::{
     future::poll_fn,
+    io::Read,
     pin::Pin,
     sync::atomic::{AtomicU64, Ordering::Relaxed},
     time::Duration,
 };
 
 use bytes::Bytes;
+use flate2::read::MultiGzDecoder;
 use http_body::Body as _;
 
 use crate::{
@@ -75,10 +77,56 @@ pub(super) async fn request(body: Body, limit: Option<u64>) -> Result<Bytes, Err
     })
 }
 
+/// Decodes a request's body that is coded by gzip. What comes out is bounded like what came in.
+pub(super) fn unpack(packed: &[u8], limit: Option<u64>) -> Result<Bytes, Error> {
+    let limit = limit.unwrap_or(REQUEST_CAP);
+    let mut out = Vec::with_capacity(packed.len().saturating_mul(2));
+    let read = MultiGzDecoder::new(packed).take(limit.saturating_add(1)).read_to_end(&mut out);
+    if out.len() as u64 > limit {
+        return Err(Error::new(Kind::PayloadTooLarge).cause(BodyError::TooLarge { limit }));
+    }
+    match read {
+        Ok(_) => Ok(Bytes::from(out)),
+        Err(error) => {
+            Err(Error::new(Kind::InvalidRequest).detail("the request's body is not valid gzip").cause(error))
+        }
+    }
+}
+
 /// Reads an answer that nobody wants, if it is small and comes at once.
 pub(super) async fn drain(body: Body) {
     if body.size_hint().lower() <= DRAIN_CAP {
         // Whether it was complete is nobody's concern: only the connection is.
         let _ = tokio::time::timeout(DRAIN_TIME, body.collect(DRAIN_CAP)).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::{Compression, write::GzEncoder};
+
+    use super::*;
+
+    fn packed(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::best());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    #[test]
+    fn what_comes_out_of_a_body_is_bounded_to_the_byte_and_a_bomb_goes_off_nowhere() {
+        let kind =
+            |result: Result<Bytes, Error>| result.map(|bytes| bytes.len()).map_err(|error| error.kind());
+        assert_eq!(kind(unpack(&packed(&[7; 100]), Some(100))), Ok(100));
+        assert_eq!(kind(unpack(&packed(&[7; 101]), Some(100))), Err(Kind::PayloadTooLarge));
+        let bomb = packed(&vec![0; 64 << 20]);
+        assert!(bomb.len() < 100_000);
+        assert_eq!(kind(unpack(&bomb, None)), Err(Kind::PayloadTooLarge));
+        let whole = packed(b"hello");
+        assert_eq!(kind(unpack(&whole[..whole.len() - 3], None)), Err(Kind::InvalidRequest));
+        assert_eq!(kind(unpack(b"hello", None)), Err(Kind::InvalidRequest));
+        assert_eq!(kind(unpack(&[whole.clone(), whole].concat(), None)), Ok(10));
     }
 }

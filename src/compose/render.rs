@@ -9,9 +9,12 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 use crate::{
-    expr::{EvalError, Frame, Meter, Program, Value},
+    expr::{EvalError, Frame, Program, Value},
     plan::{Headers, PathPart, Query, Values},
+    policy::facts::scalars,
 };
+
+pub(super) use crate::policy::facts::text;
 
 /// Everything but unreserved characters (RFC 3986 §2.3).
 const COMPONENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -28,45 +31,6 @@ pub(super) enum Refusal<'p> {
 impl From<EvalError> for Refusal<'_> {
     fn from(error: EvalError) -> Self {
         Self::Eval(error)
-    }
-}
-
-/// A scalar as text, as concatenation writes it.
-pub(super) fn text<'v>(value: &'v Value<'_>, meter: &Meter) -> Result<Cow<'v, str>, EvalError> {
-    match value {
-        Value::Optional(Some(value)) => text(value, meter),
-        value => match value.as_str() {
-            Some(text) => Ok(text),
-            None => {
-                let mut out = String::new();
-                value.write_text(&mut out, meter)?;
-                Ok(Cow::Owned(out))
-            }
-        },
-    }
-}
-
-/// Calls `each` with every scalar of a value: the elements of a list, nothing for none.
-fn scalars<'a, 'p>(
-    value: &Value<'a>,
-    meter: &Meter,
-    each: &mut impl FnMut(&str) -> Result<(), Refusal<'p>>,
-) -> Result<(), Refusal<'p>> {
-    let value = match value {
-        Value::Optional(Some(value)) => value,
-        value => value,
-    };
-    if value.is_omitted() {
-        return Ok(());
-    }
-    match value.elements() {
-        Some(elements) => {
-            for element in elements.iter().filter(|element| !element.is_omitted()) {
-                each(&text(element, meter)?)?;
-            }
-            Ok(())
-        }
-        None => each(&text(value, meter)?),
     }
 }
 
@@ -143,7 +107,7 @@ pub(super) fn query<'a>(
             out.extend(utf8_percent_encode(name, COMPONENT));
             out.push('=');
             out.extend(utf8_percent_encode(text, COMPONENT));
-            Ok(())
+            Ok::<_, Refusal<'_>>(())
         })
     };
     match query {

@@ -20,7 +20,6 @@ use tokio::time::Instant;
 
 use super::{
     Call,
-    content::Content,
     degraded::Degraded,
     execution::Run,
     output::{Ended, Output, Single},
@@ -28,6 +27,7 @@ use super::{
 };
 use crate::{
     body::Body,
+    content::Content,
     expr::{self, Data, EvalError, Frame, Slot, StepField, Value},
     head,
     id::CompositionId,

@@ -3,18 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header;
+use http::{HeaderMap, header};
 
-use super::{
-    aside::aside,
-    check::violations,
-    content::{Content, Media},
-    execution::Run,
-    receive,
-    request::Request,
-};
+use super::{aside::aside, check::violations, execution::Run, receive, request::Request};
 use crate::{
     body::Body,
+    content::{Content, Media},
     error::{Document as Problem, Error},
     expr::Object,
     json::{self, Document, write_string},
@@ -164,7 +158,8 @@ pub(super) async fn body(
     body: Body,
     faults: &mut Faults,
 ) -> Result<(), Error> {
-    let limit = rules.and_then(|rules| rules.max_bytes);
+    // What a policy says is held to while the body streams in; it also replaces the default.
+    let limit = run.route().policies.max_bytes.or_else(|| rules.and_then(|rules| rules.max_bytes));
     let bytes = match tokio::time::timeout_at(run.deadline, receive::request(body, limit)).await {
         Ok(bytes) => bytes?,
         Err(_) => return Err(Error::new(Kind::RequestTimeout)),
@@ -175,13 +170,20 @@ pub(super) async fn body(
     }
     let schema = rules.and_then(|rules| rules.schema.as_ref()).filter(|_| !bytes.is_empty());
     let how = if schema.is_some() { BodyUse::Parsed } else { how };
+    let packed = how == BodyUse::Parsed && !bytes.is_empty() && is_packed(&run.request.headers.raw.0)?;
+    let bytes = if packed {
+        // What a few bytes become may be a thousand times as much.
+        Box::pin(aside(move || receive::unpack(&bytes, limit))).await?
+    } else {
+        bytes
+    };
     let read = if Content::is_long(&bytes, how) {
         let (run, schema) = (Arc::clone(run), schema.cloned());
         Box::pin(aside(move || content(&run, how, bytes, schema.as_ref()))).await
     } else {
         content(run, how, bytes, schema)
     };
-    let content = match read? {
+    let mut content = match read? {
         Ok(content) => content,
         Err(words) if schema.is_some() => {
             faults.add("body", None, Some(""), &words);
@@ -189,6 +191,10 @@ pub(super) async fn body(
         }
         Err(words) => return Err(Error::new(Kind::InvalidRequest).detail(words)),
     };
+    if packed {
+        // Whoever forwards it forwards what came out.
+        content.content_encoding = None;
+    }
     if let Some(schema) = schema {
         for violation in violations(schema, content.json()).await? {
             faults.add("body", None, Some(&violation.pointer), &violation.message);
@@ -196,6 +202,19 @@ pub(super) async fn body(
     }
     let _ = run.request_body.set(content);
     Ok(())
+}
+
+/// Whether a body that is read is coded by gzip; any other coding is refused.
+fn is_packed(headers: &HeaderMap) -> Result<bool, Error> {
+    let lines = headers.get_all(header::CONTENT_ENCODING).iter();
+    let codings = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii);
+    let mut codings = codings.filter(|one| !one.is_empty() && !one.eq_ignore_ascii_case(b"identity"));
+    let Some(coding) = codings.next() else { return Ok(false) };
+    let known = coding.eq_ignore_ascii_case(b"gzip") || coding.eq_ignore_ascii_case(b"x-gzip");
+    if known && codings.next().is_none() {
+        return Ok(true);
+    }
+    Err(Error::new(Kind::UnsupportedMediaType).detail("the request's content encoding is not taken"))
 }
 
 /// Reads a body by its content type, whose faults are the client's: the inner error says what is wrong
@@ -213,10 +232,6 @@ fn content(
         let Some(content_type) = headers.get(header::CONTENT_TYPE) else {
             return refused("the request has a body and no content type");
         };
-        let coded = headers.get(header::CONTENT_ENCODING);
-        if coded.is_some_and(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity")) {
-            return refused("the request's content encoding is not taken");
-        }
         let media = Media::of(content_type);
         if media == Media::Json {
             what = "JSON";

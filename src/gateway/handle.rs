@@ -22,7 +22,7 @@ use crate::{
     headers::Peer,
     id::RouteId,
     plan::Endpoint,
-    policy::respond,
+    policy::{cors, respond},
     principal::Principal,
     problem::Kind,
     telemetry::{Exchange, Finish},
@@ -166,14 +166,26 @@ impl Handle {
         if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
-        let target = Target {
+        // A preflight is answered by the route of the method that it asks about, if that has rules for it.
+        let asked = cors::preflight(request.method(), request.headers());
+        let mut target = Target {
             host: &exchange.host,
             method: request.method(),
             path: request.uri().path(),
             query: request.uri().query(),
             headers: request.headers(),
         };
-        match self.gateway.router.find(&target) {
+        let mut found = self.gateway.router.find(&target);
+        if let Some(asked) = &asked {
+            let other = Target { method: asked, ..target };
+            let by_it = self.gateway.router.find(&other);
+            if let Found::Route(id, _) = &by_it
+                && self.gateway.plan.routes[id.index()].policies.cors.is_some()
+            {
+                (target, found) = (other, by_it);
+            }
+        }
+        match found {
             Found::Route(id, captures) => {
                 if !captures.is_empty() {
                     self.must_be_one(&target, id)?;

@@ -166,7 +166,7 @@ impl Proxy {
     /// Turns the client's request into ours. Gives what is added, and the upgrade it asks for.
     fn prepare(
         &self,
-        traced: (&Exchange, u64),
+        (exchange, span): (&Arc<Exchange>, u64),
         request: &mut Request<Body>,
         left: Duration,
     ) -> Result<(Added, Option<Wanted>), Error> {
@@ -180,7 +180,8 @@ impl Proxy {
             set = request.extensions_mut().remove::<Set>();
         }
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
-        let mut added = forward::request(request, traced, upstream.asset, proxy.preserve_host, left_ms)?;
+        let mut added =
+            forward::request(request, (exchange, span), upstream.asset, proxy.preserve_host, left_ms)?;
         for name in &proxy.remove {
             added.remove(name);
             request.headers_mut().remove(name);
@@ -189,8 +190,9 @@ impl Proxy {
             fields.keys().for_each(|name| added.remove(name));
             forward::set(request.headers_mut(), fields);
         }
-        if let Some(upgrade) = &upgrade {
+        if let Some(upgrade) = &mut upgrade {
             upgrade.ask(request.headers_mut());
+            upgrade.keep(exchange);
         }
         Ok((added, upgrade))
     }

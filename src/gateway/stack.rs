@@ -23,9 +23,14 @@ use crate::{
     plan,
     policy::{
         Policies,
+        body_limit::BodyLimitLayer,
         catch_panic::CatchPanicLayer,
+        compress::CompressLayer,
+        cors::CorsLayer,
+        counters::Counters,
         deadline::{ArrivedLayer, DeadlineLayer},
-        respond::RespondLayer,
+        headers::{self, StripLayer},
+        respond::{RespondLayer, RespondWithLayer},
         tracing::TracingLayer,
     },
     problem::Kind,
@@ -36,11 +41,12 @@ pub(super) struct Stack(Box<dyn Erased>);
 
 /// Builds a route's stack for one worker.
 pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
-    let policies = Arc::clone(&target.route().policies);
+    let gateway = Arc::clone(&target.gateway);
+    let (policies, counters) = (&gateway.plan.routes[target.id.index()].policies, &gateway.counters);
     match &target.route().endpoint {
         plan::Endpoint::Compose { .. } => {
             let target = Arc::new(target);
-            layered(service_fn(move |request| Arc::clone(&target).compose(request)), &policies)
+            layered(service_fn(move |request| Arc::clone(&target).compose(request)), policies, counters)
         }
         plan::Endpoint::Proxy { composition, proxy, errors } => {
             let computed = composition.is_some()
@@ -51,9 +57,9 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
                 || !errors.is_empty();
             let proxy = Arc::new(Proxy { target, tunnels: Arc::clone(tunnels) });
             if computed {
-                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), &policies)
+                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), policies, counters)
             } else {
-                layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), &policies)
+                layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), policies, counters)
             }
         }
         plan::Endpoint::Static(_) => {
@@ -66,14 +72,14 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
                 };
                 std::future::ready(answer)
             });
-            layered(fixed, &policies)
+            layered(fixed, policies, counters)
         }
     }
 }
 
 /// The order of the layers, from the outside in. A part that a route's policy does not have costs a branch, and
 /// a route without a policy has none of them.
-fn layered<S>(endpoint: S, policies: &Policies) -> Stack
+fn layered<S>(endpoint: S, policies: &Policies, counters: &Counters) -> Stack
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + Send + Sync + 'static,
     S::Future: Send,
@@ -87,17 +93,37 @@ where
             .service(endpoint);
         return Stack(Box::new(service));
     }
+    let headers = policies.headers.as_ref();
     let service = ServiceBuilder::new()
-        // Outermost, so that answers to failures say it too.
+        // Outermost: all that follows is fields, and one of them may forbid it.
+        .option_layer(policies.compress.as_ref().map(CompressLayer::new))
+        // The last word on an answer's fields, error answers included.
+        .option_layer(headers.and_then(headers::ResponseLayer::new))
+        // Answers to failures say how they were made too.
         .option_layer(TracingLayer::of(policies.tracing.as_ref()))
+        // Outside of what makes errors into answers, so that scripts can read a 401 or a 429, and of
+        // authenticate, since a preflight has no credentials.
+        .option_layer(policies.cors.as_deref().map(CorsLayer::new))
         // Whatever fails below, one layer answers.
-        .layer(RespondLayer)
+        .layer(RespondWithLayer::new(policies.error_body.as_ref()))
         // Inside it, so that a panic is answered like any failure.
         .layer(CatchPanicLayer)
+        // Before anything reads the request: what a policy sets is not its client's to say.
+        .option_layer(headers.and_then(|settings| StripLayer::new(settings)))
         // Outside of authenticate, so that waiting for keys is bounded.
         .option_layer(policies.may_wait().then_some(DeadlineLayer))
+        // Limits that read only the request: before authenticate, so that they slow down who guesses.
+        .option_layer(counters.rate_limit(policies, false))
         // authenticate: before all that asks who it is.
-        // authorize: right after, so that who may not come spends nothing.
+        // authorize: right after, so that who may not come spends nothing of what follows.
+        // Limits that ask who it is.
+        .option_layer(counters.rate_limit(policies, true))
+        // Before the place, so that what is too large never takes one.
+        .option_layer(policies.max_bytes.map(BodyLimitLayer::new))
+        // After all that may refuse or wait: a place is for what uses the endpoint.
+        .option_layer(counters.concurrency(policies))
+        // When it is known who it is from, and for the endpoint alone.
+        .option_layer(headers.and_then(headers::RequestLayer::new))
         // Innermost: from here on the endpoint keeps the time.
         .option_layer(policies.may_wait().then_some(ArrivedLayer))
         .service(endpoint);

@@ -13,7 +13,12 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::sync::Notify;
 
 use super::tunnel::{self, Patience};
-use crate::{body::Body, duplex::Promise, telemetry::Instruments, upstream::Switched};
+use crate::{
+    body::Body,
+    duplex::Promise,
+    telemetry::{Exchange, Instruments},
+    upstream::Switched,
+};
 
 /// Open tunnels of a worker, which draining awaits.
 #[derive(Debug, Default)]
@@ -27,6 +32,7 @@ pub struct Tunnels {
 pub(super) struct Wanted {
     protocol: HeaderValue,
     client: Promise,
+    exchange: Option<Arc<Exchange>>,
 }
 
 // === impl Tunnels ===
@@ -72,13 +78,18 @@ impl Wanted {
         }
         let protocol = protocol.clone();
         let client = request.extensions_mut().remove::<Promise>()?;
-        Some(Self { protocol, client })
+        Some(Self { protocol, client, exchange: None })
     }
 
     /// Asks the upstream; to be called after hop-by-hop fields were removed.
     pub(super) fn ask(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         headers.insert(header::UPGRADE, self.protocol.clone());
+    }
+
+    /// Keeps what the request holds, a place of a limit for example, as long as its tunnel lasts.
+    pub(super) fn keep(&mut self, exchange: &Arc<Exchange>) {
+        self.exchange = Some(Arc::clone(exchange));
     }
 
     /// Connects both ends if the upstream agreed.
@@ -99,12 +110,12 @@ impl Wanted {
         tunnels.open.fetch_add(1, Ordering::Relaxed);
         instruments.tunnels.increment(1.0);
         let open = Tunnel(Arc::clone(tunnels), Arc::clone(instruments));
-        let client = self.client;
+        let (client, exchange) = (self.client, self.exchange);
         tokio::spawn(async move {
             if let (Some(upstream), Some(client)) = (upstream, client.wait().await) {
                 tunnel::run(client, upstream, patience).await;
             }
-            drop(open);
+            drop((exchange, open));
         });
     }
 }

@@ -59,17 +59,6 @@ pub enum Headers {
 #[derive(Debug)]
 pub struct Values(pub Box<[Text]>);
 
-/// How much of a body expressions need.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum BodyUse {
-    /// Nothing reads it: it is drained and dropped.
-    Unread,
-    /// Only forwarded whole, or kept because `errors` reads `error.upstream`: bytes, not parsed.
-    Forwarded,
-    /// Parsed by content type.
-    Parsed,
-}
-
 /// A proxied call.
 #[derive(Debug)]
 pub struct Proxy {

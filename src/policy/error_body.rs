@@ -1,8 +1,18 @@
-//! Shapes error answers: `errorBody`. `policy::respond` applies it.
+//! Shapes error answers: `errorBody`. `policy::respond` applies it to every error answer of the route, those of
+//! other policies included. An error without a route has the default document, and so has one whose shape fails
+//! itself.
 
-use http::HeaderValue;
+use std::borrow::Cow;
 
-use crate::expr::Shape;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, StatusCode, header};
+
+use super::facts::{self, Facts};
+use crate::{
+    content::{BodyUse, Content},
+    error::{Error, UpstreamAnswer},
+    expr::{Data, ErrorField, EvalError, Object, Reference, Shape, Slot, Value},
+};
 
 /// `errorBody` and `errorContentType`
 #[derive(Debug)]
@@ -11,4 +21,191 @@ pub struct Settings {
     pub shape: Shape,
     /// `application/problem+json` unless said otherwise.
     pub content_type: HeaderValue,
+}
+
+/// What `error` reads, over what everything else reads.
+pub struct Failure<'a> {
+    data: &'a dyn Data,
+    error: &'a Error,
+    upstream: Option<Upstream>,
+}
+
+/// `error.upstream`
+struct Upstream {
+    status: StatusCode,
+    body: Option<Content>,
+}
+
+/// Whether this reads what an upstream answered, so that a failed answer's body is worth keeping.
+#[must_use]
+pub fn reads_upstream(reference: &Reference) -> bool {
+    reference.slot == Slot::Error(ErrorField::Upstream)
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// Whether it reads what an upstream answered.
+    #[must_use]
+    pub fn reads_upstream(&self) -> bool {
+        self.shape.references().iter().any(reads_upstream)
+    }
+
+    /// Whether it reads the head of the request.
+    #[must_use]
+    pub fn reads_head(&self) -> bool {
+        self.shape.references().iter().any(facts::reads_head)
+    }
+
+    /// The document of an error.
+    pub fn document(&self, error: &Error, facts: &Facts<'_>) -> Result<Vec<u8>, EvalError> {
+        let failure = Failure::new(facts, error, self.reads_upstream());
+        let mut out = Vec::with_capacity(256);
+        let written = facts.within(&failure, |frame| self.shape.write(frame, &mut out))?;
+        if written { Ok(out) } else { Err(EvalError::Failed(Cow::Borrowed("the whole body is omitted"))) }
+    }
+}
+
+// === impl Failure ===
+
+impl<'a> Failure<'a> {
+    /// A failure, and what an upstream answered if that is read.
+    #[must_use]
+    pub fn new(data: &'a dyn Data, error: &'a Error, reads_upstream: bool) -> Self {
+        let upstream = error.upstream_answer().filter(|_| reads_upstream).map(Upstream::new);
+        Self { data, error, upstream }
+    }
+}
+
+impl std::fmt::Debug for Failure<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Failure").field("error", &self.error).finish_non_exhaustive()
+    }
+}
+
+impl Data for Failure<'_> {
+    fn seed(&self) -> [u8; 16] {
+        self.data.seed()
+    }
+
+    fn read(&self, slot: Slot) -> Result<Option<Value<'_>>, EvalError> {
+        let Slot::Error(field) = slot else {
+            return self.data.read(slot);
+        };
+        let text = |text| Some(Value::Str(Cow::Borrowed(text)));
+        Ok(match field {
+            ErrorField::Code => text(self.error.kind().code()),
+            ErrorField::Status => Some(Value::Int(self.error.response_status().as_u16().into())),
+            ErrorField::Step => self.error.failed_step().and_then(|step| text(step)),
+            ErrorField::Message => {
+                text(self.error.public_detail().unwrap_or_else(|| self.error.kind().title()))
+            }
+            ErrorField::Upstream => self.upstream.as_ref().map(|upstream| Value::Object(upstream)),
+        })
+    }
+}
+
+// === impl Upstream ===
+
+impl Upstream {
+    fn new(answer: &UpstreamAnswer) -> Self {
+        let mut headers = HeaderMap::new();
+        if let Some(content_type) = &answer.content_type {
+            headers.insert(header::CONTENT_TYPE, content_type.clone());
+        }
+        let bytes: Bytes = answer.body.clone();
+        // What cannot be read is absent: a rule that asks for it does not match.
+        Self { status: answer.status, body: Content::read(bytes, &headers, BodyUse::Parsed).ok() }
+    }
+}
+
+impl Object for Upstream {
+    fn get(&self, key: &str) -> Result<Option<Value<'_>>, EvalError> {
+        Ok(match key {
+            "status" => Some(Value::Int(self.status.as_u16().into())),
+            "body" => self.body.as_ref().map(Content::value),
+            _ => None,
+        })
+    }
+
+    fn keys(&self) -> Vec<Cow<'_, str>> {
+        let body = self.body.as_ref().map(|_| Cow::Borrowed("body"));
+        std::iter::once(Cow::Borrowed("status")).chain(body).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use http::{Request, Response};
+    use tower::{Layer, ServiceExt, service_fn};
+
+    use super::*;
+    use crate::{
+        body::Body,
+        expr::{Program, Scope, Text},
+        policy::{
+            respond::RespondWithLayer,
+            testing::{exchange, request},
+        },
+        problem::Kind,
+    };
+
+    fn settings(members: &[(&str, &str)]) -> Settings {
+        let scope = Scope { request: true, error: true, ..Scope::default() };
+        let member = |(name, source): &(&str, &str)| {
+            let program = Program::compile(source, &scope).unwrap();
+            ((*name).to_owned(), Shape::Text(Text::One(program)))
+        };
+        let shape = Shape::Map(members.iter().map(member).collect());
+        Settings { shape, content_type: HeaderValue::from_static("application/vnd.example+json") }
+    }
+
+    async fn answer(settings: Settings, head: &str) -> (Response<()>, String) {
+        let endpoint = service_fn(|_: Request<Body>| async {
+            let upstream = UpstreamAnswer {
+                status: StatusCode::CONFLICT,
+                body: "{\"why\":\"full\"}".into(),
+                content_type: Some(HeaderValue::from_static("application/json")),
+            };
+            let error = Error::new(Kind::RateLimited).detail("the limit `a` is spent").retry_after(3);
+            Err::<Response<Body>, _>(error.upstream(upstream))
+        });
+        let layer = RespondWithLayer::new(Some(&Arc::new(settings)));
+        let answer = layer.layer(endpoint).oneshot(request(head, exchange())).await.unwrap();
+        let (head, body) = answer.into_parts();
+        let body = body.collect(65_536).await.unwrap();
+        (Response::from_parts(head, ()), String::from_utf8(body.to_vec()).unwrap())
+    }
+
+    #[tokio::test]
+    async fn every_error_has_the_shape_and_keeps_its_status_and_fields() {
+        let (head, body) = answer(
+            settings(&[
+                ("error", "error.code"),
+                ("text", "error.message"),
+                ("status", "error.status"),
+                ("path", "request.query.p"),
+                ("why", "error.upstream.body.why"),
+                ("step", "error.?step"),
+            ]),
+            "GET /a?p=x",
+        )
+        .await;
+        assert_eq!(head.status(), 429);
+        assert_eq!(head.headers()["retry-after"], "3");
+        assert_eq!(head.headers()["content-type"], "application/vnd.example+json");
+        let expected = r#"{"error":"rate_limited","text":"the limit `a` is spent","status":429,"path":"x","why":"full"}"#;
+        assert_eq!(body, expected);
+    }
+
+    #[tokio::test]
+    async fn a_shape_that_fails_leaves_the_default_document_and_grpc_is_untouched() {
+        let (head, body) = answer(settings(&[("path", "request.query.p")]), "GET /a").await;
+        assert_eq!(head.headers()["content-type"], "application/problem+json");
+        assert!(body.contains("\"code\":\"rate_limited\""), "{body}");
+        let (head, body) = answer(settings(&[]), "POST /a\ncontent-type: application/grpc").await;
+        assert_eq!((&*body, head.status().as_u16()), ("", 200));
+    }
 }

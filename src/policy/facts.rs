@@ -89,6 +89,15 @@ impl<'a> Facts<'a> {
         self.within(self, |frame| given(text.eval(frame)?, frame.meter)).map_err(fault)
     }
 
+    /// Evaluates and calls `each` with every scalar: the elements of a list, nothing for none.
+    pub fn each<'b>(
+        &'b self,
+        text: &'b Text,
+        each: &mut impl FnMut(&str) -> Result<(), EvalError>,
+    ) -> Result<(), Error> {
+        self.within(self, |frame| scalars(&text.eval(frame)?, frame.meter, each)).map_err(fault)
+    }
+
     /// Runs evaluations over these facts, or over `data` that adds to them.
     pub fn within<'b, T>(
         &'b self,
@@ -101,21 +110,52 @@ impl<'a> Facts<'a> {
 }
 
 /// A scalar as text, as concatenation writes it.
+pub fn text<'v>(value: &'v Value<'_>, meter: &Meter) -> Result<Cow<'v, str>, EvalError> {
+    match value {
+        Value::Optional(Some(value)) => text(value, meter),
+        value => match value.as_str() {
+            Some(text) => Ok(text),
+            None => {
+                let mut out = String::new();
+                value.write_text(&mut out, meter)?;
+                Ok(Cow::Owned(out))
+            }
+        },
+    }
+}
+
+/// Calls `each` with every scalar of a value: the elements of a list, nothing for none.
+pub fn scalars<E: From<EvalError>>(
+    value: &Value<'_>,
+    meter: &Meter,
+    each: &mut impl FnMut(&str) -> Result<(), E>,
+) -> Result<(), E> {
+    let value = match value {
+        Value::Optional(Some(value)) => value,
+        value => value,
+    };
+    if value.is_omitted() {
+        return Ok(());
+    }
+    match value.elements() {
+        Some(elements) => {
+            for element in elements.iter().filter(|element| !element.is_omitted()) {
+                each(&text(element, meter)?)?;
+            }
+            Ok(())
+        }
+        None => each(&text(value, meter)?),
+    }
+}
+
+/// A scalar, or nothing.
 fn given<'v>(value: Value<'v>, meter: &Meter) -> Result<Given<'v>, EvalError> {
     if value.is_omitted() {
         return Ok(Given::Nothing);
     }
     Ok(Given::Text(match value {
         Value::Str(text) => text,
-        Value::Optional(Some(inner)) => match given((*inner).clone(), meter)? {
-            Given::Text(text) => text,
-            Given::Nothing => return Ok(Given::Nothing),
-        },
-        value => {
-            let mut out = String::new();
-            value.write_text(&mut out, meter)?;
-            Cow::Owned(out)
-        }
+        value => Cow::Owned(text(&value, meter)?.into_owned()),
     }))
 }
 

@@ -1,10 +1,31 @@
 //! Sets and removes fields of requests and answers: `headers`.
+//!
+//! Three layers, since each has its place. What a policy sets is taken out of the client's request before
+//! anything reads it, trailers too, so that nobody can bring it along; spellings with `_` never get that far.
+//! A request's fields are set last, when it is known who it is from. An answer's are set outside of the layer
+//! that makes errors into answers, so that those have them as well.
+//!
+//! Differs from tower-http's `SetResponseHeader` in that values are expressions over the request.
 
-use std::sync::Arc;
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
-use http::HeaderName;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use pin_project_lite::pin_project;
+use tower::{Layer, Service};
 
-use crate::expr::Text;
+use super::facts::{self, Facts, Snapshot};
+use crate::{
+    body::Body,
+    error::Error,
+    expr::{EvalError, Text},
+    problem::Kind,
+    telemetry::Exchange,
+};
 
 /// `headers`, all layers together.
 #[derive(Debug, Default)]
@@ -18,10 +39,84 @@ pub struct Settings {
 /// What is done to a head.
 #[derive(Debug, Default)]
 pub struct Edits {
-    /// Replaced, in order; an optional that is none leaves the field out.
+    /// Replaced, in order; an optional that is none leaves the field out, a list repeats it.
     pub set: Vec<(HeaderName, Arc<Text>)>,
     /// Taken out.
     pub remove: Vec<HeaderName>,
+}
+
+/// Takes out of a client's request what a policy sets. See the module.
+#[derive(Clone, Debug)]
+pub struct StripLayer {
+    names: Arc<[HeaderName]>,
+}
+
+/// See the layer.
+#[derive(Clone, Debug)]
+pub struct Strip<S> {
+    inner: S,
+    names: Arc<[HeaderName]>,
+}
+
+/// Sets and removes a request's fields. See the module.
+#[derive(Clone, Debug)]
+pub struct RequestLayer {
+    settings: Arc<Settings>,
+}
+
+/// See the layer.
+#[derive(Clone, Debug)]
+pub struct EditRequest<S> {
+    inner: S,
+    settings: Arc<Settings>,
+}
+
+/// Sets and removes an answer's fields. See the module.
+#[derive(Clone, Debug)]
+pub struct ResponseLayer {
+    edits: Arc<Prepared>,
+}
+
+/// See the layer.
+#[derive(Clone, Debug)]
+pub struct EditResponse<S> {
+    inner: S,
+    edits: Arc<Prepared>,
+}
+
+/// Edits of an answer, as far as they are known before there is a request.
+#[derive(Debug)]
+struct Prepared {
+    settings: Arc<Settings>,
+    /// Values without an expression, in the order of the settings.
+    fixed: Box<[Option<HeaderValue>]>,
+    evaluates: bool,
+    reads_head: bool,
+}
+
+pin_project! {
+    /// The answer, edited.
+    #[derive(Debug)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        future: F,
+        edits: Arc<Prepared>,
+        // What is evaluated when the answer is there, as the request has gone by then.
+        later: Option<Box<(Snapshot, Arc<Exchange>)>>,
+    }
+}
+
+pin_project! {
+    /// The answer, or why the request could not be edited.
+    #[project = EditedProj]
+    #[derive(Debug)]
+    #[allow(missing_docs, reason = "the macro takes no documentation on the fields of a variant")]
+    pub enum EditedFuture<F> {
+        /// It was.
+        Edited { #[pin] future: F },
+        /// A value could not be made.
+        Refused { error: Option<Error> },
+    }
 }
 
 // === impl Settings ===
@@ -41,3 +136,256 @@ impl Edits {
         self.set.is_empty() && self.remove.is_empty()
     }
 }
+
+// === impl StripLayer ===
+
+impl StripLayer {
+    /// Of the fields that these settings set in requests.
+    #[must_use]
+    pub fn new(settings: &Settings) -> Option<Self> {
+        let names: Arc<[_]> = settings.request.set.iter().map(|(name, _)| name.clone()).collect();
+        (!names.is_empty()).then_some(Self { names })
+    }
+}
+
+impl<S> Layer<S> for StripLayer {
+    type Service = Strip<S>;
+
+    fn layer(&self, inner: S) -> Strip<S> {
+        Strip { inner, names: Arc::clone(&self.names) }
+    }
+}
+
+impl<S: Service<Request<Body>>> Service<Request<Body>> for Strip<S> {
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        for name in &*self.names {
+            request.headers_mut().remove(name);
+        }
+        if request.body().upload().is_some() {
+            let body = std::mem::take(request.body_mut());
+            *request.body_mut() = body.without_trailers(Arc::clone(&self.names));
+        }
+        self.inner.call(request)
+    }
+}
+
+// === impl RequestLayer ===
+
+impl RequestLayer {
+    /// Of these settings' edits of requests.
+    #[must_use]
+    pub fn new(settings: &Arc<Settings>) -> Option<Self> {
+        (!settings.request.is_empty()).then(|| Self { settings: Arc::clone(settings) })
+    }
+}
+
+impl<S> Layer<S> for RequestLayer {
+    type Service = EditRequest<S>;
+
+    fn layer(&self, inner: S) -> EditRequest<S> {
+        EditRequest { inner, settings: Arc::clone(&self.settings) }
+    }
+}
+
+// === impl EditRequest ===
+
+impl<S> EditRequest<S> {
+    fn edit(&self, request: &mut Request<Body>) -> Result<(), Error> {
+        let Edits { set, remove } = &self.settings.request;
+        let mut fields = HeaderMap::with_capacity(set.len());
+        if let Some(exchange) = request.body().cargo::<Exchange>() {
+            let facts = Facts::new(request, exchange);
+            for (name, text) in set {
+                append(name, text, &facts, &mut fields)?;
+            }
+        }
+        let headers = request.headers_mut();
+        for name in remove {
+            headers.remove(name);
+        }
+        replace(headers, fields);
+        Ok(())
+    }
+}
+
+impl<S> Service<Request<Body>> for EditRequest<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Error>,
+{
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = EditedFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+        match self.edit(&mut request) {
+            Ok(()) => EditedFuture::Edited { future: self.inner.call(request) },
+            Err(error) => EditedFuture::Refused { error: Some(error) },
+        }
+    }
+}
+
+// === impl EditedFuture ===
+
+impl<F> Future for EditedFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, Error>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project() {
+            EditedProj::Edited { future } => future.poll(cx),
+            EditedProj::Refused { error } => {
+                Poll::Ready(Err(error.take().unwrap_or_else(|| Kind::Internal.into())))
+            }
+        }
+    }
+}
+
+// === impl ResponseLayer ===
+
+impl ResponseLayer {
+    /// Of these settings' edits of answers.
+    #[must_use]
+    pub fn new(settings: &Arc<Settings>) -> Option<Self> {
+        let set = &settings.response.set;
+        let fixed = |(_, text): &(HeaderName, Arc<Text>)| match &**text {
+            Text::Literal(text) => HeaderValue::from_str(text).ok(),
+            Text::One(_) | Text::Parts(_) => None,
+        };
+        let edits = Prepared {
+            settings: Arc::clone(settings),
+            fixed: set.iter().map(fixed).collect(),
+            evaluates: set.iter().any(|(_, text)| text.programs().next().is_some()),
+            reads_head: set.iter().flat_map(|(_, text)| text.references()).any(|one| facts::reads_head(&one)),
+        };
+        (!settings.response.is_empty()).then(|| Self { edits: Arc::new(edits) })
+    }
+}
+
+impl<S> Layer<S> for ResponseLayer {
+    type Service = EditResponse<S>;
+
+    fn layer(&self, inner: S) -> EditResponse<S> {
+        EditResponse { inner, edits: Arc::clone(&self.edits) }
+    }
+}
+
+// === impl Prepared ===
+
+impl Prepared {
+    fn apply(&self, headers: &mut HeaderMap, later: Option<&(Snapshot, Arc<Exchange>)>) {
+        let Edits { set, remove } = &self.settings.response;
+        for name in remove {
+            headers.remove(name);
+        }
+        let facts = later.map(|(snapshot, exchange)| Facts::later(snapshot, exchange));
+        let mut fields = HeaderMap::with_capacity(set.len());
+        for ((name, text), fixed) in set.iter().zip(&self.fixed) {
+            if let Some(value) = fixed {
+                fields.append(name.clone(), value.clone());
+            } else if let Some(facts) = &facts
+                && let Err(error) = append(name, text, facts, &mut fields)
+            {
+                // The answer is made: what it would have said besides is left out.
+                headers.remove(name);
+                tracing::warn!(field = name.as_str(), %error, "a field of an answer was left out");
+            }
+        }
+        replace(headers, fields);
+    }
+}
+
+// === impl EditResponse ===
+
+impl<S> Service<Request<Body>> for EditResponse<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>>,
+{
+    type Response = Response<Body>;
+    type Error = S::Error;
+    type Future = ResponseFuture<S::Future>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let exchange = if self.edits.evaluates { request.body().carried::<Exchange>() } else { None };
+        let later = exchange.map(|exchange| {
+            let snapshot = if self.edits.reads_head { Snapshot::of(&request) } else { Snapshot::empty() };
+            Box::new((snapshot, exchange))
+        });
+        ResponseFuture { future: self.inner.call(request), edits: Arc::clone(&self.edits), later }
+    }
+}
+
+// === impl ResponseFuture ===
+
+impl<F, E> Future for ResponseFuture<F>
+where
+    F: Future<Output = Result<Response<Body>, E>>,
+{
+    type Output = F::Output;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let mut answer = ready!(this.future.poll(cx));
+        if let Ok(response) = &mut answer {
+            this.edits.apply(response.headers_mut(), this.later.as_deref());
+        }
+        Poll::Ready(answer)
+    }
+}
+
+/// Adds a field to those that are set.
+fn append(name: &HeaderName, text: &Text, facts: &Facts<'_>, fields: &mut HeaderMap) -> Result<(), Error> {
+    let mut refused = false;
+    let mut add = |value: &str| {
+        match HeaderValue::from_str(value) {
+            Ok(value) => refused |= fields.try_append(name, value).is_err(),
+            Err(_) => refused = true,
+        }
+        Ok::<_, EvalError>(())
+    };
+    facts.each(text, &mut add)?;
+    if !refused {
+        return Ok(());
+    }
+    // The client's own data is its own fault.
+    let clients = text.references().all(|one| facts::reads_head(&one));
+    let kind = if clients { Kind::InvalidRequest } else { Kind::ExpressionError };
+    Err(Error::new(kind).detail(format!("the value of `{name}` may not have CR, LF, NUL or the like")))
+}
+
+/// Puts fields in the place of those with their names.
+fn replace(headers: &mut HeaderMap, fields: HeaderMap) {
+    let mut last = None;
+    for (name, value) in fields {
+        match (name, &last) {
+            (Some(name), _) => {
+                headers.insert(name.clone(), value);
+                last = Some(name);
+            }
+            (None, Some(name)) => {
+                headers.append(name.clone(), value);
+            }
+            (None, None) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

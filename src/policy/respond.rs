@@ -16,7 +16,17 @@ use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use crate::{body::Body, error::Error, json, problem::Fault, telemetry::Exchange};
+use super::{
+    error_body,
+    facts::{Facts, Snapshot},
+};
+use crate::{
+    body::Body,
+    error::Error,
+    json,
+    problem::{Fault, Kind},
+    telemetry::Exchange,
+};
 
 /// The media type of a problem document (RFC 9457 §3).
 pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -25,10 +35,24 @@ pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/prob
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RespondLayer;
 
+/// The same for a route whose errors have a shape of their own, or none.
+#[derive(Clone, Debug)]
+pub struct RespondWithLayer {
+    shape: Option<Shaping>,
+}
+
+/// A shape, and whether it reads the request's head.
+#[derive(Clone, Debug)]
+struct Shaping {
+    settings: Arc<error_body::Settings>,
+    reads_head: bool,
+}
+
 /// See the module.
 #[derive(Clone, Debug)]
 pub struct Respond<S> {
     inner: S,
+    shape: Option<Shaping>,
 }
 
 pin_project! {
@@ -39,6 +63,8 @@ pin_project! {
         future: F,
         exchange: Option<Arc<Exchange>>,
         grpc: bool,
+        // Boxed, so that a route without costs a word.
+        shape: Option<Box<(Arc<error_body::Settings>, Snapshot)>>,
     }
 }
 
@@ -48,7 +74,27 @@ impl<S> Layer<S> for RespondLayer {
     type Service = Respond<S>;
 
     fn layer(&self, inner: S) -> Respond<S> {
-        Respond { inner }
+        Respond { inner, shape: None }
+    }
+}
+
+// === impl RespondWithLayer ===
+
+impl RespondWithLayer {
+    /// Of this shape.
+    #[must_use]
+    pub fn new(shape: Option<&Arc<error_body::Settings>>) -> Self {
+        let shape = shape
+            .map(|settings| Shaping { reads_head: settings.reads_head(), settings: Arc::clone(settings) });
+        Self { shape }
+    }
+}
+
+impl<S> Layer<S> for RespondWithLayer {
+    type Service = Respond<S>;
+
+    fn layer(&self, inner: S) -> Respond<S> {
+        Respond { inner, shape: self.shape.clone() }
     }
 }
 
@@ -71,7 +117,11 @@ where
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let exchange = request.body().carried::<Exchange>();
         let grpc = is_grpc(request.headers());
-        ResponseFuture { future: self.inner.call(request), exchange, grpc }
+        let shape = self.shape.as_ref().map(|shape| {
+            let head = if shape.reads_head { Snapshot::of(&request) } else { Snapshot::empty() };
+            Box::new((Arc::clone(&shape.settings), head))
+        });
+        ResponseFuture { future: self.inner.call(request), exchange, grpc, shape }
     }
 }
 
@@ -87,7 +137,14 @@ where
         let this = self.project();
         let response = match ready!(this.future.poll(cx)) {
             Ok(response) => response,
-            Err(error) => answer(&error, this.exchange.as_deref(), *this.grpc),
+            Err(error) => {
+                let exchange = this.exchange.as_deref();
+                let mut response = answer(&error, exchange, *this.grpc);
+                if let (Some(shape), Some(exchange), false) = (this.shape, exchange, *this.grpc) {
+                    reshape(&mut response, &error, shape, exchange);
+                }
+                response
+            }
         };
         Poll::Ready(Ok(response))
     }
@@ -116,6 +173,22 @@ pub fn answer(error: &Error, exchange: Option<&Exchange>, grpc: bool) -> Respons
         response.headers_mut().append(name, value.clone());
     }
     response
+}
+
+/// Puts the route's own document in the place of the default one, which stays if that fails.
+fn reshape(
+    response: &mut Response<Body>,
+    error: &Error,
+    (settings, head): &(Arc<error_body::Settings>, Snapshot),
+    exchange: &Exchange,
+) {
+    match settings.document(error, &Facts::later(head, exchange)) {
+        Ok(document) => {
+            *response.body_mut() = Body::full(document);
+            response.headers_mut().insert(header::CONTENT_TYPE, settings.content_type.clone());
+        }
+        Err(failed) => tracing::warn!(id = &*exchange.id, %failed, "`errorBody` has no value"),
+    }
 }
 
 fn problem(error: &Error, exchange: Option<&Exchange>) -> Response<Body> {
@@ -198,6 +271,10 @@ fn log(error: &Error, exchange: &Exchange) {
         // A `passStatus` that hands a 4xx on is an answer like any other.
         Fault::Upstream if error.response_status().is_client_error() => {
             tracing::debug!(id, code = error.kind().code(), step, cause, "upstream refused");
+        }
+        // Said once per request while there are too many of them, it would be part of the load.
+        Fault::Gateway if error.kind() == Kind::Overloaded => {
+            tracing::debug!(id, code = error.kind().code(), cause, "request shed");
         }
         Fault::Upstream => tracing::warn!(id, code = error.kind().code(), step, cause, "upstream failed"),
         Fault::Gateway => tracing::error!(id, code = error.kind().code(), step, cause, "request failed"),

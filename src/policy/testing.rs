@@ -29,8 +29,9 @@ pub(super) fn request(head: &str, exchange: Exchange) -> Request<Body> {
     let mut body = Body::empty();
     body.carry(Arc::new(exchange));
     let mut request = Request::builder().method(method).uri(target).body(body).unwrap();
-    for (name, value) in lines.map(|line| line.trim().split_once(": ").unwrap()) {
-        let (name, value) = (HeaderName::try_from(name).unwrap(), HeaderValue::try_from(value).unwrap());
+    for (name, value) in lines.map(|line| line.split_once(':').unwrap()) {
+        let (name, value) =
+            (HeaderName::try_from(name.trim()).unwrap(), HeaderValue::try_from(value.trim()).unwrap());
         request.headers_mut().append(name, value);
     }
     request

@@ -14,6 +14,7 @@ mod http2;
 mod injection;
 mod layering;
 mod paths;
+mod policies;
 mod process;
 mod proxied;
 mod reload;

@@ -155,9 +155,10 @@ const CODES_ELSEWHERE: [(Code, &str); 6] = [
 ];
 
 /// Problem codes that no single request to a template gives, with the file whose tests provoke them.
-const KINDS_ELSEWHERE: [(Kind, &str); 4] = [
+const KINDS_ELSEWHERE: [(Kind, &str); 5] = [
     (Kind::RequestTimeout, "tests/it/slow.rs"),
     (Kind::PayloadTooLarge, "src/compose/tests/request.rs"),
+    (Kind::RateLimited, "src/policy/rate_limit/tests.rs"),
     (Kind::Overloaded, "src/compose/tests/custody.rs"),
     (Kind::Internal, "src/policy/catch_panic.rs"),
 ];

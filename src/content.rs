@@ -13,15 +13,28 @@ use crate::{
     expr::Value,
     form,
     json::{self, Document, JsonError},
-    plan::BodyUse,
 };
+
+/// How much of a body expressions need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum BodyUse {
+    /// Nothing reads it: it is drained and dropped.
+    Unread,
+    /// Only forwarded whole, or kept because `errors` reads `error.upstream`: bytes, not parsed.
+    Forwarded,
+    /// Parsed by content type.
+    Parsed,
+}
 
 /// A body and what it was labelled as.
 #[derive(Debug, Default)]
-pub(super) struct Content {
-    pub(super) bytes: Bytes,
-    pub(super) content_type: Option<HeaderValue>,
-    pub(super) content_encoding: Option<HeaderValue>,
+pub struct Content {
+    /// As received.
+    pub bytes: Bytes,
+    /// Its media type.
+    pub content_type: Option<HeaderValue>,
+    /// How it is coded, where it is forwarded as it came.
+    pub content_encoding: Option<HeaderValue>,
     reading: Reading,
 }
 
@@ -39,15 +52,21 @@ enum Reading {
 
 /// What a media type says about a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Media {
+pub enum Media {
+    /// `application/json` and `+json`
     Json,
+    /// `application/x-www-form-urlencoded`
     Form,
+    /// `text/*`
     Text,
+    /// Anything else.
     Other,
 }
 
 impl Media {
-    pub(super) fn of(content_type: &HeaderValue) -> Self {
+    /// What a content type says.
+    #[must_use]
+    pub fn of(content_type: &HeaderValue) -> Self {
         let text = content_type.as_bytes();
         let essence = text.split(|&byte| byte == b';').next().unwrap_or_default().trim_ascii();
         if essence.eq_ignore_ascii_case(b"application/json") {
@@ -72,12 +91,13 @@ const LONG: usize = 128 * 1024;
 
 impl Content {
     /// Whether to read a body takes a worker too long.
-    pub(super) fn is_long(bytes: &Bytes, how: BodyUse) -> bool {
+    #[must_use]
+    pub fn is_long(bytes: &Bytes, how: BodyUse) -> bool {
         how == BodyUse::Parsed && bytes.len() >= LONG
     }
 
     /// Reads a body as far as its use asks for.
-    pub(super) fn read(bytes: Bytes, headers: &HeaderMap, how: BodyUse) -> Result<Self, JsonError> {
+    pub fn read(bytes: Bytes, headers: &HeaderMap, how: BodyUse) -> Result<Self, JsonError> {
         let content_type = headers.get(header::CONTENT_TYPE);
         let reading = match how {
             BodyUse::Unread => Reading::Empty,
@@ -98,7 +118,8 @@ impl Content {
     }
 
     /// What an expression sees.
-    pub(super) fn value(&self) -> Value<'_> {
+    #[must_use]
+    pub fn value(&self) -> Value<'_> {
         match &self.reading {
             Reading::Empty => Value::Null,
             Reading::Document(document) => Value::Json(document.root()),
@@ -111,7 +132,8 @@ impl Content {
 
 impl Content {
     /// The same as JSON, for a schema to judge.
-    pub(super) fn json(&self) -> Bytes {
+    #[must_use]
+    pub fn json(&self) -> Bytes {
         match &self.reading {
             Reading::Document(document) => document.bytes().clone(),
             Reading::Text => {
