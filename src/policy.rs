@@ -58,7 +58,7 @@ pub struct Policies {
 // === impl Policies ===
 
 impl Policies {
-    /// Whether a route has no layer of these at all. What is told about requests, and who is shed first, has
+    /// Whether a route has no layer of these at all. What share of requests is traced, and who is shed first, has
     /// none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -71,7 +71,7 @@ impl Policies {
             max_bytes,
             headers,
             compress,
-            tracing: _,
+            tracing,
             priority: _,
             error_body,
         } = self;
@@ -83,6 +83,7 @@ impl Policies {
             && max_bytes.is_none()
             && headers.is_none()
             && compress.is_none()
+            && tracing::TracingLayer::of(tracing.as_ref()).is_none()
             && error_body.is_none()
     }
 

@@ -113,7 +113,7 @@ where
         .option_layer(policies.compress.as_ref().map(CompressLayer::new))
         // The last word on an answer's fields, error answers included.
         .option_layer(headers.and_then(headers::ResponseLayer::new))
-        // Outside of what makes errors into answers too: answers to failures say it as well.
+        // Answers to failures say how they were made too.
         .option_layer(TracingLayer::of(policies.tracing.as_ref()))
         // Outside of what makes errors into answers, so that scripts can read a 401 or a 429, and of
         // authenticate, since a preflight has no credentials.

@@ -64,14 +64,9 @@ apiVersion: segue/v1
 kind: Policy
 metadata: {name: told, owner: platform}
 tracing: {sample: 0.5, serverTiming: true, generationHeader: true}
----
-apiVersion: segue/v1
-kind: PolicyBinding
-metadata: {name: baseline, owner: platform}
-mode: mandatory
-policies: [told]
 ";
     let steps = "match: {path: /c}
+policies: [told]
 steps:
   one: {http: {service: back, path: /one}}
   two: {http: {service: back, path: /two}, optional: true}
@@ -79,7 +74,7 @@ respond: {body: '${ steps.one.body }'}";
     let documents = [
         service("back", origin.address, ""),
         route("c", steps),
-        route("p", "match: {path: /p}\nproxy: {service: back}"),
+        route("p", "match: {path: /p}\npolicies: [told]\nproxy: {service: back}"),
         route("bad", &steps.replace("/c", "/bad").replace(", optional: true", "")),
     ];
     let gateway = Gateway::start_with(&format!("{GATEWAY}{policy}"), &documents);
