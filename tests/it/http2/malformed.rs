@@ -118,6 +118,7 @@ fn fields() -> Vec<Case> {
     ] {
         cases.push(with_field((name, b"1"), Connection));
     }
+    cases.push(with_field((b"x\"y", b"1"), With(400)));
     for value in [
         &b"a\rb"[..],
         b"a\nb",
@@ -189,6 +190,12 @@ fn pseudo_fields() -> Vec<Case> {
         b"/p/\r\nbad",
         b"/p/\0bad",
         b"/p/b\x7fad",
+        // The codec would cut these off.
+        b"/p/bad#",
+        b"/p/bad#top",
+        b"/p/bad#/../admin",
+        b"/p/bad?a=b#c",
+        b"/#/p/bad",
     ] {
         cases.push(with_pseudo(b":path", value, Stream));
     }
