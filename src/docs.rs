@@ -28,6 +28,9 @@ pub mod operations {}
 #[doc = include_str!("docs/telemetry.md")]
 pub mod telemetry {}
 
+#[doc = include_str!("docs/identity.md")]
+pub mod identity {}
+
 #[doc = include_str!("docs/problems.md")]
 pub mod problems {}
 

@@ -101,8 +101,14 @@ pub fn start_with(options: Options, more: Vec<Listener>) -> Result<Running, Star
         keys: Store::new(runtime.handle().clone(), Arc::clone(&network), KeyInstruments::new(registry)),
         listeners: more,
     };
-    let (gateway, reloader) = Reloader::load(options.root.clone(), around)
-        .map_err(|refused| StartError::Findings(refused.0, Box::new(refused.1)))?;
+    let (gateway, reloader) = match Reloader::load(options.root.clone(), around) {
+        Ok(loaded) => loaded,
+        Err(refused) => {
+            // Waiting for its threads is not for whoever called, who may have a runtime of their own.
+            runtime.shutdown_background();
+            return Err(StartError::Findings(refused.0, Box::new(refused.1)));
+        }
+    };
     // Signals before ports: whoever sees one open may send one.
     let signals = {
         let _entered = runtime.enter();

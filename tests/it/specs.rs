@@ -163,9 +163,9 @@ const CODES_ELSEWHERE: &[(Code, &str)] = &[
 
 /// Problem codes that no single request to a template gives, with the file whose tests provoke them.
 const KINDS_ELSEWHERE: &[(Kind, &str)] = &[
-    (Kind::Unauthenticated, "src/policy/authenticate/tests.rs"),
-    (Kind::Forbidden, "src/policy/authorize.rs"),
     (Kind::KeysUnavailable, "src/identity/tests.rs"),
+    (Kind::Unauthenticated, "src/identity/tests.rs"),
+    (Kind::Forbidden, "src/policy/authorize.rs"),
     (Kind::RequestTimeout, "tests/it/slow.rs"),
     (Kind::PayloadTooLarge, "src/compose/tests/request.rs"),
     (Kind::RateLimited, "src/policy/rate_limit/tests.rs"),
