@@ -8,6 +8,7 @@ mod bounds;
 mod call;
 mod composition;
 mod conflict;
+mod consumer;
 mod fields;
 mod findings;
 mod gateway;
@@ -15,6 +16,7 @@ mod graph;
 mod nested;
 mod partial;
 mod path;
+mod policy;
 mod request;
 mod respond;
 mod route;
@@ -48,6 +50,8 @@ fn drafted(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let templates = Templates::parse(tree, &mut diagnostics);
     let mut findings = Findings::new(diagnostics);
     let gateway = gateway::compile(&templates.gateways, &mut findings);
+    let consumers = consumer::compile(&templates.consumers, &mut findings);
+    let mut shelf = policy::Shelf::index(&templates.policies, &mut findings);
     let services = service::Services::index(&templates, &mut findings);
     let compositions = nested::Compositions::index(&templates, &services, &mut findings);
     let callables = compositions.compile(&services, &mut findings);
@@ -55,7 +59,8 @@ fn drafted(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     conflict::check(&templates.routes, &matches, &mut findings);
     let mut routes = Vec::with_capacity(templates.routes.len());
     for (template, (matching, captures)) in templates.routes.iter().zip(matches) {
-        match route::compile(template, matching, captures, (&services, &compositions), &mut findings) {
+        let known = (&services, &compositions);
+        match route::compile(template, matching, captures, known, &mut shelf, &mut findings) {
             Some(route) => routes.push(route),
             None if findings.has_errors() => {}
             None => {
@@ -69,7 +74,7 @@ fn drafted(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let mut plan = plan.map(|(gateway, compositions)| Plan {
         gateway,
         elsewhere: templates.elsewhere.iter().cloned().collect(),
-        consumers: Box::default(),
+        consumers,
         services: services.plan(),
         compositions,
         routes: routes.into(),

@@ -15,18 +15,22 @@ mod document;
 mod url;
 mod value;
 pub mod tree;
+pub mod binding;
+pub mod consumer;
 pub mod gateway;
 pub mod listener;
 pub mod service;
 pub mod route;
 pub mod composition;
 pub mod parameter;
+pub mod policy;
 pub mod json_schema;
 pub mod request;
 pub mod retry;
 pub mod step;
 pub mod schema;
 pub mod suite;
+pub mod unit;
 
 #[cfg(test)]
 mod tests;
@@ -70,6 +74,14 @@ impl Metadata {
 pub struct Templates {
     /// `kind: Gateway`
     pub gateways: Vec<gateway::GatewayTemplate>,
+    /// `kind: Unit`
+    pub units: Vec<unit::UnitTemplate>,
+    /// `kind: Consumer`
+    pub consumers: Vec<consumer::ConsumerTemplate>,
+    /// `kind: Policy`
+    pub policies: Vec<policy::PolicyTemplate>,
+    /// `kind: PolicyBinding`
+    pub bindings: Vec<binding::BindingTemplate>,
     /// `kind: Service`
     pub services: Vec<service::ServiceTemplate>,
     /// `kind: Composition`

@@ -19,6 +19,7 @@ pub mod path;
 mod composed;
 mod forward;
 mod proxy;
+mod readings;
 pub mod router;
 mod stack;
 mod tunnel;

@@ -5,7 +5,7 @@
 //! quiet for as long as they like. A body that is there when it is read sets no timer.
 //!
 //! The rule is that of Kestrel's `MinRequestBodyDataRate` (240 bytes per second after 5 seconds), with a
-//! bound on one pause added.
+//! bound on one pause added. Kestrel looks once a second; here half a second is left for what is on its way.
 
 use std::{
     future::Future,
@@ -22,6 +22,8 @@ use tokio::time::{Instant, Sleep, sleep_until};
 
 /// How long a body may take before its rate is looked at.
 pub const GRACE: Duration = Duration::from_secs(5);
+/// What may be on its way when a client's time is up.
+const TRANSIT: Duration = Duration::from_millis(500);
 /// The longest pause, whatever came before it: a large first part buys no more.
 pub const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
@@ -152,7 +154,7 @@ impl Pace {
         self.upload.set(AWAITED);
         let earned = self.received.saturating_mul(1000).checked_div(u64::from(rate));
         let Some(earned) = earned.map(Duration::from_millis) else { return false };
-        let earned = earned.max(GRACE);
+        let earned = earned.max(GRACE) + TRANSIT;
         let end = since + earned.saturating_sub(self.waited).min(LONGEST_PAUSE);
         let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
         if timer.deadline() != end {
@@ -197,8 +199,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_client_below_the_rate_is_cut_after_the_grace_and_one_above_is_not() {
-        assert_eq!(cut_after(&mut Pace::new(Some(240)), 0, 60).await, Some(5));
-        assert_eq!(cut_after(&mut Pace::new(Some(240)), 200, 60).await, Some(5));
+        assert_eq!(cut_after(&mut Pace::new(Some(240)), 0, 60).await, Some(6));
+        assert_eq!(cut_after(&mut Pace::new(Some(240)), 200, 60).await, Some(6));
         assert_eq!(cut_after(&mut Pace::new(Some(240)), 320, 600).await, None);
         assert_eq!(cut_after(&mut Pace::new(Some(0)), 0, 6000).await, None);
         assert_eq!(cut_after(&mut Pace::new(None), 0, 6000).await, None);
@@ -208,7 +210,7 @@ mod tests {
     async fn what_came_fast_buys_time_but_no_pause_without_end() {
         let mut pace = Pace::new(Some(240));
         pace.came(2400);
-        assert_eq!(cut_after(&mut pace, 0, 60).await, Some(10));
+        assert_eq!(cut_after(&mut pace, 0, 60).await, Some(11));
         let mut pace = Pace::new(Some(240));
         pace.came(100 << 20);
         assert_eq!(cut_after(&mut pace, 0, 60).await, Some(30));

@@ -45,6 +45,17 @@ impl<'t> Expressions<'t, '_> {
         compiled.into_iter().collect()
     }
 
+    /// One value of a field.
+    pub(super) fn header_value(&mut self, name: &Spanned<HeaderName>, node: &'t Node) -> Option<Text> {
+        let text = self.text(node)?;
+        if !literals_are_sendable(&text) {
+            let message = format!("the value of `{}` is not one a header can have", name.value);
+            self.findings.error(Code::InvalidValue, &node.place, message);
+            return None;
+        }
+        Some(text)
+    }
+
     /// A map of parameters, or one expression that gives one.
     pub(super) fn query(&mut self, node: Option<&'t Node>) -> Option<Query> {
         let Some(node) = node else {

@@ -1,7 +1,7 @@
 //! Path patterns of routes and operations, and the literal text of any path.
 //!
 //! Literals take the canonical form in which requests are compared: unreserved characters decoded,
-//! other percent-encodings as spelt. What could never match, or would climb, is a fault here.
+//! other percent-encodings in upper case. What could never match, or would climb, is a fault here.
 
 use std::collections::HashSet;
 
@@ -213,7 +213,7 @@ pub(super) fn canonical(text: &str, matched: bool) -> Result<String, Fault> {
                     out.push(char::from(byte));
                 } else {
                     out.push('%');
-                    out.push_str(digits);
+                    out.push_str(&digits.to_ascii_uppercase());
                 }
                 chars.nth(1);
             }

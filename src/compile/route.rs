@@ -11,6 +11,7 @@ use super::{
     graph::{self, Reads},
     nested::Compositions,
     path::{self, Capture},
+    policy::{self, Shelf},
     request,
     service::{self, Services},
     text::Expressions,
@@ -79,12 +80,15 @@ pub(super) fn compile(
     matching: Option<Match>,
     captures: Vec<Capture>,
     (services, compositions): (&Services<'_>, &Compositions<'_>),
+    shelf: &mut Shelf<'_>,
     findings: &mut Findings,
 ) -> Option<Route> {
     findings.next_document();
+    let effective = policy::effective(shelf, template, &captures, findings);
     let request = request::compile(template.request.as_ref(), &captures, template.proxy.is_some(), findings);
     let endpoint = endpoint(template, &captures, (services, compositions), findings);
     let metadata = &template.metadata;
+    let (timeout, policies) = effective?;
     Some(Route {
         name: Arc::from(format!("{}/{}", metadata.unit, metadata.name.value)),
         unit: Arc::clone(&metadata.unit),
@@ -92,9 +96,9 @@ pub(super) fn compile(
         version: metadata.version.as_deref().map(Arc::from),
         place: metadata.name.place.clone(),
         matching: matching?,
-        timeout: template.timeout.value,
+        timeout,
         spare: None,
-        policies: Arc::default(),
+        policies,
         request: request?,
         endpoint: endpoint?,
     })

@@ -45,6 +45,11 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|(name, _)| name.value == key).map(|(_, node)| node)
     }
 
+    /// Its keys in the order of the file.
+    pub(super) fn keys(&self) -> impl Iterator<Item = &'n str> + use<'n> {
+        self.entries.iter().map(|(name, _)| name.value.as_str())
+    }
+
     /// The place of a key, or of the map if it is absent.
     pub(super) fn key_place(&self, key: &str) -> &'n Place {
         self.entries.iter().find(|(name, _)| name.value == key).map_or(self.place, |(name, _)| &name.place)
@@ -283,6 +288,21 @@ impl Decoder<'_> {
         if value.is_none() {
             let message = format!("`{}` is no size", text.value);
             self.invalid(&text.place, message, format!("write {}", scalar::SIZE_FORM));
+        }
+        value
+    }
+
+    /// A number from 0 to 1.
+    pub(super) fn share(&mut self, fields: &Fields<'_>, key: &str) -> Option<f64> {
+        debug_assert!(matches!(fields.object.key(key).map(|key| key.shape), Some(Shape::Share)));
+        let node = fields.get(key)?;
+        let Value::Number(text) = &node.value else {
+            self.wrong_type(key, "a number from 0 to 1", node);
+            return None;
+        };
+        let value = text.parse::<f64>().ok().filter(|value| (0.0..=1.0).contains(value));
+        if value.is_none() {
+            self.invalid(&node.place, format!("`{key}` cannot be {text}"), "a number from 0 to 1");
         }
         value
     }

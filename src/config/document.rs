@@ -7,12 +7,16 @@ use std::{
 
 use super::{
     Metadata, Node, SourceFile, Spanned, Templates, Tree,
+    binding::{BINDING, BindingTemplate},
     composition::{COMPOSITION, CompositionTemplate},
+    consumer::{CONSUMER, ConsumerTemplate},
     decode::{Decoder, Fields},
     gateway::{GATEWAY, GatewayTemplate},
     keys::{KINDS, Object, Owner, Shape, optional, required},
+    policy::{POLICY, PolicyTemplate},
     route::{ROUTE, RouteTemplate},
     service::{SERVICE, ServiceTemplate},
+    unit::{UNIT, UnitTemplate},
     value::{NAME_FORM, is_name},
     yaml::{self, Budget, Value},
 };
@@ -230,6 +234,10 @@ fn document(
     let Some(kind) = kind(decoder, node) else { return };
     let table = match kind.value {
         "Gateway" => &GATEWAY,
+        "Unit" => &UNIT,
+        "Consumer" => &CONSUMER,
+        "Policy" => &POLICY,
+        "PolicyBinding" => &BINDING,
         "Service" => &SERVICE,
         "Composition" => &COMPOSITION,
         _ => &ROUTE,
@@ -240,6 +248,10 @@ fn document(
     unique(decoder, kind.value, &metadata, names);
     match kind.value {
         "Gateway" => templates.gateways.push(GatewayTemplate::decode(decoder, metadata, &fields)),
+        "Unit" => templates.units.push(UnitTemplate::decode(decoder, metadata, &fields)),
+        "Consumer" => templates.consumers.push(ConsumerTemplate::decode(decoder, metadata, &fields)),
+        "Policy" => templates.policies.push(PolicyTemplate::decode(decoder, metadata, &fields)),
+        "PolicyBinding" => templates.bindings.push(BindingTemplate::decode(decoder, metadata, &fields)),
         "Service" => templates.services.push(ServiceTemplate::decode(decoder, metadata, &fields)),
         "Composition" => {
             templates.compositions.push(CompositionTemplate::decode(decoder, metadata, &fields));

@@ -53,6 +53,8 @@ pub(super) enum Shape {
     Duration,
     /// A size.
     Size,
+    /// A number from 0 to 1.
+    Share,
     /// One of these words.
     Word(&'static [&'static str]),
     /// Any value, expressions allowed.
@@ -117,10 +119,10 @@ pub(super) const RESERVED: &[&str] = &[
 /// Kinds of the format with the tree they belong in and whether they work.
 pub(super) const KINDS: &[(&str, Owner, bool)] = &[
     ("Gateway", Owner::Policies, true),
-    ("Unit", Owner::Policies, false),
-    ("Consumer", Owner::Policies, false),
-    ("Policy", Owner::Policies, false),
-    ("PolicyBinding", Owner::Policies, false),
+    ("Unit", Owner::Policies, true),
+    ("Consumer", Owner::Policies, true),
+    ("Policy", Owner::Policies, true),
+    ("PolicyBinding", Owner::Policies, true),
     ("Override", Owner::Policies, false),
     ("Service", Owner::Routes, true),
     ("Composition", Owner::Routes, true),

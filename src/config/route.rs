@@ -6,9 +6,10 @@ use http::{HeaderName, Method};
 
 use super::{
     Metadata, Node, Spanned,
+    binding::names,
     decode::{Decoder, Fields},
     document::document_keys,
-    keys::{Object, Shape, later, optional, required},
+    keys::{Object, Shape, optional, required},
     request::{REQUEST, RequestTemplate, request},
     step::{STEP, StepTemplate, query, steps},
     yaml::Value,
@@ -36,7 +37,7 @@ pub(super) static ROUTE: Object = Object {
         optional("proxy", Shape::Object(&PROXY), "Passes the request on, both bodies streamed."),
         optional("static", Shape::Object(&STATIC), "A fixed answer."),
         optional("errors", Shape::List(&Shape::Object(&ERROR)), "Own error documents; the first match wins."),
-        later("policies"),
+        optional("policies", Shape::List(&Shape::Name), "Policies besides those that are bound to it."),
         optional("request", Shape::Object(&REQUEST), "What its parameters and its body must be."),
     ],
     one_of: &["respond", "proxy", "static"],
@@ -135,8 +136,10 @@ pub struct RouteTemplate {
     pub metadata: Metadata,
     /// `match`
     pub matching: MatchTemplate,
+    /// `policies`
+    pub policies: Vec<Spanned<String>>,
     /// `timeout` (30s)
-    pub timeout: Spanned<Duration>,
+    pub timeout: Option<Spanned<Duration>>,
     /// `request`
     pub request: Option<RequestTemplate>,
     /// `vars`, in file order.
@@ -243,7 +246,6 @@ pub struct ProblemTemplate {
 
 impl RouteTemplate {
     pub(super) fn decode(decoder: &mut Decoder<'_>, metadata: Metadata, fields: &Fields<'_>) -> Self {
-        let place = metadata.place.clone();
         if fields.get("static").is_some() {
             for key in ["request", "steps", "vars", "require", "errors"] {
                 if fields.get(key).is_some() {
@@ -259,9 +261,8 @@ impl RouteTemplate {
         Self {
             metadata,
             matching: matching(decoder, fields),
-            timeout: decoder
-                .duration(fields, "timeout")
-                .unwrap_or(Spanned { value: Duration::from_secs(30), place }),
+            policies: names(decoder, fields, "policies"),
+            timeout: decoder.duration(fields, "timeout"),
             request: request(decoder, fields),
             vars: vars(decoder, fields),
             require: checks(decoder, fields, "require"),

@@ -6,21 +6,35 @@
 use serde_json::{Map, Value, json};
 
 use super::{
+    binding::BINDING,
     composition::COMPOSITION,
+    consumer::CONSUMER,
     gateway::GATEWAY,
     keys::{Key, Need, Object, Shape},
+    policy::POLICY,
     route::ROUTE,
     service::SERVICE,
+    unit::UNIT,
     value::{ENV_PLACE, SECRET},
 };
+
+/// Every kind that works, with its table.
+const TABLES: [(&str, &Object); 8] = [
+    ("Gateway", &GATEWAY),
+    ("Unit", &UNIT),
+    ("Consumer", &CONSUMER),
+    ("Policy", &POLICY),
+    ("PolicyBinding", &BINDING),
+    ("Service", &SERVICE),
+    ("Composition", &COMPOSITION),
+    ("Route", &ROUTE),
+];
 
 /// A schema (draft 2020-12) of every document this version reads.
 #[must_use]
 pub fn schema() -> Value {
     let mut kinds = Map::new();
-    for (kind, table) in
-        [("Gateway", &GATEWAY), ("Service", &SERVICE), ("Composition", &COMPOSITION), ("Route", &ROUTE)]
-    {
+    for (kind, table) in TABLES {
         let mut schema = object(table);
         schema["properties"]["kind"] = json!({"const": kind});
         kinds.insert(kind.to_owned(), schema);
@@ -81,6 +95,7 @@ fn shape(shape: &Shape) -> Value {
         Shape::Count(least, most) => json!({"type": "integer", "minimum": least, "maximum": most}),
         Shape::Duration => json!({"type": "string", "pattern": "^[0-9]+(ms|s|m|h|d)$"}),
         Shape::Size => json!({"type": ["string", "integer"], "pattern": "^[0-9]+(B|KiB|MiB|GiB)?$"}),
+        Shape::Share => json!({"type": "number", "minimum": 0, "maximum": 1}),
         Shape::Word(words) => json!({"enum": words}),
         Shape::Value => json!({}),
         Shape::Place => json!({"oneOf": [{"type": "string"}, object(&ENV_PLACE)]}),
@@ -117,7 +132,7 @@ mod tests {
     #[test]
     fn the_schema_offers_exactly_the_keys_that_work() {
         let mut all = Vec::new();
-        for table in [&GATEWAY, &SERVICE, &COMPOSITION, &ROUTE] {
+        for (_, table) in TABLES {
             tables(table, &mut all);
         }
         assert!(all.len() > 20);
@@ -132,18 +147,18 @@ mod tests {
     #[test]
     fn every_kind_has_a_definition_and_a_choice() {
         let schema = schema();
-        for kind in ["Gateway", "Service", "Composition", "Route"] {
+        for (kind, _) in TABLES {
             assert_eq!(schema["$defs"][kind]["properties"]["kind"]["const"], kind);
         }
-        assert_eq!(schema["allOf"].as_array().unwrap().len(), 4);
+        assert_eq!(schema["allOf"].as_array().unwrap().len(), TABLES.len());
         assert_eq!(schema["$defs"]["Route"]["properties"]["respond"]["type"], "object");
-        assert!(schema["$defs"]["Route"]["properties"].get("policies").is_none());
+        assert_eq!(schema["$defs"]["Route"]["properties"]["policies"]["type"], "array");
     }
 
     #[test]
     fn no_table_has_a_key_twice() {
         let mut all = Vec::new();
-        for table in [&GATEWAY, &SERVICE, &COMPOSITION, &ROUTE] {
+        for (_, table) in TABLES {
             tables(table, &mut all);
         }
         for table in all {

@@ -118,6 +118,12 @@ codes! {
         "The step runs a Composition that does not exist, or not in this version. One's own unit's is just `name`, another unit's is \
          `unit/name`; `name@2` is the one whose `version` starts with 2, and without `@` it is the highest. Check the spelling, or add the \
          document with `kind: Composition`.";
+    UnknownPolicy = "unknown_policy", Error,
+        "A Route or a PolicyBinding names a Policy that does not exist. Policies are IT's: documents with `kind: Policy` under `policies/`. \
+         It is refused, because a route whose policy is misspelt would serve without it. Check the spelling, or ask IT for the Policy.";
+    DuplicateCredential = "duplicate_credential", Error,
+        "Two Consumers have the same API key, token or certificate, so nobody could say whose a request is: it would count against the \
+         wrong limits. Both places are shown. Give each Consumer a key of its own, and take a key that is known to two out of use.";
     UnknownStep = "unknown_step", Error,
         "The template names a step that it does not have, in `after` or in an expression. Steps are the keys of the document's own \
          `steps` map. Check the spelling; the help has the nearest one.";

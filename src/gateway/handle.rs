@@ -6,7 +6,7 @@ use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use hyper::body::{Body as _, Incoming};
 
 use super::{
-    Gateway, admission, composed,
+    Gateway, admission, composed, readings,
     router::{Found, Target},
     stack::{self, Answer, Stack},
     upgrade::Tunnels,
@@ -17,6 +17,7 @@ use crate::{
     error::Error,
     headers::Peer,
     id::RouteId,
+    plan::Endpoint,
     policy::respond,
     principal::Principal,
     problem::Kind,
@@ -117,6 +118,27 @@ impl Handle {
         }
     }
 
+    /// Refuses a path that a server behind this proxy route may read as one of another route, or of none. Only
+    /// a path that goes on as it came can be read anew: what an expression puts in is encoded.
+    fn must_be_one(&self, target: &Target<'_>, id: RouteId) -> Result<(), Error> {
+        let Endpoint::Proxy { proxy, .. } = &self.gateway.plan.routes[id.index()].endpoint else {
+            return Ok(());
+        };
+        if proxy.path.is_some() {
+            return Ok(());
+        }
+        for path in readings::of(target.path) {
+            match self.gateway.router.find(&Target { path: &path, ..*target }) {
+                Found::Route(other, _) if other == id => {}
+                _ => {
+                    let detail = "servers read this path in different ways, and routes differ by them";
+                    return Err(Error::new(Kind::BadRequest).detail(detail));
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn target(&self, id: RouteId) -> composed::Target {
         let waits = self.gateway.plan.routes[id.index()].policies.may_wait();
         composed::Target { gateway: Arc::clone(&self.gateway), id, runner: self.runner.clone(), waits }
@@ -128,15 +150,18 @@ impl Handle {
         if request.uri().path() == "*" {
             return Ok(Routed::Nothing);
         }
-        let found = self.gateway.router.find(&Target {
+        let target = Target {
             host: &exchange.host,
             method: request.method(),
             path: request.uri().path(),
             query: request.uri().query(),
             headers: request.headers(),
-        });
-        match found {
+        };
+        match self.gateway.router.find(&target) {
             Found::Route(id, captures) => {
+                if !captures.is_empty() {
+                    self.must_be_one(&target, id)?;
+                }
                 exchange.record().route = Some(Arc::clone(&self.gateway.routes[id.index()]));
                 exchange.captures = captures;
                 let own = self.gateway.plan.routes[id.index()].timeout;

@@ -1,8 +1,9 @@
 //! The canonical path: one form, computed once, used for matching, policies and forwarding.
 //!
 //! RFC 3986 §6.2.2: unreserved characters are decoded, dot segments resolved (`..` above the root is
-//! dropped), other percent-encodings stay as spelt, empty segments stay. What servers disagree about
-//! is refused: an encoded `/`, `\` or NUL, a raw `\`, a bad percent, raw non-ASCII and controls.
+//! dropped), other percent-encodings stay as spelt, empty segments stay. What no path may hold but user
+//! agents send as it is, such as `|`, is percent-encoded. What servers disagree about is refused: an encoded
+//! `/`, `\` or NUL, a raw `\`, a bad percent, raw non-ASCII and controls.
 
 use std::borrow::Cow;
 
@@ -19,6 +20,7 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, &'static str> {
             b'\\' => return Err("the path has a backslash"),
             0..=0x20 | 0x7f.. => return Err("the path has a character that must be percent-encoded"),
             b'%' => plain = false,
+            byte if is_stray(*byte) => plain = false,
             // Only a segment that begins with a dot can be a dot segment.
             b'.' if previous == b'/' => plain = false,
             _ => {}
@@ -32,12 +34,25 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, &'static str> {
     Ok(Cow::Owned(resolve_dots(&decoded)))
 }
 
+/// Neither of RFC 3986 §3.3 nor refused.
+const fn is_stray(byte: u8) -> bool {
+    matches!(byte, b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}')
+}
+
 fn decode_unreserved(bytes: &[u8]) -> Result<String, &'static str> {
     let mut out = String::with_capacity(bytes.len());
     let mut rest = bytes;
     while let [first, tail @ ..] = rest {
         if *first != b'%' {
-            out.push(char::from(*first));
+            if is_stray(*first) {
+                out.push('%');
+                out.extend(
+                    [*first >> 4, *first & 15]
+                        .map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
+                );
+            } else {
+                out.push(char::from(*first));
+            }
             rest = tail;
             continue;
         }
@@ -55,7 +70,8 @@ fn decode_unreserved(bytes: &[u8]) -> Result<String, &'static str> {
     Ok(out)
 }
 
-fn resolve_dots(path: &str) -> String {
+/// Resolves `.` and `..`; `..` above the root is dropped.
+pub(super) fn resolve_dots(path: &str) -> String {
     let mut kept: Vec<&str> = Vec::new();
     let mut segments = path[1..].split('/').peekable();
     while let Some(segment) = segments.next() {
@@ -81,7 +97,8 @@ fn resolve_dots(path: &str) -> String {
     out
 }
 
-const fn hex(digit: u8) -> Option<u8> {
+/// A hexadecimal digit's value.
+pub(super) const fn hex(digit: u8) -> Option<u8> {
     match digit {
         b'0'..=b'9' => Some(digit - b'0'),
         b'a'..=b'f' => Some(digit - b'a' + 10),
@@ -112,6 +129,7 @@ mod tests {
             ("/a;x=1/..;/b", "/a;x=1/..;/b"),
             ("/caf%C3%A9", "/caf%C3%A9"),
             ("/a%3ab", "/a%3ab"),
+            ("/a|b/[x]/\"{c}\"^", "/a%7Cb/%5Bx%5D/%22%7Bc%7D%22%5E"),
             ("/...", "/..."),
             ("/.a", "/.a"),
         ] {

@@ -201,6 +201,23 @@ impl Tree {
     }
 }
 
+/// RFC 3986 §6.2.2.1: `%c3` and `%C3` are the same. A path goes on as it is spelt, so only what is compared changes.
+fn upper_encodings(segment: &str) -> String {
+    let mut digits = 0;
+    let upper = |c: char| match c {
+        '%' => {
+            digits = 2;
+            c
+        }
+        c if digits > 0 => {
+            digits -= 1;
+            c.to_ascii_uppercase()
+        }
+        c => c,
+    };
+    segment.chars().map(upper).collect()
+}
+
 struct Search<'a> {
     target: &'a Target<'a>,
     captures: Captures,
@@ -221,7 +238,10 @@ impl Search<'_> {
         let end = slash.map_or(path.len(), |offset| start + offset);
         let next = (end < path.len()).then_some(end + 1);
         let segment = &path[start..end];
-        if let Some(child) = node.literals.get(segment)
+        let literal = node.literals.get(segment).or_else(|| {
+            segment.contains('%').then(|| node.literals.get(upper_encodings(segment).as_str())).flatten()
+        });
+        if let Some(child) = literal
             && let Some(route) = self.walk(tree, *child as usize, next)
         {
             return Some(route);

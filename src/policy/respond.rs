@@ -18,6 +18,9 @@ use tower::{Layer, Service};
 
 use crate::{body::Body, error::Error, json, problem::Fault, telemetry::Exchange};
 
+/// The media type of a problem document (RFC 9457 §3).
+pub const CONTENT_TYPE: HeaderValue = HeaderValue::from_static("application/problem+json");
+
 /// See the module.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RespondLayer;
@@ -120,7 +123,7 @@ fn problem(error: &Error, exchange: Option<&Exchange>) -> Response<Body> {
     let mut response = Response::new(Body::full(document(error, status, exchange)));
     *response.status_mut() = status;
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    headers.insert(header::CONTENT_TYPE, CONTENT_TYPE);
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }

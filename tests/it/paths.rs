@@ -3,6 +3,7 @@
 
 use std::{
     collections::{BTreeSet, HashMap},
+    fmt::Write,
     net::SocketAddr,
     sync::Arc,
 };
@@ -169,7 +170,11 @@ fn segment(raw: &[u8]) -> Option<String> {
         if byte <= b' ' || byte >= 0x7f || [b'\\', b'<', b'>', b'`'].contains(&byte) {
             return None;
         }
-        out.push(char::from(byte));
+        if b"\"[]^{|}".contains(&byte) {
+            write!(out, "%{byte:02X}").ok()?;
+        } else {
+            out.push(char::from(byte));
+        }
         at += 1;
     }
     Some(out)
@@ -205,11 +210,23 @@ fn decoded(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
+/// Whether a server that cuts parameters off before it resolves dots would find something else than `/p/`.
+fn leaves(segments: &[String]) -> bool {
+    let names = segments.iter().map(|one| one.replace("%3b", ";").replace("%3B", ";"));
+    let names: Vec<String> = names.map(|one| one.split(';').next().unwrap_or_default().to_owned()).collect();
+    let merged = names.iter().filter(|one| !one.is_empty()).cloned().chain([String::new()]).collect();
+    [names, merged].iter().any(|names| {
+        let read = canonical(&format!("/{}", names.join("/"))).unwrap_or_default();
+        read.len() < 2 || read[0] != "p"
+    })
+}
+
 fn outcome(path: &str, query: &str) -> Outcome {
     let Some(segments) = canonical(path) else {
         return Outcome::Bad;
     };
     match segments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["p", _, ..] if leaves(&segments) => Outcome::Bad,
         ["p", _, ..] => Outcome::Proxied(format!("/{}{query}", segments.join("/"))),
         ["c", first, ref rest @ ..] if !first.is_empty() && !rest.is_empty() => {
             match (decoded(first), decoded(&rest.join("/"))) {
@@ -340,4 +357,74 @@ async fn every_spelling_of_a_path_has_one_meaning() {
         let Outcome::Composed(_, rest) = outcome(asked, query) else { panic!("{asked:?} was composed") };
         assert_eq!(decoded(path), Some(format!("/x/{rest}")), "{asked:?}");
     }
+}
+
+/// Servers behind: each has a reading of its own.
+fn behind(path: &str) -> [String; 3] {
+    let merge = |path: &str| {
+        let (parts, slash) = (path.split('/').filter(|part| !part.is_empty()), path.ends_with('/'));
+        format!("/{}{}", parts.collect::<Vec<_>>().join("/"), if slash { "/" } else { "" })
+    };
+    let plain =
+        |path: &str| canonical(path).map_or_else(String::new, |parts| format!("/{}", parts.join("/")));
+    let cut: Vec<&str> = path.split('/').map(|part| part.split(';').next().unwrap_or_default()).collect();
+    let whole = decoded(path).unwrap_or_default();
+    // RFC 3986; nginx, which decodes, merges and resolves; a servlet container, which cuts first.
+    [plain(path), plain(&merge(&whole)), plain(&merge(&cut.join("/")))]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_server_behind_an_open_route_reads_a_path_as_one_of_a_guarded_route() {
+    let origin = Strict::start().await;
+    let gateway = Gateway::start(&[
+        service("back", origin.address, ""),
+        route("guarded", "match: {path: '/guarded/{rest...}'}\nstatic: {status: 403}"),
+        route("named", "match: {path: '/straße/{rest...}'}\nstatic: {status: 403}"),
+        route("under", "match: {path: '/p/guarded@x/{rest...}'}\nstatic: {status: 403}"),
+        route("open", "match: {path: '/p/{rest...}'}\nproxy: {service: back}"),
+        route("other", "match: {path: '/{one}/{rest...}'}\nproxy: {service: back}"),
+    ]);
+    let mut client = Client { address: gateway.address, stream: None };
+    let mut random = fastrand::Rng::with_seed(5);
+    let pieces = [
+        "guarded",
+        "guarded@x",
+        "guarded%40x",
+        "stra%C3%9Fe",
+        "stra%c3%9fe",
+        "p",
+        "a",
+        "",
+        "..",
+        ".",
+        "..;",
+        "..;a=b",
+        ";",
+        ";a",
+        "guarded;a",
+        "guarded%3Ba",
+        "guarded@x;a",
+        "..%3b",
+        "%2e%2e",
+        "%2e%2e;x",
+        "%67uarded",
+        "stra%C3%9fe;x",
+    ];
+    let mut passed = 0;
+    for number in 0..3000 {
+        let path: String =
+            (0..random.usize(1..6)).map(|_| format!("/{}", pieces[random.usize(..pieces.len())])).collect();
+        let (status, body) = client.ask(number, &path).await;
+        assert!([200, 400, 403, 404].contains(&status), "{path} gave {status}");
+        if status == 200 {
+            passed += 1;
+            for read in behind(&body) {
+                let read = decoded(&read).unwrap_or_default();
+                let guarded =
+                    ["/guarded/", "/straße/", "/p/guarded@x/"].iter().any(|prefix| read.starts_with(prefix));
+                assert!(!guarded, "{path} is {body} upstream, and may be read as {read}");
+            }
+        }
+    }
+    assert!(passed > 500, "{passed}");
 }

@@ -124,7 +124,12 @@ impl Head {
                 {
                     return Err(Refusal::Version);
                 }
-                _ if !matches!(target, [] | [b'/', ..]) && !version.starts_with(b"HTTP") => {
+                // The preface of HTTP/2 gone wrong, or nothing like it: HTTP spelt badly has a slash in there.
+                [first, ..]
+                    if *first != b'H'
+                        && !target.starts_with(b"/")
+                        && (method == b"PRI" || !line(version).contains(&b'/')) =>
+                {
                     return Err(Refusal::Foreign);
                 }
                 _ => {
@@ -200,6 +205,11 @@ impl Head {
         self.chunked = true;
         Ok(())
     }
+}
+
+/// Up to the line feed.
+fn line(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == b'\n').next().unwrap_or_default()
 }
 
 /// RFC 9112 §3.2: which forms of target go with which method.

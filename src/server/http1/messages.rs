@@ -15,6 +15,8 @@ pub struct Messages {
     limits: Limits,
     state: State,
     head: Head,
+    /// A head has been whole: the client speaks HTTP/1.
+    begun: bool,
     /// An empty line has been skipped before this head.
     skipped: bool,
     /// A request asked to switch protocols and has not been answered: what follows may not be HTTP.
@@ -49,6 +51,7 @@ impl Messages {
             limits,
             state: State::Head,
             head: Head::default(),
+            begun: false,
             skipped: false,
             open: false,
             kept: Vec::new(),
@@ -116,6 +119,10 @@ impl Messages {
 
     /// Refuses the head that has begun. The next thing to pass stands in its place.
     pub fn refuse(&mut self, refusal: Refusal) {
+        let refusal = match refusal {
+            Refusal::Foreign if self.begun => Refusal::Malformed("the request line is not of HTTP"),
+            refusal => refusal,
+        };
         if matches!(self.state, State::Head) {
             self.state = State::Refused(refusal);
             self.kept.truncate(self.ready);
@@ -256,6 +263,7 @@ impl Messages {
 
     /// A head is whole: its body follows, or the next head.
     fn began(&mut self) {
+        self.begun = true;
         self.open = self.head.asks_upgrade();
         self.state = match self.head.framing() {
             Framing::Length(0) => State::Head,

@@ -68,6 +68,7 @@ pub(super) fn all() -> Vec<Case> {
     names_and_values(&mut cases);
     lines(&mut cases);
     request_lines(&mut cases);
+    foreign_behind_good(&mut cases);
     lengths(&mut cases);
     codings(&mut cases);
     hosts(&mut cases);
@@ -205,6 +206,8 @@ fn request_lines(cases: &mut Cases) {
         "GET http://a/p/ID#f HTTP/1.1\r\n",
         "GET http://[a/p/ID HTTP/1.1\r\n",
         "GET javascript:alert(1) HTTP/1.1\r\n",
+        "OPTIONS * VTTP/1.1\r\n",
+        "GET http://a/p/ID HTT/1.1\r\n",
     ] {
         cases.start("a bad request line", line, Refused(400));
     }
@@ -224,9 +227,18 @@ fn request_lines(cases: &mut Cases) {
         "get /p/ID HTTP/1.1\r\n",
         "M-SEARCH /p/ID HTTP/1.1\r\n",
         "GET /p/ID?a=b&c[]=d|{}^`? HTTP/1.1\r\n",
+        "GET /p/ID/[a]|{b}^\" HTTP/1.1\r\n",
         "OPTIONS /p/ID HTTP/1.1\r\n",
     ] {
         cases.start("an odd but good request line", line, Passes(1));
+    }
+}
+
+/// What is no HTTP at all does not take the answers before it along.
+fn foreign_behind_good(cases: &mut Cases) {
+    for foreign in ["INVALID CONNECTION PREFACE", "PRI * SMTP/2.0", "GET http://a/p/ID BAR", "\u{1}"] {
+        let good = "GET /p/ID HTTP/1.1\r\nhost: a\r\n\r\n".repeat(3);
+        cases.add("no HTTP behind good requests", format!("{good}{foreign}\r\n\r\n"), Then(3, 400));
     }
 }
 
