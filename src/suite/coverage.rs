@@ -116,7 +116,9 @@ impl TakenBy {
     fn is(self, settled: &Settled) -> bool {
         match self {
             Self::Outcome(step, outcome) => settled.step == step && settled.outcome == outcome,
-            Self::Failure(step) => settled.step == step && (settled.outcome == "failed" || settled.failed_items),
+            Self::Failure(step) => {
+                settled.step == step && (settled.outcome == "failed" || settled.failed_items)
+            }
             Self::Rule(_) => false,
         }
     }
