@@ -3,6 +3,8 @@
 
     cargo build --profile dist --locked
     python3 benches/idle.py                   9 000 connections
+    python3 benches/idle.py --tls             the same over TLS; needs the `openssl` command
+    python3 benches/idle.py --tls --http2     the same over HTTP/2
     python3 benches/idle.py --connections 2000 --binary target/debug/segue
 
 Opens the connections from this process (the gateway is another one, so that each has file descriptors enough:
@@ -18,6 +20,7 @@ import pathlib
 import resource
 import selectors
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -36,14 +39,27 @@ def free_port():
         return listener.getsockname()[1]
 
 
-def write_tree(folder, port, admin):
+def make_certificate(folder):
+    """A key of P-256 and its certificate, for this run."""
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    command += ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    command += ["-keyout", str(folder / "edge.key"), "-out", str(folder / "edge.pem")]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+
+
+def write_tree(folder, port, admin, tls):
     (folder / "policies").mkdir()
     (folder / "routes" / "idle").mkdir(parents=True)
+    if tls:
+        make_certificate(folder / "policies")
+        secure = ", tls: {certificates: [{cert: edge.pem, key: edge.key}]}"
+    else:
+        secure = ""
     (folder / "policies" / "gateway.yaml").write_text(f"""\
 apiVersion: segue/v1
 kind: Gateway
 metadata: {{name: edge, owner: idle}}
-listeners: [{{name: http, address: "127.0.0.1:{port}"}}]
+listeners: [{{name: http, address: "127.0.0.1:{port}"{secure}}}]
 admin: {{address: "127.0.0.1:{admin}"}}
 limits: {{headerTimeout: 120s, idleTimeout: 300s}}
 workers: 2
@@ -73,16 +89,43 @@ def wait_ready(admin):
     raise SystemExit("the gateway did not start")
 
 
-def connect(port, count):
-    return [socket.create_connection(("127.0.0.1", port)) for _ in range(count)]
+def frame(kind, flags, stream, payload):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
 
 
-def ask(connections):
+def http2(stream):
+    """The request as the first (1) or a later stream of a connection of HTTP/2."""
+    # GET and https from the static table, path and authority as literals (RFC 7541).
+    block = b"\x82\x87\x04\x05/here\x01\x09localhost"
+    headers = frame(1, 0x5, stream, block)
+    if stream > 1:
+        return headers
+    return b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + frame(4, 0, 0, b"") + frame(4, 1, 0, b"") + headers
+
+
+def connect(port, count, context):
+    def one():
+        connection = socket.create_connection(("127.0.0.1", port))
+        return context.wrap_socket(connection, server_hostname="localhost") if context else connection
+
+    return [one() for _ in range(count)]
+
+
+def context_for(folder, version, protocol):
+    """What clients connect with: one for all, as one program has it."""
+    context = ssl.create_default_context(cafile=str(folder / "policies" / "edge.pem"))
+    context.set_alpn_protocols([protocol])
+    if version:
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+def ask(connections, request=REQUEST):
     """One request on each, a few hundred at a time, so that the gateway's peak is not what is measured."""
     for start in range(0, len(connections), 200):
         batch = connections[start : start + 200]
         for connection in batch:
-            connection.sendall(REQUEST)
+            connection.sendall(request)
         with selectors.DefaultSelector() as selector:
             for connection in batch:
                 selector.register(connection, selectors.EVENT_READ, bytearray())
@@ -96,7 +139,7 @@ def ask(connections):
                     if not part:
                         raise SystemExit("a connection was closed")
                     key.data.extend(part)
-                    if key.data.endswith(b'{"here":true}'):
+                    if b'{"here":true}' in key.data:
                         selector.unregister(key.fileobj)
                         open_yet -= 1
 
@@ -105,8 +148,13 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--binary", default=str(ROOT / "target" / "dist" / "segue"))
     parser.add_argument("--connections", type=int, default=9_000)
-    parser.add_argument("--most", type=float, default=24.0, help="KiB that an idle connection may cost")
+    parser.add_argument("--most", type=float, help="KiB that an idle connection may cost (24; over HTTP/2 48)")
+    parser.add_argument("--tls", nargs="?", const="1.3", choices=["1.2", "1.3"], help="over TLS, of this version (1.3)")
+    parser.add_argument("--http2", action="store_true", help="ask by HTTP/2")
     options = parser.parse_args()
+    # The buffers of the HTTP/2 codec (16 KiB to write, 8 KiB to read) stay as long as the connection.
+    options.most = options.most or (48.0 if options.http2 else 24.0)
+    first, later = (http2(1), http2(3)) if options.http2 else (REQUEST, REQUEST)
     needed = 2 * options.connections + 500
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < needed:
@@ -116,14 +164,16 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         folder = pathlib.Path(folder)
         port, admin = free_port(), free_port()
-        write_tree(folder, port, admin)
+        write_tree(folder, port, admin, options.tls)
+        versions = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
+        context = context_for(folder, versions[options.tls], "h2" if options.http2 else "http/1.1") if options.tls else None
         command = [options.binary, "serve", "--config", str(folder)]
         gateway = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         try:
             wait_ready(admin)
             # What every process has once and keeps.
-            warm = connect(port, 200)
-            ask(warm)
+            warm = connect(port, 200, context)
+            ask(warm, first)
             for connection in warm:
                 connection.close()
             time.sleep(1)
@@ -137,14 +187,14 @@ def main():
                 return now, each
 
             report("before")
-            connections = connect(port, options.connections)
+            connections = connect(port, options.connections, context)
             time.sleep(QUIET)
             _, silent = report("open, nothing asked")
-            ask(connections)
+            ask(connections, first)
             report("after one request each, at once")
             time.sleep(QUIET)
             _, idle = report(f"after one request each, {QUIET} s later")
-            ask(connections)
+            ask(connections, later)
             time.sleep(QUIET)
             _, again = report(f"after another one each, {QUIET} s later")
             for connection in connections:

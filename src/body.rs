@@ -12,8 +12,10 @@ use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 
+pub mod inbound;
 pub mod pace;
 
+use inbound::Inbound;
 use pace::{Pace, Upload};
 
 /// A request's or an answer's body.
@@ -28,10 +30,23 @@ enum Source {
     Empty,
     Full(Bytes),
     Incoming(Incoming),
-    Client(Incoming, Box<Pace>),
+    Client(FromClient, Box<Pace>),
     /// Absent once it has ended.
     Exchange(Option<Box<dyn Exchange>>),
     Other(Pin<Box<dyn HttpBody<Data = Bytes, Error = BodyError> + Send>>),
+}
+
+/// The body of a client's request as a codec delivers it.
+#[derive(Debug)]
+pub enum FromClient {
+    /// There is none.
+    Nothing,
+    /// What has come of it is not as it must be, for this reason.
+    Broken(&'static str),
+    /// Over HTTP/1.
+    Http1(Inbound),
+    /// Over HTTP/2.
+    Http2(Incoming),
 }
 
 /// A connection that delivers an answer's body and is given back when that has ended. Dropped before,
@@ -64,6 +79,9 @@ pub enum BodyError {
     /// The HTTP codec or the connection under it.
     #[error("the peer's body broke off")]
     Hyper(#[from] hyper::Error),
+    /// The client's connection, or what it sent.
+    #[error("the client's body broke off: {0}")]
+    Client(&'static str),
     /// The upstream's connection, or what it sent.
     #[error("the upstream's answer broke off")]
     Peer(#[source] io::Error),
@@ -98,7 +116,7 @@ impl Body {
     /// A client's, who must send it at `rate` bytes per second on average (0: at any rate); none where
     /// both sides may be quiet, so that nobody is late.
     #[must_use]
-    pub fn of_client(incoming: Incoming, rate: Option<u32>) -> Self {
+    pub fn of_client(incoming: FromClient, rate: Option<u32>) -> Self {
         let ended = incoming.is_end_stream();
         let source = if ended { Source::Empty } else { Source::Client(incoming, Box::new(Pace::new(rate))) };
         Self { source, watch: None, cargo: None }
@@ -114,6 +132,15 @@ impl Body {
             | Source::Incoming(_)
             | Source::Exchange(_)
             | Source::Other(_) => None,
+        }
+    }
+
+    /// Why what a client has sent of it so far is no body.
+    #[must_use]
+    pub fn malformed(&self) -> Option<&'static str> {
+        match &self.source {
+            Source::Client(FromClient::Broken(why), _) => Some(why),
+            _ => None,
         }
     }
 
@@ -160,6 +187,12 @@ impl Body {
             (Source::Full(bytes), None) => Some(Self::full(bytes.clone())),
             _ => None,
         }
+    }
+
+    /// The same body with a frame before it, which was taken off it.
+    #[must_use]
+    pub fn after(self, first: Frame<Bytes>) -> Self {
+        Self::other(After { first: Some(first), rest: self })
     }
 
     /// Follows the body to its end. A body that is at its end already is ended at once.
@@ -218,6 +251,40 @@ impl Body {
             }
         }
         Ok(joined.map_or(first, Bytes::from))
+    }
+}
+
+/// A body with a frame before it.
+struct After {
+    first: Option<Frame<Bytes>>,
+    rest: Body,
+}
+
+impl HttpBody for After {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self.first.take() {
+            Some(first) => Poll::Ready(Some(Ok(first))),
+            None => Pin::new(&mut self.rest).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.first.is_none() && self.rest.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let first = self.first.as_ref().and_then(Frame::data_ref).map_or(0, Bytes::len) as u64;
+        let rest = self.rest.size_hint();
+        match rest.exact() {
+            Some(rest) => SizeHint::with_exact(first + rest),
+            None => SizeHint::new(),
+        }
     }
 }
 
@@ -346,7 +413,8 @@ impl HttpBody for Body {
         match &self.source {
             Source::Empty => SizeHint::with_exact(0),
             Source::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Source::Incoming(body) | Source::Client(body, _) => body.size_hint(),
+            Source::Incoming(body) => body.size_hint(),
+            Source::Client(body, _) => body.size_hint(),
             Source::Exchange(exchange) => {
                 exchange.as_ref().map_or_else(|| SizeHint::with_exact(0), |exchange| exchange.size_hint())
             }
@@ -360,7 +428,8 @@ impl Body {
         match &self.source {
             Source::Empty => true,
             Source::Full(bytes) => bytes.is_empty(),
-            Source::Incoming(body) | Source::Client(body, _) => body.is_end_stream(),
+            Source::Incoming(body) => body.is_end_stream(),
+            Source::Client(body, _) => body.is_end_stream(),
             Source::Exchange(exchange) => exchange.as_ref().is_none_or(|exchange| exchange.is_end_stream()),
             Source::Other(body) => body.is_end_stream(),
         }
@@ -368,11 +437,11 @@ impl Body {
 }
 
 fn poll_client(
-    body: &mut Incoming,
+    body: &mut FromClient,
     pace: &mut Pace,
     cx: &mut Context<'_>,
 ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-    let Poll::Ready(frame) = Pin::new(&mut *body).poll_frame(cx) else {
+    let Poll::Ready(frame) = body.poll_frame(cx) else {
         return if pace.is_over(cx) { Poll::Ready(Some(Err(BodyError::Stalled))) } else { Poll::Pending };
     };
     let data = frame.as_ref().and_then(|frame| frame.as_ref().ok()).and_then(Frame::data_ref);
@@ -381,12 +450,46 @@ fn poll_client(
     if last || body.is_end_stream() {
         pace.ended();
     }
-    Poll::Ready(frame.map(|frame| {
-        frame.map_err(|error| {
-            pace.broke();
-            BodyError::Hyper(error)
-        })
-    }))
+    if let Some(Err(_)) = frame {
+        pace.broke();
+    }
+    Poll::Ready(frame)
+}
+
+// === impl FromClient ===
+
+impl FromClient {
+    /// Whether nothing of it is to come.
+    #[must_use]
+    pub fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Broken(_) => false,
+            Self::Http1(body) => body.is_end_stream(),
+            Self::Http2(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Nothing => SizeHint::with_exact(0),
+            Self::Broken(_) => SizeHint::new(),
+            Self::Http1(body) => body.size_hint(),
+            Self::Http2(body) => body.size_hint(),
+        }
+    }
+
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        match self {
+            Self::Nothing => Poll::Ready(None),
+            Self::Broken(why) => Poll::Ready(Some(Err(BodyError::Client(why)))),
+            Self::Http1(body) => body.poll_frame(cx),
+            Self::Http2(body) => {
+                let frame = ready!(Pin::new(body).poll_frame(cx));
+                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Hyper)))
+            }
+        }
+    }
 }
 
 impl fmt::Debug for Body {

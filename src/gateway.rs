@@ -26,7 +26,7 @@ mod tunnel;
 mod words;
 pub mod upgrade;
 
-pub use handle::Handle;
+pub use handle::{Begun, Handle};
 
 use router::Router;
 

@@ -15,6 +15,8 @@
 pub mod docs;
 // -- vocabulary
 pub mod id;
+pub mod inbox;
+pub mod duplex;
 pub mod body;
 pub mod headers;
 pub mod form;

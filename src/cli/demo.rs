@@ -3,6 +3,7 @@
 //! The gateway is the real one and knows nothing of the demo: the mocks take free ports, and the
 //! templates' `{env: NAME, default: …}` lead there. The process's environment is not changed.
 
+mod certificate;
 mod latency;
 mod ledger;
 mod mocks;
@@ -24,14 +25,17 @@ use super::{
 };
 use crate::{
     plan::Plan,
-    serve::{Options, start},
+    serve::{Options, start_with},
     upstream::secret::{Process, Sources},
 };
+use certificate::Development;
 use mocks::Mocks;
 use sample::Sample;
 
 /// The port that the sample's documentation uses.
 const PORT: u16 = 8080;
+/// The port that it serves HTTPS on.
+const TLS_PORT: u16 = 8443;
 /// The admin port that the sample's documentation uses.
 const ADMIN_PORT: u16 = 9901;
 /// The trip search that is run and printed.
@@ -61,7 +65,11 @@ pub(super) fn run(
 
     let mocks = Mocks::start()?;
     let sources = Arc::new(Addresses::new(root, &mocks, options));
-    let running = start(Options { root: root.to_owned(), sources, signals: !options.once });
+    // Only where the tree has no HTTPS of its own. `serve` never makes a certificate.
+    let has_tls = loaded.plan.iter().flat_map(|plan| &plan.gateway.listeners).any(|one| one.tls.is_some());
+    let development = if has_tls { None } else { Some(Development::make()?) };
+    let secure = development.iter().map(|made| made.listener(usual(TLS_PORT, options))).collect();
+    let running = start_with(Options { root: root.to_owned(), sources, signals: !options.once }, secure);
     let Some(running) = serve::started(running, format, out, err)? else {
         return Ok(Outcome::Findings);
     };
@@ -70,7 +78,12 @@ pub(super) fn run(
         return Ok(Outcome::Findings);
     };
 
-    writeln!(out, "Example Rail: {} mock services and a gateway on http://{address}", mocks.count())?;
+    let secure = development.as_ref().and_then(|made| made.served(&running));
+    write!(out, "Example Rail: {} mock services and a gateway on http://{address}", mocks.count())?;
+    match &secure {
+        Some(secure) => writeln!(out, " and {}", secure.url)?,
+        None => writeln!(out)?,
+    }
     writeln!(out, "Templates: {} (a change is picked up while this runs)\n", root.display())?;
     let answered = match waves {
         Some(waves) => report::search(address, &mocks, waves, out)?,
@@ -79,7 +92,7 @@ pub(super) fn run(
     if options.once {
         running.drain();
     } else {
-        report::invitation(address, running.admin, out)?;
+        report::invitation(address, secure.as_ref(), running.admin, out)?;
         out.flush()?;
     }
     let ended = serve::until_drained(running, err)?;
@@ -90,6 +103,11 @@ pub(super) fn run(
 fn waves_of_the_search(plan: &Plan) -> Option<u16> {
     let route = plan.routes.iter().find(|route| &*route.name == SEARCH_ROUTE)?;
     routes::composition(&route.endpoint).map(|composition| composition.waves)
+}
+
+/// The port that is documented, if it is free. One run is for pipelines, which must not meet each other on it.
+fn usual(port: u16, options: &Demo) -> u16 {
+    if options.once { 0 } else { free_or_any(port) }
 }
 
 /// The port, or 0 for any when somebody listens on it already.
@@ -107,12 +125,10 @@ struct Addresses {
 
 impl Addresses {
     fn new(root: &Path, mocks: &Mocks, options: &Demo) -> Self {
-        // One run is for pipelines, which must not meet each other on a port.
-        let usual = |port| if options.once { 0 } else { free_or_any(port) };
         let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
         let mut own = mocks.urls();
-        own.push(("SEGUE_LISTEN", at(options.port.unwrap_or_else(|| usual(PORT)))));
-        own.push(("SEGUE_ADMIN", at(usual(ADMIN_PORT))));
+        own.push(("SEGUE_LISTEN", at(options.port.unwrap_or_else(|| usual(PORT, options)))));
+        own.push(("SEGUE_ADMIN", at(usual(ADMIN_PORT, options))));
         Self { process: Process::new(root), own }
     }
 }

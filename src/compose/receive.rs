@@ -69,7 +69,7 @@ pub(super) async fn request(body: Body, limit: Option<u64>) -> Result<Bytes, Err
         let kind = match error {
             BodyError::TooLarge { .. } => Kind::PayloadTooLarge,
             BodyError::Stalled => Kind::RequestTimeout,
-            BodyError::Hyper(_) | BodyError::Peer(_) => Kind::BadRequest,
+            BodyError::Hyper(_) | BodyError::Client(_) | BodyError::Peer(_) => Kind::BadRequest,
         };
         Error::new(kind).cause(error)
     })

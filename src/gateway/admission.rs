@@ -198,8 +198,10 @@ fn host(request: &mut Request<Body>) -> Result<String, Error> {
         (Some(_), _) | (None, Some(_)) => return Err(bad("the host is empty")),
         (None, None) => return Err(bad("there is no host")),
     };
-    let name = host_name(host).ok_or_else(|| bad("the host is not valid"))?;
-    let name = name.to_ascii_lowercase();
+    let name = match plain_host_name(host) {
+        Some(name) => name.to_owned(),
+        None => host_name(host).ok_or_else(|| bad("the host is not valid"))?.to_ascii_lowercase(),
+    };
     // HTTP/2 brings it in the target; whoever forwards needs it as a field.
     if field.is_none() {
         let value = HeaderValue::from_str(host).map_err(|_| bad("the host is not valid"))?;
@@ -227,6 +229,19 @@ fn host_name(host: &str) -> Option<&str> {
     let port_valid = port.is_none_or(|port| port.is_empty() || digits(port));
     let name_valid = name.starts_with('[') || is_reg_name(name);
     (!name.is_empty() && name_valid && port_valid).then_some(name)
+}
+
+/// The same of what nearly all hosts are, in one pass: a name in lower case, perhaps a port.
+fn plain_host_name(host: &str) -> Option<&str> {
+    let bytes = host.as_bytes();
+    let plain = |byte: &u8| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.');
+    let len = bytes.iter().take_while(|byte| plain(byte)).count();
+    let port = match &bytes[len..] {
+        [] => &[][..],
+        [b':', port @ ..] if (1..=4).contains(&port.len()) => port,
+        _ => return None,
+    };
+    (len > 0 && port.iter().all(u8::is_ascii_digit)).then(|| &host[..len])
 }
 
 fn is_reg_name(name: &str) -> bool {

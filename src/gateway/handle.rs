@@ -1,9 +1,13 @@
 //! A worker's handle on a gateway: its routes' stacks, built when first used, and its pools.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    future::Future,
+    pin::Pin,
+    sync::{Arc, OnceLock},
+    task::{Context, Poll, ready},
+};
 
 use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
-use hyper::body::{Body as _, Incoming};
 
 use super::{
     Gateway, admission, composed, readings,
@@ -12,7 +16,7 @@ use super::{
     upgrade::Tunnels,
 };
 use crate::{
-    body::{Body, pace::Upload},
+    body::{Body, FromClient, pace::Upload},
     compose::Runner,
     error::Error,
     headers::Peer,
@@ -59,7 +63,7 @@ impl Handle {
     /// Takes a request in: admits it, finds its route, and starts the answer. Nothing here waits, so that
     /// the request moves straight into its route's future and no outer future carries it.
     #[must_use]
-    pub fn begin(&self, request: Request<Incoming>, peer: &Arc<Peer>) -> Begun {
+    pub fn begin(&self, request: Request<FromClient>, peer: &Arc<Peer>) -> Begun {
         let limits = &self.gateway.plan.gateway.limits;
         // gRPC is two-way: a server may send its head with the first message, however late that is.
         let two_way = !request.body().is_end_stream() && respond::is_grpc(request.headers());
@@ -83,7 +87,11 @@ impl Handle {
         if let Some(principal) = principal {
             exchange.principal = principal.into();
         }
-        let routed = self.route(&mut request, &mut exchange);
+        let malformed = request.body().malformed();
+        let mut routed = self.route(&mut request, &mut exchange);
+        if let (Ok(_), Some(why)) = (&routed, malformed) {
+            routed = Err(Error::new(Kind::BadRequest).detail(why));
+        }
         let exchange = Arc::new(exchange);
         let instruments = Arc::clone(&self.gateway.instruments);
         let finish = Finish::new(Arc::clone(&exchange), instruments, upload.clone());
@@ -107,8 +115,9 @@ impl Handle {
 
     /// Answers a request that was refused before it could be read.
     #[must_use]
-    pub fn refuse<B>(&self, request: &Request<B>, peer: &Arc<Peer>, error: &Error) -> Begun {
-        let exchange = Arc::new(admission::exchange(request, peer, &self.gateway.plan.gateway));
+    pub fn refuse(&self, peer: &Arc<Peer>, error: &Error) -> Begun {
+        let unread = Request::new(());
+        let exchange = Arc::new(admission::exchange(&unread, peer, &self.gateway.plan.gateway));
         let finish = Finish::new(Arc::clone(&exchange), Arc::clone(&self.gateway.instruments), None);
         Begun {
             answer: stack::ready(respond::answer(error, Some(&exchange), false)),
@@ -203,8 +212,14 @@ impl Begun {
 
     /// The answer. The second value writes the request's signals when it is dropped, the third follows a body
     /// that is still to come.
-    pub async fn answer(self) -> (Response<Body>, Finish, Option<Arc<Upload>>) {
-        let mut response = match self.answer.await {
+    pub async fn answer(mut self) -> (Response<Body>, Finish, Option<Arc<Upload>>) {
+        let response = std::future::poll_fn(|cx| self.poll_answer(cx)).await;
+        (response, self.finish, self.upload)
+    }
+
+    /// The same for who polls it: the answer, once.
+    pub fn poll_answer(&mut self, cx: &mut Context<'_>) -> Poll<Response<Body>> {
+        let mut response = match ready!(Pin::new(&mut self.answer).poll(cx)) {
             Ok(response) => response,
             Err(never) => match never {},
         };
@@ -216,7 +231,13 @@ impl Begun {
             upload.answered();
         }
         self.finish.answered(response.status());
-        (response, self.finish, self.upload)
+        Poll::Ready(response)
+    }
+
+    /// What is left once the answer is there, as [`Self::answer`] gives it.
+    #[must_use]
+    pub fn into_parts(self) -> (Finish, Option<Arc<Upload>>) {
+        (self.finish, self.upload)
     }
 }
 

@@ -1,4 +1,5 @@
-//! Protocol upgrades of HTTP/1.1 (RFC 9110 §7.8): WebSocket and its like, tunnelled after the 101.
+//! Protocol upgrades of HTTP/1.1 (RFC 9110 §7.8): WebSocket and its like, tunnelled after the 101. What a
+//! client opens over HTTP/2 (RFC 8441) has been made one of these before it gets here.
 //!
 //! Nothing is tunnelled before the upstream has agreed, and `h2c` is never asked for: it would carry
 //! requests that nobody has looked at.
@@ -8,13 +9,11 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, Version, header};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use tokio::sync::Notify;
 
 use super::tunnel::{self, Patience};
-use crate::{body::Body, telemetry::Instruments, upstream::Switched};
+use crate::{body::Body, duplex::Promise, telemetry::Instruments, upstream::Switched};
 
 /// Open tunnels of a worker, which draining awaits.
 #[derive(Debug, Default)]
@@ -27,7 +26,7 @@ pub struct Tunnels {
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     protocol: HeaderValue,
-    client: OnUpgrade,
+    client: Promise,
 }
 
 // === impl Tunnels ===
@@ -63,8 +62,7 @@ impl Wanted {
     pub(super) fn of(request: &mut Request<Body>) -> Option<Self> {
         let headers = request.headers();
         let protocol = headers.get(header::UPGRADE)?;
-        if request.version() != Version::HTTP_11
-            || !names_upgrade(headers)
+        if !names_upgrade(headers)
             || protocol
                 .as_bytes()
                 .split(|b| *b == b',')
@@ -73,7 +71,8 @@ impl Wanted {
             return None;
         }
         let protocol = protocol.clone();
-        Some(Self { protocol, client: hyper::upgrade::on(request) })
+        let client = request.extensions_mut().remove::<Promise>()?;
+        Some(Self { protocol, client })
     }
 
     /// Asks the upstream; to be called after hop-by-hop fields were removed.
@@ -102,8 +101,8 @@ impl Wanted {
         let open = Tunnel(Arc::clone(tunnels), Arc::clone(instruments));
         let client = self.client;
         tokio::spawn(async move {
-            if let (Some(upstream), Ok(client)) = (upstream, client.await) {
-                tunnel::run(TokioIo::new(client), upstream, patience).await;
+            if let (Some(upstream), Some(client)) = (upstream, client.wait().await) {
+                tunnel::run(client, upstream, patience).await;
             }
             drop(open);
         });

@@ -12,7 +12,6 @@ use std::{
 };
 
 use hyper::service::service_fn;
-use hyper_util::rt::TokioIo;
 use tokio::{
     net::TcpStream,
     sync::watch,
@@ -22,7 +21,6 @@ use tokio::{
 use super::{
     http1, http2,
     io_watch::{Activity, ClientIo, Quiet},
-    outbound::Ended,
     socket::Socket,
     tls::{Acceptor, handshake::Opened},
     worker::{Open, Phase, Worker},
@@ -52,7 +50,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, open: Open) {
     if !in_time {
         activity.http1.began_late();
     }
-    let socket = Socket::Clear(TokioIo::new(stream));
+    let socket = Socket::Clear(stream);
     let io = ClientIo::new(socket, first, Arc::clone(&activity), open);
     let peer = Arc::new(Peer::new(peer));
     if http2 {
@@ -80,7 +78,7 @@ pub(super) async fn serve_tls(stream: TcpStream, peer: SocketAddr, open: Open, a
             instruments.handshakes.failed(HandshakeFailure::NotTls);
             let activity = Arc::new(Activity::new());
             activity.http1.misplace();
-            let socket = Socket::Clear(TokioIo::new(stream));
+            let socket = Socket::Clear(stream);
             let io = ClientIo::new(socket, Vec::new(), Arc::clone(&activity), open);
             return http1::serve::serve(io, worker, Arc::new(Peer::new(peer)), activity, limits).await;
         }
@@ -115,7 +113,7 @@ async fn serve_http2(
     let instruments = worker.instruments();
     let seen = Arc::clone(&activity);
     let service = service_fn(move |request| {
-        let answer = worker.answer(request, &peer, Ended::of(&seen), None);
+        let answer = worker.answer(request, &peer, &seen);
         async move { Ok::<_, Infallible>(answer.await) }
     });
     let connection = http2::connection(io, &activity, &limits, &instruments, service);
@@ -124,24 +122,25 @@ async fn serve_http2(
 }
 
 /// How a connection was left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Left {
-    /// It ended, or its time was up.
-    Ended,
+#[derive(Debug)]
+pub(super) enum Left<T> {
+    /// It ended with this, or its time was up.
+    Ended(Option<T>),
     /// It has been idle for a while and can go on.
     Idle,
 }
 
 /// Polls a connection together with its one timer and the worker's phase.
-pub(super) async fn watch_over<C>(
+pub(super) async fn watch_over<C, T, E>(
     mut connection: Pin<&mut C>,
     activity: &Activity,
     limits: &Limits,
     mut phase: watch::Receiver<Phase>,
     shut_down: impl Fn(Pin<&mut C>),
-) -> Left
+) -> Left<T>
 where
-    C: Future<Output = hyper::Result<()>>,
+    C: Future<Output = Result<T, E>>,
+    E: std::fmt::Display,
 {
     let mut quiet = Quiet::default();
     let first = activity.patience(limits, &mut quiet).unwrap_or_default();
@@ -155,13 +154,8 @@ where
             // hold is enough, which is cheaper than polling them with every packet.
             let mut waiting = false;
             std::future::poll_fn(|cx| {
-                loop {
-                    if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
-                        return Poll::Ready(Event::Ended(outcome));
-                    }
-                    if activity.is_answering() || !activity.http1.release() {
-                        break;
-                    }
+                if let Poll::Ready(outcome) = connection.as_mut().poll(cx) {
+                    return Poll::Ready(Event::Ended(outcome));
                 }
                 if (!waiting || timer.is_elapsed()) && timer.as_mut().poll(cx).is_ready() {
                     return Poll::Ready(Event::Timer);
@@ -176,17 +170,16 @@ where
             .await
         };
         match event {
-            Event::Ended(outcome) => {
-                if let Err(error) = outcome {
-                    tracing::debug!(%error, "connection ended early");
-                }
-                return Left::Ended;
+            Event::Ended(Ok(end)) => return Left::Ended(Some(end)),
+            Event::Ended(Err(error)) => {
+                tracing::debug!(%error, "connection ended early");
+                return Left::Ended(None);
             }
             Event::Timer if !closing && activity.may_rest() => return Left::Idle,
             Event::Timer => match activity.patience(limits, &mut quiet) {
                 Some(left) => timer.as_mut().reset(Instant::now() + left),
                 None if activity.expire() => timer.as_mut().reset(Instant::now() + limits.header_timeout),
-                None => return Left::Ended,
+                None => return Left::Ended(None),
             },
             Event::Phase => {
                 // Without a sender the gateway is gone.
@@ -200,8 +193,8 @@ where
     }
 }
 
-enum Event {
-    Ended(hyper::Result<()>),
+enum Event<T, E> {
+    Ended(Result<T, E>),
     Timer,
     Phase,
 }

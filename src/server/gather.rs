@@ -8,13 +8,13 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::rt::Write;
+use tokio::io::AsyncWrite;
 
 /// Up to so many bytes, head included.
 const SMALL: usize = 2048;
 
 /// Writes pieces one after the other.
-pub(super) fn poll_write<W: Write>(
+pub(super) fn poll_write<W: AsyncWrite>(
     stream: Pin<&mut W>,
     cx: &mut Context<'_>,
     slices: &[IoSlice<'_>],

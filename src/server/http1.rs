@@ -1,36 +1,30 @@
-//! A strict reader of HTTP/1 requests, in front of the codec.
+//! HTTP/1 as clients speak it: every byte that they send is judged by the letter.
 //!
-//! The codec is lenient where RFC 9112 lets a server be, and what it lets through two servers can read in
-//! two ways. So every byte that a client sends is judged before the codec sees it: heads by [`head`], bodies
-//! by [`chunked`] or their length; [`messages`] knows where one ends and the next begins, and `guard` does
-//! this on a connection, which `serve` drives. A head that arrives whole is judged where it lies and copied once; one that
-//! arrives in pieces is held back until it is whole, within the limits of a head.
+//! RFC 9112 lets a server be lenient, and what a lenient one takes two servers can read in two ways. [`head`]
+//! judges heads, [`chunked`] bodies, [`messages`] knows where one ends and the next begins; `connection` reads,
+//! answers and writes, and `serve` lets an idle connection rest.
 //!
-//! After a head that is refused nothing of the connection is read any more. The codec is given a request
-//! in its place which no client can send (`is_refused`), so that the answer is a problem document like every other and comes
-//! after those to earlier requests.
+//! After a head that is refused nothing of the connection is read any more. Its answer is a problem document
+//! like every other and comes after those to earlier requests.
 //!
-//! Absent: what needs the fields as a map (hosts, paths), which is `gateway::admission`'s, and responses.
+//! Absent: what needs the fields as a map (hosts, paths), which is `gateway::admission`'s, and pipelined
+//! requests that are answered side by side.
 
-use http::{Method, Request, StatusCode};
+use http::StatusCode;
 
 use crate::{error::Error, problem::Kind};
 
+mod answer;
 pub mod chunked;
-pub(super) mod guard;
+mod connection;
 pub mod head;
 pub(super) mod link;
 pub mod messages;
+mod outbox;
+mod sending;
 pub(super) mod serve;
+mod switched;
 mod syntax;
-
-/// What stands in the place of a refused head. `*` goes with `OPTIONS` only, so no client's head is this.
-const INSTEAD: &[u8] = b"GET * HTTP/1.1\r\nconnection: close\r\n\r\n";
-
-/// Whether a request stands in the place of one that was refused.
-pub(super) fn is_refused<B>(request: &Request<B>) -> bool {
-    *request.method() == Method::GET && request.uri().path() == "*"
-}
 
 /// Why a head was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -24,9 +24,12 @@ use super::{
 use crate::telemetry::Instruments;
 
 mod flood;
+mod fragment;
 mod guard;
+mod huffman;
 pub(super) mod stall;
 mod trailers;
+pub(super) mod websocket;
 
 use flood::Flood;
 use guard::Guard;
@@ -48,7 +51,7 @@ const FIELD: u64 = 32;
 /// ours.
 const MORE_FIELDS: u64 = 8;
 
-type Io = TokioIo<Guard<TokioIo<ClientIo>>>;
+type Io = TokioIo<Guard<ClientIo>>;
 
 /// The codec on a connection whose preface has arrived.
 pub(super) fn connection<S>(
@@ -67,7 +70,7 @@ where
     let list = 4 * limits.uri_bytes + limits.header_bytes + FIELD * (u64::from(limits.headers) + MORE_FIELDS);
     let list = u32::try_from(list).unwrap_or(u32::MAX);
     let flood = Flood::new(PREFACE.len(), list.saturating_mul(2), Instant::now());
-    let guard = Guard::new(TokioIo::new(io), flood, Arc::clone(activity), Arc::clone(instruments));
+    let guard = Guard::new(io, flood, Arc::clone(activity), Arc::clone(instruments));
     Builder::new(Streams::new(limits.write_stall, Arc::clone(instruments)))
         .timer(TokioTimer::new())
         .max_concurrent_streams(STREAMS)
@@ -76,5 +79,6 @@ where
         .max_send_buf_size(SEND_BUFFER)
         .max_header_list_size(list)
         .max_local_error_reset_streams(STREAM_ERRORS)
+        .enable_connect_protocol()
         .serve_connection(TokioIo::new(guard), service)
 }

@@ -1,4 +1,4 @@
-//! A client's socket as hyper sees it: bytes read while the protocol was told apart come first, and
+//! A client's socket as the codecs see it: bytes read while the protocol was told apart come first, and
 //! what happens on it is noted for the watchdog.
 
 use std::{
@@ -11,9 +11,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
 use socket2::SockRef;
-use tokio::time::{Duration, Instant};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    time::{Duration, Instant},
+};
 
 use super::{connection::Limits, gather, http1::link::Link, socket::Socket, worker::Open};
 
@@ -66,8 +68,8 @@ impl Activity {
         u64::try_from(self.epoch.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn bytes_came(&self) {
-        self.moved();
+    /// Over HTTP/2: what came has left a frame or a header block that is not whole.
+    pub(super) fn head_is_awaited(&self) {
         if self.in_flight.load(Ordering::Relaxed) == 0 && !self.partial.swap(true, Ordering::Relaxed) {
             self.since.store(self.now(), Ordering::Relaxed);
         }
@@ -131,7 +133,13 @@ impl Activity {
     /// Bytes of HTTP/1 came; whether they leave a head that is not whole, or nothing that is under way.
     pub(super) fn judged(&self, head_has_begun: bool, between: bool) {
         // A head's time runs from its first byte: those that follow do not begin another one.
-        self.partial.store(head_has_begun, Ordering::Relaxed);
+        let had_begun = self.partial.load(Ordering::Relaxed);
+        if head_has_begun && !had_begun {
+            self.since.store(self.now(), Ordering::Relaxed);
+        }
+        if head_has_begun != had_begun {
+            self.partial.store(head_has_begun, Ordering::Relaxed);
+        }
         self.http1.judged(head_has_begun, between);
     }
 
@@ -222,7 +230,7 @@ impl ClientIo {
     /// `first` are bytes that were read already: with them a head has begun.
     pub(super) fn new(stream: Socket, first: Vec<u8>, activity: Arc<Activity>, open: Open) -> Self {
         if !first.is_empty() {
-            activity.bytes_came();
+            activity.partial.store(true, Ordering::Relaxed);
         }
         Self { stream, first, activity, _open: open }
     }
@@ -233,13 +241,18 @@ impl ClientIo {
     pub(super) async fn readable(&self) -> io::Result<()> {
         self.stream.readable().await
     }
+
+    /// The client is to see that what it has got is not all.
+    pub(super) fn reset_on_close(&self) {
+        let _ = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
+    }
 }
 
-impl Read for ClientIo {
+impl AsyncRead for ClientIo {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        mut buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.first.is_empty() {
@@ -254,13 +267,13 @@ impl Read for ClientIo {
         let read = Pin::new(&mut this.stream).poll_read(cx, buffer);
         // The end of the stream counts as well; nothing comes after it.
         if let Poll::Ready(Ok(())) = read {
-            this.activity.bytes_came();
+            this.activity.moved();
         }
         read
     }
 }
 
-impl Write for ClientIo {
+impl AsyncWrite for ClientIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
         let written = Pin::new(&mut this.stream).poll_write(cx, bytes);
@@ -299,7 +312,7 @@ impl Drop for ClientIo {
     fn drop(&mut self) {
         if self.activity.blocked.load(Ordering::Relaxed) > 0 {
             // The client takes nothing: a reset, or the kernel would go on offering what it holds for minutes.
-            let _ = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
+            self.reset_on_close();
         }
     }
 }
@@ -321,7 +334,6 @@ mod tests {
         let (activity, mut quiet) = (Activity::new(), Quiet::default());
         tokio::time::advance(Duration::from_secs(20)).await;
         for _ in 0..10 {
-            activity.bytes_came();
             activity.judged(true, false);
             assert!(activity.patience(&limits, &mut quiet).is_some());
             tokio::time::advance(Duration::from_secs(1)).await;

@@ -45,11 +45,6 @@ impl Ended {
         activity.request_began();
         Self { activity: Arc::clone(activity), answering: false }
     }
-
-    /// The connection speaks another protocol after this answer.
-    pub(super) fn switched(&self) {
-        self.activity.http1.switch();
-    }
 }
 
 impl Drop for Ended {
@@ -103,6 +98,11 @@ impl Outbound {
             ended.activity.answer_began();
         }
         Self { body, finish, ended, stream, rest: Bytes::new() }
+    }
+
+    /// The client gets no body with this answer.
+    pub(super) fn skip(mut self) {
+        self.finish.complete();
     }
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {

@@ -6,16 +6,17 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 
 use super::tls;
 
 /// See the module.
 #[derive(Debug)]
 pub(super) enum Socket {
-    Clear(TokioIo<TcpStream>),
+    Clear(TcpStream),
     /// In a box, so that a connection in the clear does not have the size of this one.
     Tls(Box<tls::Stream>),
 }
@@ -26,7 +27,7 @@ impl Socket {
     /// What the kernel has.
     pub(super) fn tcp(&self) -> &TcpStream {
         match self {
-            Self::Clear(stream) => stream.inner(),
+            Self::Clear(stream) => stream,
             Self::Tls(stream) => stream.tcp(),
         }
     }
@@ -40,11 +41,11 @@ impl Socket {
     }
 }
 
-impl Read for Socket {
+impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Clear(stream) => Pin::new(stream).poll_read(cx, buffer),
@@ -53,7 +54,7 @@ impl Read for Socket {
     }
 }
 
-impl Write for Socket {
+impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         match self.get_mut() {
             Self::Clear(stream) => Pin::new(stream).poll_write(cx, bytes),

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, StatusCode};
+use http::{Request, Response};
 use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -21,15 +21,19 @@ use super::{
     Tls,
     connection::{self, Limits},
     http1::Refusal,
+    http2::websocket,
+    io_watch::Activity,
     outbound::{Ended, Outbound, Stream},
     shared::Shared,
     tls::handshake::Handshakes,
 };
 use crate::{
+    body::FromClient,
     compose::{Custody, Runner},
     descriptors::Taken,
-    gateway::{Handle, upgrade::Tunnels},
+    gateway::{Begun, Handle, upgrade::Tunnels},
     headers::Peer,
+    policy::respond,
     telemetry::{Histogram, Instruments, registry},
     upstream::Upstreams,
 };
@@ -185,50 +189,59 @@ impl Worker {
         }
     }
 
-    /// Answers one request, or says why it was refused.
+    /// Takes a request of HTTP/1 in.
+    pub(super) fn begin(&self, request: Request<FromClient>, peer: &Arc<Peer>) -> Begun {
+        self.handle().begin(request, peer)
+    }
+
+    /// Answers what was refused before it was a request.
+    pub(super) fn refuse(&self, peer: &Arc<Peer>, refusal: Refusal) -> Begun {
+        self.handle().refuse(peer, &refusal.into())
+    }
+
+    /// Whether the gateway is not about to end.
+    pub(super) fn is_serving(&self) -> bool {
+        *self.phase.borrow() == Phase::Serving
+    }
+
+    /// Answers one request of HTTP/2.
     pub(super) fn answer(
         self: &Arc<Self>,
-        request: Request<Incoming>,
+        mut request: Request<Incoming>,
         peer: &Arc<Peer>,
-        ended: Ended,
-        refusal: Option<Refusal>,
+        activity: &Arc<Activity>,
     ) -> impl Future<Output = Response<Outbound>> + Send + use<> {
-        let http1 = request.version() < http::Version::HTTP_2;
         let has_body = !hyper::body::Body::is_end_stream(request.body());
-        let begun = match refusal {
-            None => self.handle().begin(request, peer),
-            Some(refusal) => self.handle().refuse(&request, peer, &refusal.into()),
-        };
+        // The connection is not idle as long as a WebSocket is open on it.
+        let websocket = websocket::ask(&mut request, || Ended::of(activity));
+        let ended = Ended::of(activity);
+        let begun = self.handle().begin(request.map(FromClient::Http2), peer);
         let worker = Arc::clone(self);
         async move {
-            if !http1 && has_body {
+            if has_body {
                 // The codec has read further than the head. If that broke the request, it learns so now,
                 // before anything is sent on.
                 tokio::task::yield_now().await;
             }
             let (mut response, finish, upload) = begun.answer().await;
-            if response.status() == StatusCode::SWITCHING_PROTOCOLS {
-                ended.switched();
-            } else if http1
-                // The codec closes what has not been read to its end; the client learns so in time
-                // (RFC 9112 §9.6).
-                && (*worker.phase.borrow() != Phase::Serving
-                    || upload.as_ref().is_some_and(|upload| !upload.has_ended()))
-            {
-                let close = http::HeaderValue::from_static("close");
-                response.headers_mut().insert(http::header::CONNECTION, close);
+            if let Some(Err(error)) = websocket.map(|websocket| websocket.conclude(&mut response)) {
+                response = respond::answer(&error, Some(finish.exchange()), false);
+                finish.answered(response.status());
             }
             // Over HTTP/1 the connection's own timer watches the one answer on it.
-            let quiet = (!http1).then(|| Stream::new(worker.limits().idle_timeout, upload));
-            response.map(|body| Outbound::new(body, finish, ended, quiet))
+            let stream = Stream::new(worker.limits().idle_timeout, upload);
+            response.map(|body| Outbound::new(body, finish, ended, Some(stream)))
         }
     }
 
     /// The current generation. A reload is seen by the first request after it.
     fn handle(&self) -> Arc<Handle> {
-        if self.shared.current_generation() != self.lock().generation() {
-            self.take_generation();
+        let handle = self.lock();
+        if self.shared.current_generation() == handle.generation() {
+            return Arc::clone(&handle);
         }
+        drop(handle);
+        self.take_generation();
         Arc::clone(&self.lock())
     }
 

@@ -47,7 +47,7 @@ pub(super) fn broken(error: &hyper::Error) -> Error {
 /// The request's own body broke: not the upstream's fault.
 pub(super) fn unsent(error: &BodyError) -> Error {
     let kind = match error {
-        BodyError::Hyper(_) | BodyError::Peer(_) => Kind::BadRequest,
+        BodyError::Hyper(_) | BodyError::Client(_) | BodyError::Peer(_) => Kind::BadRequest,
         BodyError::TooLarge { .. } => Kind::PayloadTooLarge,
         BodyError::Stalled => Kind::RequestTimeout,
     };
@@ -92,6 +92,7 @@ pub fn broken_body(error: &BodyError) -> Error {
         BodyError::Hyper(error) => Error::new(kind(error)).cause(Chain(error)),
         BodyError::Peer(error) => Error::new(io_kind(error)).cause(Chain(error)),
         BodyError::TooLarge { .. } => Error::new(Kind::BadPayload).cause(error),
+        BodyError::Client(_) => Error::new(Kind::BadRequest).cause(error),
         BodyError::Stalled => Error::new(Kind::UpstreamTimeout).cause(error),
     }
 }

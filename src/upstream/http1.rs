@@ -11,7 +11,6 @@
 
 mod download;
 mod head;
-mod inbox;
 mod io;
 mod switched;
 mod upload;
@@ -34,11 +33,13 @@ use super::{
     pool::{Lease, Local},
     send::Broken,
 };
-use crate::body::{Body, BodyError, Exchange};
+use crate::{
+    body::{Body, BodyError, Exchange},
+    inbox::Inbox,
+};
 
 use download::Download;
-use head::Head;
-use inbox::Inbox;
+use head::{Head, Seen};
 use upload::{Unsent, Upload};
 
 pub(super) use io::Io;
@@ -52,6 +53,7 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     io: Io,
     inbox: Inbox,
+    seen: Seen,
     upload: Upload,
     download: Download,
     /// The call under way; its body is in `upload`.
@@ -86,6 +88,7 @@ pub(super) fn start(io: Io, local: &Local) -> Box<Connection> {
     Box::new(Connection {
         io,
         inbox: Inbox::new(),
+        seen: Seen::default(),
         upload: Upload::default(),
         download: Download::End,
         call: None,
@@ -145,8 +148,8 @@ impl Connection {
         self.call = Some(call);
         (self.deaf, self.used) = (false, true);
         self.timer.as_mut().reset(deadline);
-        let (mut seen, mut interim) = (0, 0);
-        let outcome = poll_fn(|cx| self.poll_head(cx, &method, &mut seen, &mut interim)).await;
+        let mut interim = 0;
+        let outcome = poll_fn(|cx| self.poll_head(cx, &method, &mut interim)).await;
         match outcome {
             Ok(head) => self.answer(head, upgrades, lease),
             Err(Headless::Late) => Err(Broken::Late),
@@ -166,14 +169,13 @@ impl Connection {
         &mut self,
         cx: &mut Context<'_>,
         method: &Method,
-        seen: &mut usize,
         interim: &mut u32,
     ) -> Poll<Result<Head, Headless>> {
         if let Err(error) = self.poll_send(cx) {
             return Poll::Ready(Err(Headless::Unsent(error)));
         }
         loop {
-            match head::take(&mut self.inbox, seen, method) {
+            match head::take(&mut self.inbox, &mut self.seen, method) {
                 Ok(Some(head)) if is_interim(head.response.status()) => {
                     *interim += 1;
                     if *interim > MOST_INTERIM {

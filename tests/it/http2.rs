@@ -2,4 +2,5 @@
 
 mod floods;
 mod malformed;
+mod websocket;
 mod windows;

@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use http::Request;
 use http_body_util::Full;
+use hyper_util::rt::TokioIo;
 use rustls::{HandshakeKind, ProtocolVersion};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -15,7 +16,7 @@ use crate::support::{
     client::{get, raw},
     frames::PATIENCE,
     gateway::{Gateway, route, service, write},
-    origin::{Origin, json},
+    origin::{Origin, json, status},
     secure::{Authority, Client, Issued, ask, document, start},
 };
 
@@ -244,6 +245,43 @@ async fn large_bodies_pass_both_ways() {
         let got = ask(stream, request).await.unwrap();
         assert!(got.body == body, "{protocol}: {} bytes", got.body.len());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_websocket_is_tunnelled_over_tls() {
+    let (authority, issued) = local();
+    let origin = Origin::start(|mut request| async move {
+        tokio::spawn(async move {
+            let mut io = TokioIo::new(hyper::upgrade::on(&mut request).await.unwrap());
+            let mut buffer = vec![0; 100_000];
+            io.read_exact(&mut buffer).await.unwrap();
+            buffer.reverse();
+            io.write_all(&buffer).await.unwrap();
+        });
+        let mut answer = status(101);
+        answer.headers_mut().insert("connection", "upgrade".parse().unwrap());
+        answer.headers_mut().insert("upgrade", "websocket".parse().unwrap());
+        answer
+    })
+    .await;
+    let documents =
+        [service("back", origin.address, ""), route("chat", "match: {path: /chat}\nproxy: {service: back}")];
+    let gateway = start(&document(&["edge"], "", ""), &[("edge", &issued)], &documents);
+    let mut stream = Client::new(&authority).connect(gateway.address, "localhost").await.unwrap();
+    let ask = b"GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\n\r\n";
+    stream.write_all(ask).await.unwrap();
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        head.push(stream.read_u8().await.unwrap());
+    }
+    assert!(head.starts_with(b"HTTP/1.1 101"), "{}", String::from_utf8_lossy(&head));
+    let sent: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
+    stream.write_all(&sent).await.unwrap();
+    stream.flush().await.unwrap();
+    let mut back = vec![0; sent.len()];
+    tokio::time::timeout(PATIENCE, stream.read_exact(&mut back)).await.unwrap().unwrap();
+    back.reverse();
+    assert!(back == sent);
 }
 
 #[tokio::test(flavor = "multi_thread")]

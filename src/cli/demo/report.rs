@@ -9,7 +9,7 @@ use std::{
 
 use serde_json::Value;
 
-use super::{SEARCH, ledger::Tally, mocks::Mocks};
+use super::{SEARCH, certificate::Secure, ledger::Tally, mocks::Mocks};
 use crate::cli::{
     output,
     request::{self, Answer},
@@ -71,6 +71,7 @@ pub(super) fn search(
 /// What to paste next.
 pub(super) fn invitation(
     address: SocketAddr,
+    secure: Option<&Secure>,
     admin: Option<SocketAddr>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -89,6 +90,13 @@ pub(super) fn invitation(
         out,
         "  curl -i 'http://{address}/v1/holds' -H 'content-type: application/json' -d '{hold}'  # an unsafe call"
     )?;
+    if let Some(Secure { url, authority }) = secure {
+        let authority = authority.display();
+        writeln!(
+            out,
+            "  curl -i --cacert {authority} '{url}/v1/stations'  # HTTPS, with a certificate of this run"
+        )?;
+    }
     if let Some(admin) = admin {
         writeln!(out, "  curl -s 'http://{admin}/status'  # what is served")?;
         writeln!(out, "  curl -s 'http://{admin}/metrics'  # what was counted so far")?;

@@ -1,11 +1,16 @@
 //! The demo as a newcomer runs it, and the README's example against the demo's services.
 
-use std::{fs, time::Duration};
+use std::{fs, io::Read, net::TcpStream, time::Duration};
 
+use rustls::{
+    ClientConfig, ClientConnection, RootCertStore, StreamOwned,
+    crypto::aws_lc_rs,
+    pki_types::{CertificateDer, ServerName, pem::PemObject},
+};
 use serde_json::Value;
 
-use super::*;
-use crate::cli::request::get;
+use super::{certificate::Secure, *};
+use crate::{cli::request::get, serve::start};
 
 fn once() -> Demo {
     Demo { port: None, once: true }
@@ -21,6 +26,46 @@ fn one_run_shows_the_search_and_what_it_saved() {
     assert!(out.contains("\"train\": \"ER131\""), "{out}");
     // One timetable, five trains with seats and a price, notices, weather.
     assert!(out.contains("13 calls in 2 waves"), "{out}");
+    assert!(out.contains(" and https://localhost:"), "{out}");
+}
+
+#[test]
+fn https_is_served_with_a_certificate_of_this_run_that_nothing_is_left_of() {
+    let sample = Sample::unpack().unwrap();
+    let mocks = Mocks::start().unwrap();
+    let sources = Arc::new(Addresses::new(sample.folder(), &mocks, &once()));
+    let made = Development::make().unwrap();
+    let options = Options { root: sample.folder().to_owned(), sources, signals: false };
+    let running = start_with(options, vec![made.listener(0)]).unwrap();
+    let Secure { url, authority } = made.served(&running).unwrap();
+    let folder = authority.parent().unwrap().to_owned();
+    let mode =
+        |path: &Path| std::os::unix::fs::PermissionsExt::mode(&fs::metadata(path).unwrap().permissions());
+    assert_eq!((mode(&folder) & 0o777, mode(&folder.join("localhost.key")) & 0o777), (0o700, 0o600));
+
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_file(&authority).unwrap()).unwrap();
+    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    let address: SocketAddr = url.replace("https://localhost", "127.0.0.1").parse().unwrap();
+    for name in ["localhost", "127.0.0.1"] {
+        let name = ServerName::try_from(name).unwrap();
+        let session = ClientConnection::new(Arc::new(config.clone()), name).unwrap();
+        let mut stream = StreamOwned::new(session, TcpStream::connect(address).unwrap());
+        stream
+            .write_all(b"GET /v1/stations HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
+            .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    }
+    running.drain();
+    running.wait().unwrap();
+    drop(made);
+    assert!(!folder.exists());
 }
 
 #[test]

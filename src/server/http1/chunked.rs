@@ -1,12 +1,14 @@
 //! A chunked body (RFC 9112 §7.1): where it ends, and whether every reader agrees on that.
 
+use http::{HeaderMap, HeaderName, HeaderValue};
+
 use super::{Limits, syntax};
 
 /// Bytes of chunk extensions that a body may have. They are for this hop alone and mean nothing here.
 const EXTENSIONS: usize = 4 * 1024;
 
 /// How far a body has been read.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Chunked {
     state: State,
     /// Bytes of extensions so far.
@@ -14,6 +16,17 @@ pub struct Chunked {
     /// Of the trailer section, in the measure of a head's fields.
     fields: u32,
     field_bytes: usize,
+    /// The trailer section as it came.
+    trailers: Vec<u8>,
+}
+
+/// What the next bytes of a body are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// So many are framing.
+    pub framing: usize,
+    /// So many after those are data. None: there are no more bytes, or the body is whole.
+    pub data: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,21 +94,25 @@ pub type Fault = &'static str;
 
 impl Default for Chunked {
     fn default() -> Self {
-        Self { state: State::Size { size: 0, digits: 0 }, extensions: 0, fields: 0, field_bytes: 0 }
+        Self {
+            state: State::Size { size: 0, digits: 0 },
+            extensions: 0,
+            fields: 0,
+            field_bytes: 0,
+            trailers: Vec::new(),
+        }
     }
 }
 
 impl Chunked {
-    /// Reads on. Gives how many of the bytes are the body's; fewer than there are only at its end.
-    pub fn read(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Fault> {
+    /// Reads on, up to the end of the next data. To be called again with what follows that.
+    pub fn next(&mut self, bytes: &[u8], limits: &Limits) -> Result<Part, Fault> {
         let mut at = 0;
         while let Some(byte) = bytes.get(at) {
             if let State::Data { left } = self.state {
-                let have = (bytes.len() - at) as u64;
-                let part = left.min(have);
+                let part = left.min((bytes.len() - at) as u64);
                 self.state = if part == left { State::DataCr } else { State::Data { left: left - part } };
-                at += usize::try_from(part).unwrap_or_default();
-                continue;
+                return Ok(Part { framing: at, data: usize::try_from(part).unwrap_or_default() });
             }
             self.state = self.step(*byte, limits)?;
             at += 1;
@@ -103,7 +120,36 @@ impl Chunked {
                 break;
             }
         }
-        Ok(at)
+        Ok(Part { framing: at, data: 0 })
+    }
+
+    /// Reads on. Gives how many of the bytes are the body's; fewer than there are only at its end.
+    pub fn read(&mut self, bytes: &[u8], limits: &Limits) -> Result<usize, Fault> {
+        let mut at = 0;
+        loop {
+            let Part { framing, data } = self.next(&bytes[at..], limits)?;
+            at += framing + data;
+            if data == 0 {
+                return Ok(at);
+            }
+        }
+    }
+
+    /// The trailers of a whole body.
+    pub fn trailers(&mut self) -> Result<Option<HeaderMap>, Fault> {
+        if self.trailers.is_empty() {
+            return Ok(None);
+        }
+        let mut trailers = HeaderMap::new();
+        for line in std::mem::take(&mut self.trailers).split(|byte| *byte == b'\r') {
+            let Some(colon) = line.iter().position(|byte| *byte == b':') else {
+                continue;
+            };
+            let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| TRAILER)?;
+            let value = HeaderValue::from_bytes(line[colon + 1..].trim_ascii()).map_err(|_| TRAILER)?;
+            trailers.try_append(name, value).map_err(|_| TRAILER)?;
+        }
+        Ok(Some(trailers))
     }
 
     /// Whether all of it came.
@@ -211,16 +257,22 @@ impl Chunked {
                 if !syntax::is_token(byte) {
                     return Err(TRAILER);
                 }
-                self.trailer_byte(TrailerName, limits)?
+                self.trailer_byte(byte, TrailerName, limits)?
             }
             TrailerName => match byte {
-                b':' => TrailerValue,
-                _ if syntax::is_token(byte) => self.trailer_byte(TrailerName, limits)?,
+                b':' => {
+                    self.trailers.push(byte);
+                    TrailerValue
+                }
+                _ if syntax::is_token(byte) => self.trailer_byte(byte, TrailerName, limits)?,
                 _ => return Err(TRAILER),
             },
             TrailerValue => match byte {
-                b'\r' => TrailerLf,
-                _ if syntax::is_field(byte) => self.trailer_byte(TrailerValue, limits)?,
+                b'\r' => {
+                    self.trailers.push(byte);
+                    TrailerLf
+                }
+                _ if syntax::is_field(byte) => self.trailer_byte(byte, TrailerValue, limits)?,
                 _ => return Err(TRAILER),
             },
             TrailerLf if byte == b'\n' => Trailer,
@@ -231,7 +283,8 @@ impl Chunked {
         })
     }
 
-    fn trailer_byte(&mut self, state: State, limits: &Limits) -> Result<State, Fault> {
+    fn trailer_byte(&mut self, byte: u8, state: State, limits: &Limits) -> Result<State, Fault> {
+        self.trailers.push(byte);
         self.field_bytes += 1;
         if self.fields > limits.fields || self.field_bytes > limits.field_bytes {
             return Err("the body's trailer section is too large");

@@ -1,6 +1,7 @@
 //! The head of a request, line by line (RFC 9112 §3, §5, §6).
 
-use http::{Uri, uri::Scheme};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, uri::Scheme};
 
 use super::{Limits, Refusal, syntax};
 
@@ -14,12 +15,29 @@ pub struct Head {
     line: usize,
     /// Up to where that line has no end. 0: not looked at yet.
     searched: usize,
-    fields: u32,
     field_bytes: usize,
     length: Option<u64>,
     chunked: bool,
+    /// It is of HTTP/1.0.
     old: bool,
     upgrade: bool,
+    close: bool,
+    keep_alive: bool,
+    expects: bool,
+    trailers: bool,
+    /// Where the method and the target end.
+    method: usize,
+    target: usize,
+    fields: Vec<Field>,
+}
+
+/// Where a field lies in its head.
+#[derive(Clone, Copy, Debug)]
+struct Field {
+    name: usize,
+    name_end: usize,
+    value: usize,
+    value_end: usize,
 }
 
 /// What follows a head.
@@ -64,7 +82,7 @@ impl Head {
             }
         }
         loop {
-            match self.field(&bytes[self.line..], limits)? {
+            match self.field(bytes, limits)? {
                 Line::Field(len) => self.line += len,
                 Line::Last if self.line > limits.head() => return Err(Refusal::HeaderTooLarge),
                 Line::Last => return Ok(Some(self.line + 2)),
@@ -81,8 +99,58 @@ impl Head {
 
     /// Whether it asks to speak another protocol, which HTTP/1.0 cannot.
     #[must_use]
-    pub fn asks_upgrade(&self) -> bool {
+    pub const fn asks_upgrade(&self) -> bool {
         self.upgrade && !self.old
+    }
+
+    /// Whether it is of HTTP/1.0.
+    #[must_use]
+    pub const fn is_old(&self) -> bool {
+        self.old
+    }
+
+    /// Whether the client may send another request on this connection (RFC 9112 §9.3).
+    #[must_use]
+    pub const fn keeps(&self) -> bool {
+        !self.close && (!self.old || self.keep_alive)
+    }
+
+    /// Whether the client may wait with its body until it is told to go on (RFC 9110 §10.1.1).
+    #[must_use]
+    pub const fn expects(&self) -> bool {
+        self.expects && !self.old
+    }
+
+    /// Whether the client takes trailers (RFC 9110 §10.1.4).
+    #[must_use]
+    pub const fn takes_trailers(&self) -> bool {
+        self.trailers && !self.old
+    }
+
+    /// The request that a whole head is. `bytes` are the head.
+    pub fn request(&self, bytes: &Bytes) -> Result<Request<()>, Refusal> {
+        const INVALID: Refusal = Refusal::Malformed("the head of the request is not valid");
+        let mut request = Request::new(());
+        *request.method_mut() = Method::from_bytes(&bytes[..self.method]).map_err(|_| INVALID)?;
+        let target = bytes.slice(self.method + 1..self.target);
+        *request.uri_mut() = Uri::from_maybe_shared(target).map_err(|_| INVALID)?;
+        *request.version_mut() = if self.old { Version::HTTP_10 } else { Version::HTTP_11 };
+        let mut headers = HeaderMap::with_capacity(self.fields.len());
+        for field in &self.fields {
+            let name = HeaderName::from_bytes(&bytes[field.name..field.name_end]).map_err(|_| INVALID)?;
+            let value = bytes.slice(field.value..field.value_end);
+            let value = HeaderValue::from_maybe_shared(value).map_err(|_| INVALID)?;
+            headers.try_append(name, value).map_err(|_| Refusal::HeaderTooLarge)?;
+        }
+        *request.headers_mut() = headers;
+        Ok(request)
+    }
+
+    /// Forgets all of it, for the next one.
+    pub fn clear(&mut self) {
+        let mut fields = std::mem::take(&mut self.fields);
+        fields.clear();
+        *self = Self { fields, ..Self::default() };
     }
 
     fn partial(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, Refusal> {
@@ -101,11 +169,13 @@ impl Head {
             None => return Ok(None),
             Some(_) => return Err(Refusal::Malformed("the request line has no valid method")),
         }
+        self.method = method;
         let (method, rest) = (&bytes[..method], &bytes[method + 1..]);
         let len = if rest.first() == Some(&b'/') { syntax::origin_form(rest) } else { syntax::visible(rest) };
         if len > limits.target {
             return Err(Refusal::UriTooLong);
         }
+        self.target = self.method + 1 + len;
         let (target, after) = rest.split_at(len);
         match after.first() {
             Some(b' ') => {}
@@ -142,6 +212,8 @@ impl Head {
     }
 
     fn field(&mut self, bytes: &[u8], limits: &Limits) -> Result<Line, Refusal> {
+        let start = self.line;
+        let bytes = &bytes[start..];
         let name = syntax::token(bytes);
         match bytes.get(name) {
             Some(b':') if name > 0 => {}
@@ -164,13 +236,30 @@ impl Head {
                 return Err(Refusal::Malformed("a field of the head has a control character"));
             }
         }
-        let value = rest[..len].trim_ascii();
-        self.fields += 1;
+        let value = rest[..len].trim_ascii_start();
+        let at = start + name.len() + 1 + len - value.len();
+        let value = value.trim_ascii_end();
         self.field_bytes += name.len() + value.len() + 4;
-        if self.fields > limits.fields || self.field_bytes > limits.field_bytes {
+        if self.fields.len() >= limits.fields as usize || self.field_bytes > limits.field_bytes {
             return Err(Refusal::HeaderTooLarge);
         }
+        self.fields.push(Field {
+            name: start,
+            name_end: start + name.len(),
+            value: at,
+            value_end: at + value.len(),
+        });
         match name.len() {
+            2 if name.eq_ignore_ascii_case(b"te") => {
+                self.trailers |= options(value).any(|option| option.eq_ignore_ascii_case(b"trailers"));
+            }
+            6 if name.eq_ignore_ascii_case(b"expect") => {
+                self.expects |= value.eq_ignore_ascii_case(b"100-continue");
+            }
+            10 if name.eq_ignore_ascii_case(b"connection") => {
+                self.close |= options(value).any(|option| option.eq_ignore_ascii_case(b"close"));
+                self.keep_alive |= options(value).any(|option| option.eq_ignore_ascii_case(b"keep-alive"));
+            }
             7 if name.eq_ignore_ascii_case(b"upgrade") => self.upgrade = true,
             14 if name.eq_ignore_ascii_case(b"content-length") => self.content_length(value)?,
             17 if name.eq_ignore_ascii_case(b"transfer-encoding") => self.transfer_encoding(value)?,
@@ -205,6 +294,11 @@ impl Head {
         self.chunked = true;
         Ok(())
     }
+}
+
+/// The members of a list.
+fn options(value: &[u8]) -> impl Iterator<Item = &[u8]> {
+    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii)
 }
 
 /// Up to the line feed.

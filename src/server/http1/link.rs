@@ -1,24 +1,17 @@
-//! What the reader of a connection, the one that answers and the watchdog tell each other.
+//! What a connection of HTTP/1 and its watchdog tell each other.
 
-use std::sync::{
-    OnceLock,
-    atomic::{AtomicBool, Ordering::Relaxed},
-};
-
-use super::Refusal;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 /// See the module. All of it is said on one thread.
 #[derive(Debug, Default)]
 pub(in crate::server) struct Link {
-    refusal: OnceLock<Refusal>,
     /// The last message that began has ended.
     between: AtomicBool,
-    /// A head has begun to arrive, be it behind a request that is being answered.
+    /// A head has begun to arrive.
     head: AtomicBool,
     /// That head has had its time.
     late: AtomicBool,
-    switched: AtomicBool,
-    held: AtomicBool,
+    closing: AtomicBool,
     lingering: AtomicBool,
     misplaced: AtomicBool,
 }
@@ -32,7 +25,7 @@ impl Link {
 
     /// Whether no message is under way. Never over HTTP/2.
     pub(in crate::server) fn is_between(&self) -> bool {
-        self.between.load(Relaxed) && !self.is_lingering() && !self.is_switched()
+        self.between.load(Relaxed) && !self.is_lingering()
     }
 
     pub(in crate::server) fn has_begun(&self) -> bool {
@@ -53,32 +46,13 @@ impl Link {
         self.late.load(Relaxed)
     }
 
-    /// A head was refused, which happens once.
-    pub(in crate::server) fn refuse(&self, refusal: Refusal) {
-        let _ = self.refusal.set(refusal);
+    /// The gateway ends: no request after those that have begun.
+    pub(in crate::server) fn close(&self) {
+        self.closing.store(true, Relaxed);
     }
 
-    pub(in crate::server) fn refusal(&self) -> Option<Refusal> {
-        self.refusal.get().copied()
-    }
-
-    /// The protocol is another one after the present answer.
-    pub(in crate::server) fn switch(&self) {
-        self.switched.store(true, Relaxed);
-    }
-
-    pub(in crate::server) fn is_switched(&self) -> bool {
-        self.switched.load(Relaxed)
-    }
-
-    /// Bytes wait for the end of the present answer.
-    pub(in crate::server) fn hold(&self) {
-        self.held.store(true, Relaxed);
-    }
-
-    /// Whether bytes waited for what has ended now; nothing else wakes the codec for them.
-    pub(in crate::server) fn release(&self) -> bool {
-        self.held.load(Relaxed) && self.held.swap(false, Relaxed)
+    pub(in crate::server) fn is_closing(&self) -> bool {
+        self.closing.load(Relaxed)
     }
 
     /// Whatever comes is answered that it should have come over TLS.

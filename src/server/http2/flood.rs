@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::trailers;
+use super::{fragment::Fragments, trailers};
 use crate::{
     frames::{
         CONTINUATION, DATA, END_HEADERS, END_STREAM, Event, Frames, GOAWAY, HEADERS, Head, PADDED, PING,
@@ -55,6 +55,10 @@ pub(super) struct Flood {
     /// The highest stream that the client has opened.
     last_stream: u32,
     block: Block,
+    inside: Inside,
+    fragments: Fragments,
+    /// Which bytes of those that were read last must be others.
+    mended: Vec<(usize, u8)>,
     look: Look,
     /// Of a frame of ours: what its payload is read for.
     own: Own,
@@ -72,6 +76,17 @@ struct Block {
     continuations: u32,
     /// The bytes of trailers.
     trailers: Option<Vec<u8>>,
+}
+
+/// Where in a frame its part of a header block is.
+#[derive(Clone, Copy, Debug, Default)]
+struct Inside {
+    /// The payload begins with the length of the padding.
+    padded: bool,
+    /// So many bytes of something else come first.
+    skip: usize,
+    /// So many bytes are the block's, and those of the padding until that is known.
+    left: usize,
 }
 
 /// What a payload of the client is read for.
@@ -128,6 +143,9 @@ impl Flood {
             control: CONTROL,
             last_stream: 0,
             block: Block::default(),
+            inside: Inside::default(),
+            fragments: Fragments::default(),
+            mended: Vec::new(),
             look: Look::Nothing,
             own: Own::Nothing,
             most_block,
@@ -161,6 +179,7 @@ impl Flood {
 
     /// Follows bytes of the client.
     pub(super) fn read(&mut self, mut bytes: &[u8], now: Instant) -> Result<(), Refusal> {
+        let begin = bytes.as_ptr() as usize;
         if self.preface > 0 {
             let len = self.preface.min(bytes.len());
             self.preface -= len;
@@ -169,14 +188,43 @@ impl Flood {
         while let Some(event) = self.inbound.take(&mut bytes) {
             match event {
                 Event::Head(head) => self.frame(&head, now)?,
-                Event::Payload { part, last } => self.payload(part, last, now)?,
+                Event::Payload { part, last } => {
+                    self.fragments(part, part.as_ptr() as usize - begin);
+                    self.payload(part, last, now)?;
+                }
             }
         }
         Ok(())
     }
 
+    /// Which of the bytes that were read last must be others before the codec sees them.
+    pub(super) fn mended(&mut self) -> impl Iterator<Item = (usize, u8)> {
+        self.mended.drain(..)
+    }
+
+    /// Follows what of a payload is part of a header block. It lies at this place of what is being read.
+    fn fragments(&mut self, mut part: &[u8], mut at: usize) {
+        if self.inside.left == 0 {
+            return;
+        }
+        if std::mem::take(&mut self.inside.padded) {
+            // More padding than there is room for is the codec's to refuse.
+            self.inside.left = self.inside.left.saturating_sub(1 + usize::from(part[0]));
+            (part, at) = (&part[1..], at + 1);
+        }
+        let skipped = part.len().min(self.inside.skip);
+        self.inside.skip -= skipped;
+        self.inside.left = self.inside.left.saturating_sub(skipped);
+        (part, at) = (&part[skipped..], at + skipped);
+        let block = &part[..part.len().min(self.inside.left)];
+        self.inside.left -= block.len();
+        let mended = &mut self.mended;
+        self.fragments.read(block, |within, other| mended.push((at + within, other)));
+    }
+
     fn frame(&mut self, head: &Head, now: Instant) -> Result<(), Refusal> {
         self.look = Look::Nothing;
+        self.inside = Inside::default();
         self.frames += 1;
         match head.kind {
             DATA if head.has(END_STREAM) => Ok(()),
@@ -205,6 +253,12 @@ impl Flood {
             self.earned(CONTROL_PER_REQUEST);
         }
         self.block = Block { open: !head.has(END_HEADERS), bytes: head.length, ..Block::default() };
+        self.fragments.begin();
+        self.inside = Inside {
+            padded: head.has(PADDED),
+            skip: if head.has(PRIORITY) { 5 } else { 0 },
+            left: head.length as usize,
+        };
         if known {
             self.block.trailers = Some(Vec::new());
             let skip = if head.has(PRIORITY) { 5 } else { 0 };
@@ -215,6 +269,7 @@ impl Flood {
 
     fn continuation(&mut self, head: &Head) -> Result<(), Refusal> {
         self.block.open = !head.has(END_HEADERS);
+        self.inside.left = head.length as usize;
         self.block.bytes = self.block.bytes.saturating_add(head.length);
         self.block.continuations += 1;
         if self.block.trailers.is_some() {

@@ -127,8 +127,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Guard<S> {
             buffer.set_filled(before);
             return this.refuse(refusal, cx);
         }
+        for (at, other) in this.flood.mended() {
+            buffer.filled_mut()[before + at] = other;
+        }
         if this.flood.client_at_boundary() {
             this.activity.no_head_is_awaited();
+        } else {
+            this.activity.head_is_awaited();
         }
         Poll::Ready(Ok(()))
     }

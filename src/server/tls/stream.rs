@@ -6,10 +6,11 @@ use std::{
     task::{Context, Poll},
 };
 
-use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_util::rt::TokioIo;
 use rustls::{HandshakeKind, ProtocolVersion};
-use tokio::net::TcpStream;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
 use tokio_rustls::server::TlsStream;
 
 use crate::headers::ClientCertificate;
@@ -17,7 +18,7 @@ use crate::headers::ClientCertificate;
 /// See the module.
 #[derive(Debug)]
 pub(in crate::server) struct Stream {
-    inner: TokioIo<TlsStream<TcpStream>>,
+    inner: TlsStream<TcpStream>,
     /// The end has been said, or saying it makes no sense any more.
     ended: bool,
 }
@@ -26,44 +27,44 @@ pub(in crate::server) struct Stream {
 
 impl Stream {
     pub(super) fn new(inner: TlsStream<TcpStream>) -> Self {
-        Self { inner: TokioIo::new(inner), ended: false }
+        Self { inner, ended: false }
     }
 
     pub(in crate::server) fn tcp(&self) -> &TcpStream {
-        self.inner.inner().get_ref().0
+        self.inner.get_ref().0
     }
 
     /// Whether something that was read waits to be taken: nothing on the socket tells of it.
     pub(in crate::server) fn has_plaintext(&self) -> bool {
-        !self.inner.inner().get_ref().1.wants_read()
+        !self.inner.get_ref().1.wants_read()
     }
 
     /// Whether both have agreed on HTTP/2.
     pub(in crate::server) fn is_http2(&self) -> bool {
-        self.inner.inner().get_ref().1.alpn_protocol() == Some(b"h2")
+        self.inner.get_ref().1.alpn_protocol() == Some(b"h2")
     }
 
     pub(in crate::server) fn is_tls13(&self) -> bool {
-        self.inner.inner().get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3)
+        self.inner.get_ref().1.protocol_version() == Some(ProtocolVersion::TLSv1_3)
     }
 
     /// Whether a ticket was resumed.
     pub(in crate::server) fn is_resumed(&self) -> bool {
-        self.inner.inner().get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
+        self.inner.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed)
     }
 
     /// The client's certificate, which has been verified. `Err` if it cannot be read.
     pub(super) fn certificate(&self) -> Result<Option<ClientCertificate>, ()> {
-        let chain = self.inner.inner().get_ref().1.peer_certificates();
+        let chain = self.inner.get_ref().1.peer_certificates();
         chain.and_then(<[_]>::first).map(|leaf| ClientCertificate::read(leaf).ok_or(())).transpose()
     }
 }
 
-impl Read for Stream {
+impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-        buffer: ReadBufCursor<'_>,
+        buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let read = Pin::new(&mut this.inner).poll_read(cx, buffer);
@@ -73,7 +74,7 @@ impl Read for Stream {
     }
 }
 
-impl Write for Stream {
+impl AsyncWrite for Stream {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().inner).poll_write(cx, bytes)
     }
@@ -103,7 +104,7 @@ impl Drop for Stream {
         if self.ended {
             return;
         }
-        let (tcp, session) = self.inner.inner_mut().get_mut();
+        let (tcp, session) = self.inner.get_mut();
         session.send_close_notify();
         let _ = session.write_tls(&mut AtOnce(tcp));
     }

@@ -9,7 +9,8 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
 
-use super::{head::Framing, inbox::Inbox, io::Io};
+use super::{head::Framing, io::Io};
+use crate::inbox::Inbox;
 
 /// A chunk's size line with its extensions is no longer than this, of which the codec reads the size.
 const MOST_LINE: usize = 4 * 1024;

@@ -1,6 +1,6 @@
 //! The head of an answer, read by the rules of RFC 9112 without the leniencies that it allows.
 
-use std::{mem::MaybeUninit, ops::Range};
+use std::ops::Range;
 
 use bytes::Bytes;
 use http::{
@@ -8,7 +8,7 @@ use http::{
     header::{CONNECTION, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
-use super::inbox::Inbox;
+use crate::inbox::Inbox;
 
 /// More fields than this are no answer.
 const MOST_FIELDS: usize = 100;
@@ -52,61 +52,82 @@ impl Malformed {
     }
 }
 
-/// Takes a head off what was received, if it is there whole. `seen` is how much was looked at before.
-pub(super) fn take(inbox: &mut Inbox, seen: &mut usize, method: &Method) -> Result<Option<Head>, Malformed> {
+/// How far a head has been looked at. Kept from call to call for its room.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Where the line begins that has not ended yet.
+    line: usize,
+    /// Up to where that line has no end.
+    searched: usize,
+    /// Lines that have ended: where each begins and ends, without its end of line.
+    lines: Vec<(usize, usize)>,
+}
+
+impl Seen {
+    /// Looks on for the end of the head. Gives its length once it is whole.
+    fn end(&mut self, bytes: &[u8]) -> Result<Option<usize>, Malformed> {
+        loop {
+            let from = self.line.max(self.searched);
+            let Some(at) = memchr::memchr(b'\n', bytes.get(from..).unwrap_or_default()) else {
+                self.searched = bytes.len();
+                return if bytes.len() > MOST_BYTES { Err(Malformed::TooLarge) } else { Ok(None) };
+            };
+            let next = from + at + 1;
+            let line = &bytes[self.line..next - 1];
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            let begin = std::mem::replace(&mut self.line, next);
+            if next > MOST_BYTES || self.lines.len() > MOST_FIELDS + 1 {
+                return Err(Malformed::TooLarge);
+            }
+            if line.is_empty() {
+                return Ok(Some(next));
+            }
+            self.lines.push((begin, begin + line.len()));
+        }
+    }
+
+    fn clear(&mut self) {
+        (self.line, self.searched) = (0, 0);
+        self.lines.clear();
+    }
+}
+
+/// Takes a head off what was received, if it is there whole.
+pub(super) fn take(inbox: &mut Inbox, seen: &mut Seen, method: &Method) -> Result<Option<Head>, Malformed> {
     // What is no status line from its first bytes on need not be waited for.
     if !begins(inbox.as_slice()) {
         return Err(Malformed::Syntax);
     }
-    let Some(len) = end(inbox.as_slice(), *seen) else {
-        let len = inbox.as_slice().len();
-        *seen = len;
-        return if len > MOST_BYTES { Err(Malformed::TooLarge) } else { Ok(None) };
+    let Some(len) = seen.end(inbox.as_slice())? else {
+        return Ok(None);
     };
-    *seen = 0;
-    if len > MOST_BYTES {
-        return Err(Malformed::TooLarge);
-    }
-    parse(inbox.take(len), method).map(Some)
+    let head = parse(&inbox.take(len), &seen.lines, method);
+    seen.clear();
+    head.map(Some)
 }
+
+/// What a status line begins with.
+const START: &[u8] = b"HTTP/1.";
 
 /// Whether this can become a status line.
 fn begins(bytes: &[u8]) -> bool {
-    const START: &[u8] = b"HTTP/1.";
     let len = bytes.len().min(START.len());
     bytes[..len] == START[..len]
 }
 
-/// Where the head ends: after its first empty line.
-fn end(bytes: &[u8], seen: usize) -> Option<usize> {
-    // The end may lie across what was looked at.
-    let from = seen.saturating_sub(3);
-    memchr::memchr_iter(b'\n', &bytes[from..]).find_map(|at| {
-        let after = &bytes[from + at + 1..];
-        match after {
-            [b'\n', ..] => Some(from + at + 2),
-            [b'\r', b'\n', ..] => Some(from + at + 3),
-            _ => None,
-        }
-    })
-}
-
-fn parse(bytes: Bytes, method: &Method) -> Result<Head, Malformed> {
-    let mut fields = [const { MaybeUninit::uninit() }; MOST_FIELDS];
-    let mut parsed = httparse::Response::new(&mut []);
-    let config = httparse::ParserConfig::default();
-    match config.parse_response_with_uninit_headers(&mut parsed, &bytes, &mut fields) {
-        Ok(httparse::Status::Complete(len)) if len == bytes.len() => {}
-        Err(httparse::Error::TooManyHeaders) => return Err(Malformed::TooLarge),
-        _ => return Err(Malformed::Syntax),
+fn parse(bytes: &Bytes, lines: &[(usize, usize)], method: &Method) -> Result<Head, Malformed> {
+    let Some(((begin, end), fields)) = lines.split_first() else { return Err(Malformed::Syntax) };
+    if fields.len() > MOST_FIELDS {
+        return Err(Malformed::TooLarge);
     }
-    let status = parsed.code.and_then(|code| StatusCode::from_u16(code).ok()).ok_or(Malformed::Syntax)?;
-    let http11 = parsed.version == Some(1);
-    let mut headers = HeaderMap::with_capacity(parsed.headers.len());
+    let (status, http11) = status_line(&bytes[*begin..*end]).ok_or(Malformed::Syntax)?;
+    let mut headers = HeaderMap::with_capacity(fields.len());
     let mut framing = Lines::default();
-    for field in parsed.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed::Syntax)?;
-        let value = bytes.slice(within(&bytes, field.value));
+    for (begin, end) in fields {
+        let line = &bytes[*begin..*end];
+        let colon = line.iter().position(|byte| *byte == b':').ok_or(Malformed::Syntax)?;
+        let name = HeaderName::from_bytes(&line[..colon]).map_err(|_| Malformed::Syntax)?;
+        let value = bytes.slice(value(bytes, *begin + colon + 1, *end));
         let value = HeaderValue::from_maybe_shared(value).map_err(|_| Malformed::Syntax)?;
         match name {
             CONTENT_LENGTH => framing.length(value.as_bytes())?,
@@ -125,10 +146,32 @@ fn parse(bytes: Bytes, method: &Method) -> Result<Head, Malformed> {
     Ok(Head { response, framing, keeps: keeps && framing != Framing::Close })
 }
 
-/// Where a part lies in its whole.
-fn within(whole: &Bytes, part: &[u8]) -> Range<usize> {
-    let start = (part.as_ptr() as usize).saturating_sub(whole.as_ptr() as usize);
-    start..start + part.len()
+/// Where the value is of a line: without spaces and tabs around it.
+fn value(bytes: &Bytes, mut begin: usize, mut end: usize) -> Range<usize> {
+    let blank = |at: usize| matches!(bytes[at], b' ' | b'\t');
+    while begin < end && blank(begin) {
+        begin += 1;
+    }
+    while begin < end && blank(end - 1) {
+        end -= 1;
+    }
+    begin..end
+}
+
+/// `HTTP/1.1 200 Words`: the status, and whether the version is 1.1. RFC 9112 §4; the words may be missing and
+/// with them the space.
+fn status_line(line: &[u8]) -> Option<(StatusCode, bool)> {
+    let [minor @ (b'0' | b'1'), b' ', code @ ..] = line.strip_prefix(START)? else { return None };
+    let (code, words) = code.split_at_checked(3)?;
+    let words = match words {
+        [] => words,
+        [b' ', words @ ..] => words,
+        _ => return None,
+    };
+    if words.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
+        return None;
+    }
+    Some((StatusCode::from_bytes(code).ok()?, *minor == b'1'))
 }
 
 /// What the fields say of framing and connection.
@@ -193,17 +236,55 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Head, Malformed> {
-        parse(Bytes::copy_from_slice(text.as_bytes()), &Method::GET)
+        let mut inbox = Inbox::new();
+        inbox.extend(text.as_bytes());
+        take(&mut inbox, &mut Seen::default(), &Method::GET).map(|head| head.expect("a whole head"))
     }
 
     #[test]
     fn the_end_of_a_head_is_found_wherever_reads_cut_it() {
-        let whole = b"HTTP/1.1 200 OK\r\na: b\r\n\r\nbody";
-        for cut in 0..whole.len() {
-            let found = end(&whole[..cut], 0).or_else(|| end(whole, cut));
-            assert_eq!(found, Some(whole.len() - 4), "{cut}");
+        for whole in ["HTTP/1.1 200 OK\r\na: b\r\n\r\nbody", "HTTP/1.1 200 OK\na: b\n\nbody"] {
+            for cut in 0..whole.len() {
+                let (mut inbox, mut seen) = (Inbox::new(), Seen::default());
+                let mut head = None;
+                for part in [&whole[..cut], &whole[cut..]] {
+                    inbox.extend(part.as_bytes());
+                    if head.is_none() {
+                        head = take(&mut inbox, &mut seen, &Method::GET).unwrap();
+                    }
+                }
+                assert_eq!(head.unwrap().response.headers()["a"], "b", "{cut}");
+                assert_eq!(inbox.as_slice(), b"body", "{cut}");
+            }
         }
-        assert_eq!(end(b"HTTP/1.1 200 OK\na: b\n\nx", 0), Some(22));
+    }
+
+    #[test]
+    fn what_is_no_head_is_refused() {
+        for good in
+            ["HTTP/1.1 200\r\n\r\n", "HTTP/1.0 404 \r\na:\r\n\r\n", "HTTP/1.1 200 \x09\u{e9}\nb:\t c \n\n"]
+        {
+            assert!(read(good).is_ok(), "{good:?}");
+        }
+        for wrong in [
+            "HTTP/1.2 200 OK\r\n\r\n",
+            "HTTP/1.1  200 OK\r\n\r\n",
+            "HTTP/1.1 20 OK\r\n\r\n",
+            "HTTP/1.1 2000 OK\r\n\r\n",
+            "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1 200 O\rK\r\n\r\n",
+            "HTTP/1.1 200 O\0K\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na : b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\n a: b\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\n folded\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\rc: d\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\0\r\n\r\n",
+            "HTTP/1.1 200 OK\r\na: b\r\r\n\r\n",
+        ] {
+            assert!(read(wrong).is_err_and(|error| error == Malformed::Syntax), "{wrong:?}");
+        }
     }
 
     #[test]

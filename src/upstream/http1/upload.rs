@@ -8,7 +8,7 @@ use std::{
 
 use bytes::{Buf, Bytes};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
-use http_body::Body as HttpBody;
+use http_body::{Body as HttpBody, Frame};
 use tokio::io::AsyncWrite;
 
 use super::io::Io;
@@ -32,6 +32,8 @@ pub(super) struct Upload {
     rest: Rest,
     /// The peer may have seen some of it.
     wrote: bool,
+    /// What was taken of the body while the peer had seen nothing.
+    first: Option<Frame<Bytes>>,
 }
 
 /// What is to come after the piece under way.
@@ -63,6 +65,7 @@ impl Upload {
         self.sent = 0;
         self.wrote = false;
         self.piece = Bytes::new();
+        self.first = None;
         self.after = b"";
         self.body = std::mem::take(request.body_mut());
         self.rest = if self.body.is_end_stream() {
@@ -92,9 +95,16 @@ impl Upload {
         !self.wrote
     }
 
-    /// The body as it was, unless some of it was taken.
+    /// The body as it was, unless the peer may have seen some of it.
     pub(super) fn untouched(&mut self) -> Option<Body> {
-        (self.piece.is_empty() && !self.wrote).then(|| std::mem::take(&mut self.body))
+        if self.wrote {
+            return None;
+        }
+        let rest = std::mem::take(&mut self.body);
+        Some(match self.first.take() {
+            Some(first) => rest.after(first),
+            None => rest,
+        })
     }
 
     /// Sends what can be sent now; of the body only with `open`.
@@ -149,6 +159,7 @@ impl Upload {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             self.wrote = true;
+            self.first = None;
             self.advance(written);
         }
         self.out.clear();
@@ -172,6 +183,13 @@ impl Upload {
             Some(Err(error)) => return Poll::Ready(Err(Unsent::Body(error))),
             None => return Poll::Ready(self.finish(None, fields)),
         };
+        // Before anything is written there is one piece at most.
+        if !self.wrote {
+            self.first = match (frame.data_ref(), frame.trailers_ref()) {
+                (Some(data), _) => Some(Frame::data(data.clone())),
+                (_, trailers) => trailers.cloned().map(Frame::trailers),
+            };
+        }
         match frame.into_data() {
             Ok(data) => {
                 match &mut self.rest {
@@ -282,10 +300,13 @@ mod tests {
     use super::*;
     use crate::upstream::Added;
 
-    fn encoded(request: Request<Body>) -> String {
-        let added = Added::default();
+    fn outgoing(request: Request<Body>) -> Outgoing {
         let (idempotent, timeout) = (true, Duration::ZERO);
-        let mut call = Outgoing { request, added, idempotent, timeout, spare: None, trail: None };
+        Outgoing { request, added: Added::default(), idempotent, timeout, spare: None, trail: None }
+    }
+
+    fn encoded(request: Request<Body>) -> String {
+        let mut call = outgoing(request);
         let mut upload = Upload::default();
         upload.begin(&mut call, None);
         String::from_utf8(upload.out).unwrap()
@@ -313,6 +334,22 @@ mod tests {
     fn a_target_is_never_empty() {
         let request = Request::get("http://h").body(Body::empty()).unwrap();
         assert_eq!(encoded(request), "GET / HTTP/1.1\r\n\r\n");
+    }
+
+    #[tokio::test]
+    async fn a_streamed_body_of_which_nothing_was_written_comes_back_whole() {
+        let frames = ["first", "second"].map(|piece| Ok(Frame::data(Bytes::from(piece))));
+        let body = http_body_util::StreamBody::new(futures_util::stream::iter(frames));
+        let request = Request::post("/").body(Body::other(body)).unwrap();
+        let mut call = outgoing(request);
+        let (near, far) = tokio::io::duplex(64);
+        drop(far);
+        let (mut upload, mut io) = (Upload::default(), Io::Within(near));
+        upload.begin(&mut call, None);
+        let sent = std::future::poll_fn(|cx| upload.poll(cx, &mut io, call.request.headers(), true)).await;
+        assert!(matches!(sent, Err(Unsent::Io(_))) && upload.is_unseen());
+        let body = upload.untouched().unwrap();
+        assert_eq!(body.collect(64).await.unwrap(), "firstsecond");
     }
 
     #[test]

@@ -189,6 +189,12 @@ fn pseudo_fields() -> Vec<Case> {
         b"/p/\r\nbad",
         b"/p/\0bad",
         b"/p/b\x7fad",
+        // The codec would cut these off.
+        b"/p/bad#",
+        b"/p/bad#top",
+        b"/p/bad#/../admin",
+        b"/p/bad?a=b#c",
+        b"/#/p/bad",
     ] {
         cases.push(with_pseudo(b":path", value, Stream));
     }

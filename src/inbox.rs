@@ -1,4 +1,4 @@
-//! What has been received and not yet been taken.
+//! What has been received on a connection and not yet been taken.
 
 use std::{
     future::Future,
@@ -8,9 +8,7 @@ use std::{
 };
 
 use bytes::{Buf, Bytes, BytesMut};
-use tokio::io::AsyncReadExt;
-
-use super::io::Io;
+use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Room for a read at first, which is that of most answers; and at most, for those that stream. More would be
 /// held for each client that takes its answer slowly.
@@ -18,42 +16,54 @@ const ROOM: (usize, usize) = (8 * 1024, 64 * 1024);
 /// Less room than this is not worth a read.
 const LEAST: usize = 1024;
 
-pub(super) struct Inbox {
+/// See the module.
+#[derive(Debug)]
+pub struct Inbox {
     bytes: BytesMut,
     room: usize,
 }
 
 impl Inbox {
-    pub(super) fn new() -> Self {
+    /// Nothing yet, and no room for it either.
+    #[must_use]
+    pub fn new() -> Self {
         Self { bytes: BytesMut::new(), room: ROOM.0 }
     }
 
-    pub(super) fn as_slice(&self) -> &[u8] {
+    /// All of it.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
         &self.bytes
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there is nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
     /// Takes the first `len` bytes, at most all.
-    pub(super) fn take(&mut self, len: usize) -> Bytes {
+    pub fn take(&mut self, len: usize) -> Bytes {
         self.bytes.split_to(len.min(self.bytes.len())).freeze()
     }
 
     /// Takes the first `len` bytes and throws them away.
-    pub(super) fn skip(&mut self, len: usize) {
+    pub fn skip(&mut self, len: usize) {
         let len = len.min(self.bytes.len());
         self.bytes.advance(len);
     }
 
     /// Takes everything.
-    pub(super) fn take_all(&mut self) -> Bytes {
+    pub fn take_all(&mut self) -> Bytes {
         self.bytes.split().freeze()
     }
 
     /// Reads once. 0 is the end of the stream.
-    pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, io: &mut Io) -> Poll<io::Result<usize>> {
+    pub fn poll_fill<R: AsyncRead + Unpin>(
+        &mut self,
+        cx: &mut Context<'_>,
+        io: &mut R,
+    ) -> Poll<io::Result<usize>> {
         if self.bytes.capacity() - self.bytes.len() < LEAST {
             self.bytes.reserve(self.room);
         }
@@ -66,11 +76,29 @@ impl Inbox {
         Poll::Ready(Ok(read))
     }
 
-    /// Gives back what a large answer took.
-    pub(super) fn rest(&mut self) {
+    /// Puts bytes behind what there is.
+    pub fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    /// Gives back all room, if nothing is in it.
+    pub fn release(&mut self) {
+        if self.bytes.is_empty() {
+            *self = Self::new();
+        }
+    }
+
+    /// Gives back what a large message took.
+    pub fn rest(&mut self) {
         self.room = ROOM.0;
         if self.bytes.capacity() > 2 * ROOM.0 {
             self.bytes = BytesMut::new();
         }
+    }
+}
+
+impl Default for Inbox {
+    fn default() -> Self {
+        Self::new()
     }
 }
