@@ -138,6 +138,8 @@ fn is_protected(name: &HeaderName) -> bool {
 /// content's own, and what only makes sense before the content.
 fn is_never_trailer(name: &HeaderName) -> bool {
     is_hop_by_hop(name.as_str())
+        // HTTP/2's codec takes it, and HTTP/1 has no such name.
+        || name.as_str().contains('"')
         || matches!(
             *name,
             header::AUTHORIZATION

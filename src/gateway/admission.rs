@@ -93,6 +93,10 @@ pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settin
         if http2 && has_outer_space(value.as_bytes()) {
             return Err(bad("a field's value begins or ends with a space"));
         }
+        // The one character that the codec of HTTP/2 takes and no token has.
+        if http2 && name.as_str().contains('"') {
+            return Err(bad("a field's name is not valid"));
+        }
     }
     if http2 {
         pseudo_fields(request.uri())?;

@@ -7,6 +7,7 @@
 use std::{
     collections::HashMap,
     hash::{BuildHasherDefault, Hasher},
+    sync::Arc,
 };
 
 use http::{HeaderMap, Method};
@@ -45,7 +46,8 @@ struct Node {
 #[derive(Debug)]
 struct Candidate {
     route: RouteId,
-    matching: Match,
+    /// Shared by all hosts of the route.
+    matching: Arc<Match>,
 }
 
 /// FNV-1a: segments are short, and the keys are the configuration's, so that a client can send what it
@@ -109,7 +111,7 @@ impl Router {
         let mut router = Self::default();
         for (index, route) in routes.iter().enumerate() {
             let id = RouteId::from(index);
-            let matching = &route.matching;
+            let matching = &Arc::new(route.matching.clone());
             if matching.hosts.is_empty() {
                 router.any.insert(id, matching);
             }
@@ -164,7 +166,7 @@ impl Router {
 // === impl Tree ===
 
 impl Tree {
-    fn insert(&mut self, route: RouteId, matching: &Match) {
+    fn insert(&mut self, route: RouteId, matching: &Arc<Match>) {
         if self.nodes.is_empty() {
             self.nodes.push(Node::default());
         }
@@ -177,7 +179,7 @@ impl Tree {
                 }
                 Segment::Capture(_) => *self.nodes[at].capture.get_or_insert(fresh),
                 Segment::Rest(_) => {
-                    self.nodes[at].rests.push(Candidate { route, matching: matching.clone() });
+                    self.nodes[at].rests.push(Candidate { route, matching: Arc::clone(matching) });
                     return;
                 }
             };
@@ -186,7 +188,7 @@ impl Tree {
             }
             at = next as usize;
         }
-        self.nodes[at].ends.push(Candidate { route, matching: matching.clone() });
+        self.nodes[at].ends.push(Candidate { route, matching: Arc::clone(matching) });
     }
 
     fn sort(&mut self) {
@@ -361,6 +363,15 @@ mod tests {
                 ("", "GET", "//c", None),
                 ("", "GET", "/", Some(4)),
             ],
+        );
+    }
+
+    #[test]
+    fn many_hosts_of_a_route_share_what_it_matches() {
+        let hosts: Vec<String> = (0..20_000).map(|number| format!("h{number}.example.com")).collect();
+        check(
+            &[&format!("{{hosts: [{}], path: /a}}", hosts.join(", "))],
+            &[("h19999.example.com", "GET", "/a", Some(0)), ("h20000.example.com", "GET", "/a", None)],
         );
     }
 

@@ -118,6 +118,7 @@ fn fields() -> Vec<Case> {
     ] {
         cases.push(with_field((name, b"1"), Connection));
     }
+    cases.push(with_field((b"x\"y", b"1"), With(400)));
     for value in [
         &b"a\rb"[..],
         b"a\nb",
