@@ -89,7 +89,7 @@ pub fn run(tree: &Tree, mut plan: Plan, wanted: &dyn Fn(&str) -> bool) -> Report
         let mut reached = BTreeSet::new();
         for test in &suite.tests {
             let played = play::play(&plan, &names, suite, test);
-            coverage.note(&played);
+            coverage.note(&played, &plan);
             if !played.route.is_empty() {
                 reached.insert(played.route.clone());
             }

@@ -61,14 +61,16 @@ pub(super) async fn execute<C: Caller, T: Send + 'static>(
     let mut lanes = Lanes::new();
     let end = state.run.deadline;
     let ended = steps(&env, composition, &mut lanes, end, |index, step| step::run(&env, index, step)).await;
-    let result = match finished(state, ended, finish) {
+    let mut result = match finished(state, ended, finish) {
         Ok(result) => result,
         Err(later) => later.await,
     };
-    let result = match result {
-        Err(error) if !state.run.errors().is_empty() => Err(Box::pin(failure::explain(state, error)).await),
-        result => result,
-    };
+    // In its place, so that no other answer is kept beside it.
+    if let Err(error) = &mut result
+        && !state.run.errors().is_empty()
+    {
+        *error = Box::pin(failure::explain(state, error.clone())).await;
+    }
     state.decide();
     drop(unread);
     lanes.keep_unsafe();

@@ -202,6 +202,11 @@ impl Many {
         self.items.len()
     }
 
+    /// How many of them failed.
+    pub(super) fn failed(&self) -> usize {
+        self.items.iter().filter(|item| matches!(item.single.ended, Ended::Failed(_))).count()
+    }
+
     /// Whether a fallback stands in for any of them.
     pub(super) fn has_stand_ins(&self) -> bool {
         self.items.iter().any(|item| item.single.stand_in.is_some())
@@ -209,8 +214,7 @@ impl Many {
 
     /// Adds what is degraded in the step of this name, counted over its items.
     pub(super) fn degraded(&self, step: &str, to: &mut Vec<Degraded>) {
-        let of = self.items.len();
-        let failed = self.items.iter().filter(|item| matches!(item.single.ended, Ended::Failed(_))).count();
+        let (of, failed) = (self.items.len(), self.failed());
         if failed > 0 {
             to.push(Degraded { name: step.to_owned(), why: Why::Items { failed, of } });
         }

@@ -164,10 +164,11 @@ impl State {
 
     /// Notes how a step ended.
     pub(super) fn record(&self, step: usize, settled: Settled, started: Instant) {
-        let Settled { outcome, code, fallback, items } = settled;
+        let Settled { outcome, code, fallback, items, failed_items } = settled;
         let (started_us, ended_us) = (self.run.micros(started), self.run.micros(Instant::now()));
         let (scope, step) = (self.scope(), small(step));
-        let record = StepRecord { scope, step, outcome, started_us, ended_us, code, fallback, items };
+        let record =
+            StepRecord { scope, step, outcome, started_us, ended_us, code, fallback, items, failed_items };
         self.run.exchange.record().settled(record);
     }
 
@@ -309,17 +310,18 @@ pub(super) struct Settled {
     code: Option<&'static str>,
     fallback: bool,
     items: Option<u32>,
+    failed_items: u32,
 }
 
 impl Settled {
     /// The answer was decided before it had settled.
     pub(super) const LATE: Self =
-        Self { outcome: StepOutcome::Late, code: None, fallback: false, items: None };
+        Self { outcome: StepOutcome::Late, code: None, fallback: false, items: None, failed_items: 0 };
 
     fn of(output: &Output) -> Self {
-        let (ended, fallback, items) = match output {
-            Output::One(single) => (Some(&single.ended), single.stand_in.is_some(), None),
-            Output::Many(many) => (None, many.has_stand_ins(), Some(narrow(many.len()))),
+        let (ended, fallback, items, failed) = match output {
+            Output::One(single) => (Some(&single.ended), single.stand_in.is_some(), None, 0),
+            Output::Many(many) => (None, many.has_stand_ins(), Some(narrow(many.len())), many.failed()),
         };
         let outcome = match ended {
             Some(Ended::Failed(_)) => StepOutcome::Failed,
@@ -327,7 +329,8 @@ impl Settled {
             // Items that failed were tolerated one by one, or the step had failed as a whole.
             Some(Ended::Ok(_) | Ended::Composed(_)) | None => StepOutcome::Ok,
         };
-        Self { outcome, code: output.failure().map(|failure| failure.error.kind().code()), fallback, items }
+        let code = output.failure().map(|failure| failure.error.kind().code());
+        Self { outcome, code, fallback, items, failed_items: narrow(failed) }
     }
 }
 

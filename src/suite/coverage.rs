@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use super::play::Played;
+use super::play::{Played, Settled};
 use crate::{
-    config::{Templates, route::RouteTemplate},
+    config::{Templates, route::ErrorTemplate, step::StepTemplate},
     diagnostic::Place,
+    plan::{Action, Composition, Endpoint, Plan},
 };
 
 /// A way that a request may take through a route.
@@ -31,17 +32,17 @@ enum TakenBy {
     Rule(usize),
 }
 
-/// The branches of the routes that tests have reached, by route.
+/// The branches of the routes that tests have reached, by route, and of the Compositions that these run.
 #[derive(Debug, Default)]
 pub struct Coverage {
     routes: BTreeMap<String, Reached>,
+    /// By their index in the plan.
+    compositions: Vec<Reached>,
 }
 
 #[derive(Debug, Default)]
 struct Reached {
     reached: bool,
-    /// By step index.
-    steps: Vec<String>,
     branches: Vec<Branch>,
 }
 
@@ -51,35 +52,46 @@ impl Coverage {
     pub(super) fn of(templates: &Templates) -> Self {
         let routes = templates.routes.iter().map(|route| {
             let name = format!("{}/{}", route.metadata.unit, route.metadata.name.value);
-            let steps = route.steps.iter().map(|step| step.name.value.clone()).collect();
-            (name, Reached { reached: false, steps, branches: branches(route) })
+            (name, Reached { reached: false, branches: branches(&route.steps, &route.errors) })
         });
-        Self { routes: routes.collect() }
+        let compositions = templates
+            .compositions
+            .iter()
+            .map(|composition| Reached { reached: false, branches: branches(&composition.steps, &[]) });
+        Self { routes: routes.collect(), compositions: compositions.collect() }
     }
 
-    pub(super) fn note(&mut self, played: &Played) {
+    pub(super) fn note(&mut self, played: &Played, plan: &Plan) {
         let Some(route) = self.routes.get_mut(&played.route) else { return };
-        route.reached = true;
-        let names = &route.steps;
-        let outcome = |step: usize| {
-            let ended = played.steps.iter().find(|(index, _)| usize::from(*index) == step);
-            ended.map(|(_, outcome)| *outcome)
-        };
-        for branch in &mut route.branches {
-            branch.taken |= match branch.taken_by {
-                TakenBy::Outcome(step, wanted) => outcome(step).is_some_and(|got| got == wanted),
-                TakenBy::Failure(step) => {
-                    outcome(step) == Some("failed")
-                        || names.get(step).is_some_and(|name| played.degraded.contains(name))
-                }
-                TakenBy::Rule(rule) => played.rule == Some(rule),
+        if !std::mem::replace(&mut route.reached, true) {
+            let planned = plan.routes.iter().find(|planned| *planned.name == *played.route);
+            let own = planned.and_then(|planned| match &planned.endpoint {
+                Endpoint::Compose { composition, .. } => Some(composition),
+                Endpoint::Proxy { composition, .. } => composition.as_ref(),
+                Endpoint::Static(_) => None,
+            });
+            if let Some(own) = own {
+                reach(own, plan, &mut self.compositions);
+            }
+        }
+        for settled in &played.steps {
+            let of = match settled.composition {
+                Some(index) => self.compositions.get_mut(index),
+                None => self.routes.get_mut(&played.route),
             };
+            for branch in of.into_iter().flat_map(|reached| &mut reached.branches) {
+                branch.taken |= branch.taken_by.is(settled);
+            }
+        }
+        for branch in self.routes.get_mut(&played.route).into_iter().flat_map(|route| &mut route.branches) {
+            branch.taken |= matches!(branch.taken_by, TakenBy::Rule(rule) if played.rule == Some(rule));
         }
     }
 
-    /// Every branch of the routes that a test has reached, by route and line.
+    /// Every branch of the routes that a test has reached and of what they run, by route and line.
     pub fn branches(&self) -> impl Iterator<Item = &Branch> {
-        self.routes.values().filter(|route| route.reached).flat_map(|route| &route.branches)
+        let all = self.routes.values().chain(&self.compositions);
+        all.filter(|one| one.reached).flat_map(|one| &one.branches)
     }
 
     /// Routes that no test has reached.
@@ -88,12 +100,36 @@ impl Coverage {
     }
 }
 
-fn branches(route: &RouteTemplate) -> Vec<Branch> {
+/// The Compositions that steps run, and those that they run.
+fn reach(composition: &Composition, plan: &Plan, all: &mut [Reached]) {
+    for step in &composition.steps {
+        let Action::Compose(nested) = &step.action else { continue };
+        let id = nested.composition.index();
+        if let Some(reached) = all.get_mut(id).filter(|reached| !reached.reached) {
+            reached.reached = true;
+            reach(&plan.compositions[id].composition, plan, all);
+        }
+    }
+}
+
+impl TakenBy {
+    fn is(self, settled: &Settled) -> bool {
+        match self {
+            Self::Outcome(step, outcome) => settled.step == step && settled.outcome == outcome,
+            Self::Failure(step) => {
+                settled.step == step && (settled.outcome == "failed" || settled.failed_items)
+            }
+            Self::Rule(_) => false,
+        }
+    }
+}
+
+fn branches(steps: &[StepTemplate], errors: &[ErrorTemplate]) -> Vec<Branch> {
     let mut found = Vec::new();
     let mut add = |place: &Place, what: String, taken_by| {
         found.push(Branch { place: place.clone(), what, taken: false, taken_by });
     };
-    for (index, step) in route.steps.iter().enumerate() {
+    for (index, step) in steps.iter().enumerate() {
         let name = &step.name.value;
         let tolerated = step.optional || step.fallback.is_some();
         if let Some(when) = &step.when {
@@ -108,7 +144,7 @@ fn branches(route: &RouteTemplate) -> Vec<Branch> {
             add(&step.name.place, format!("`optional` of `{name}`: it fails"), TakenBy::Failure(index));
         }
     }
-    for (index, rule) in route.errors.iter().enumerate() {
+    for (index, rule) in errors.iter().enumerate() {
         add(&rule.place, format!("entry {} of `errors` answers", index + 1), TakenBy::Rule(index));
     }
     found

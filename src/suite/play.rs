@@ -26,7 +26,7 @@ use crate::{
     headers::Peer,
     identity::Store,
     plan::Plan,
-    telemetry::{Instruments, Record, registry::Registry},
+    telemetry::{Instruments, Record, StepRecord, registry::Registry},
     upstream::{Egress, Network, Resolver, Upstreams},
 };
 
@@ -46,14 +46,38 @@ pub(super) struct Played {
     pub(super) unanswered: Vec<Seen>,
     /// `unit/name` of the route; empty when there was none.
     pub(super) route: String,
-    /// Steps by index: how each ended.
-    pub(super) steps: Vec<(u16, &'static str)>,
+    /// How each step ended, those inside of Compositions too.
+    pub(super) steps: Vec<Settled>,
     /// Names of degraded steps.
     pub(super) degraded: Vec<String>,
     /// Which of the route's `errors` answered.
     pub(super) rule: Option<usize>,
     /// Why it could not be played.
     pub(super) broken: Diagnostics,
+}
+
+/// How a step ended.
+#[derive(Debug)]
+pub(super) struct Settled {
+    /// The Composition that it is of, unless it is the route's own.
+    pub(super) composition: Option<usize>,
+    /// Its index.
+    pub(super) step: usize,
+    pub(super) outcome: &'static str,
+    /// Some of its items failed.
+    pub(super) failed_items: bool,
+}
+
+impl Settled {
+    fn of(step: &StepRecord, record: &Record) -> Self {
+        let scope = step.scope.checked_sub(1).and_then(|scope| record.scopes.get(usize::from(scope)));
+        Self {
+            composition: scope.map(|scope| scope.composition as usize),
+            step: step.step.into(),
+            outcome: step.outcome.as_str(),
+            failed_items: step.failed_items > 0,
+        }
+    }
 }
 
 /// Plays a test.
@@ -137,7 +161,7 @@ async fn perform(
         calls,
         unanswered,
         route: record.route.as_ref().map_or_else(String::new, |route| route.name().to_owned()),
-        steps: record.own_steps().map(|step| (step.step, step.outcome.as_str())).collect(),
+        steps: record.steps.iter().map(|step| Settled::of(step, record)).collect(),
         degraded: record.degraded.clone(),
         rule: record.rule,
         broken: Diagnostics::default(),

@@ -64,6 +64,8 @@ pub struct StepRecord {
     pub fallback: bool,
     /// How many items it had, if it has a `forEach`.
     pub items: Option<u32>,
+    /// How many of them failed.
+    pub failed_items: u32,
 }
 
 /// How a step ended.
