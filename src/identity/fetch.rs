@@ -201,6 +201,7 @@ fn upstream(url: String, network: &Arc<Network>) -> Result<Upstream, String> {
         place: place.clone(),
         asset: AssetType::External,
         endpoints: vec![(UrlTemplate::Text(url), 1, 0, place)],
+        egress: None,
         protocol: Protocol::Http1,
         timeout: PATIENCE,
         connect_timeout: PATIENCE,

@@ -3,7 +3,7 @@
 //! Times are microseconds since the request's head was complete. A proxied call needs no allocation: the
 //! first call of a request has its place in the record itself.
 
-use std::{sync::Arc};
+use std::sync::Arc;
 
 use http::{Method, StatusCode};
 

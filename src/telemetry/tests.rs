@@ -20,7 +20,17 @@ fn step(name: &str, needs: &[u16], does: Does) -> StepInfo {
 
 fn settled(scope: u16, step: u16, started_us: u64, ended_us: u64) -> StepRecord {
     let outcome = StepOutcome::Ok;
-    StepRecord { scope, step, outcome, started_us, ended_us, code: None, fallback: false, items: None }
+    StepRecord {
+        scope,
+        step,
+        outcome,
+        started_us,
+        ended_us,
+        code: None,
+        fallback: false,
+        items: None,
+        failed_items: 0,
+    }
 }
 
 fn exchange(ago: Duration) -> Arc<Exchange> {
