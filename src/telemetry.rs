@@ -92,6 +92,8 @@ pub struct Exchange {
     pub captures: Vec<(u32, u32)>,
     /// What is learnt on the way.
     record: Mutex<Record>,
+    /// See [`Exchange::hold`]. Not in the record, of which copies are made.
+    held: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 
 // === impl Exchange ===
@@ -121,6 +123,7 @@ impl Exchange {
             principal: OnceLock::new(),
             captures: Vec::new(),
             record: Mutex::default(),
+            held: Mutex::default(),
         }
     }
 
@@ -140,7 +143,7 @@ impl Exchange {
     /// Holds something for as long as the request lasts: until its answer's body has ended and nothing goes on
     /// with it any more.
     pub fn hold(&self, what: Box<dyn Any + Send>) {
-        self.record().held.push(what);
+        self.held.lock().unwrap_or_else(PoisonError::into_inner).push(what);
     }
 
     /// What is learnt on the way. Never held across an await.

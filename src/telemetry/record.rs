@@ -3,7 +3,7 @@
 //! Times are microseconds since the request's head was complete. A proxied call needs no allocation: the
 //! first call of a request has its place in the record itself.
 
-use std::{any::Any, sync::Arc};
+use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
@@ -43,8 +43,6 @@ pub struct Record {
     pub rule: Option<usize>,
     /// Steps and runs that had no place any more.
     pub lost: u32,
-    /// See [`Exchange::hold`](super::Exchange::hold).
-    pub(super) held: Vec<Box<dyn Any + Send>>,
 }
 
 /// How a step ended.
