@@ -100,7 +100,7 @@ pub struct Exchange {
     pub captures: Vec<(u32, u32)>,
     /// What is learnt on the way.
     record: Mutex<Record>,
-    /// See [`Self::hold`].
+    /// See [`Exchange::hold`]. Not in the record, of which copies are made.
     held: Mutex<Vec<Box<dyn Any + Send>>>,
 }
 

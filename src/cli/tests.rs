@@ -10,11 +10,13 @@ pub(super) fn segue(arguments: &[&str]) -> (Outcome, String, String) {
     (outcome, String::from_utf8(out).unwrap(), String::from_utf8(err).unwrap())
 }
 
-/// A configuration directory with a Gateway and the given files.
+/// A configuration directory with a Gateway, a policy that lets everybody call, and the given files.
 pub(super) fn tree(files: &[(&str, &str)]) -> tempfile::TempDir {
     let root = tempfile::tempdir().unwrap();
     let gateway = "apiVersion: segue/v1\nkind: Gateway\nmetadata: {name: edge, owner: it}\nlisteners:\n  - {name: http, address: \"127.0.0.1:0\"}\n";
-    for (path, text) in files.iter().chain(&[("policies/gateway.yaml", gateway)]) {
+    let open = "---\napiVersion: segue/v1\nkind: Policy\nmetadata: {name: open, owner: it}\nauthenticate: {anonymous: true}\n---\napiVersion: segue/v1\nkind: PolicyBinding\nmetadata: {name: open, owner: it}\nmode: default\npolicies: [open]\n";
+    let policies = format!("{gateway}{open}");
+    for (path, text) in files.iter().chain(&[("policies/gateway.yaml", &*policies)]) {
         let path = root.path().join(path);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(path, text).unwrap();

@@ -195,7 +195,7 @@ pub(super) fn compress(settings: &compress::Settings) -> String {
 }
 
 pub(super) fn tracing(settings: &tracing::Settings) -> String {
-    let sample = settings.sample.map_or("the Gateway's".to_owned(), |sample| sample.to_string());
+    let sample = settings.sample.map_or_else(|| "the Gateway's".to_owned(), |sample| sample.to_string());
     let flag = |on, name: &str| if on { format!(", {name}") } else { String::new() };
     format!(
         "sample {sample}{}{}",

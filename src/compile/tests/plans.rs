@@ -302,6 +302,7 @@ fn ten_thousand_routes_compile_in_a_moment() {
     }
     let tree = [
         ("policies/gateway.yaml", GATEWAY),
+        ("policies/open.yaml", OPEN),
         ("routes/shop/r.yaml", &text),
         ("routes/shop/services.yaml", SERVICES),
     ];
