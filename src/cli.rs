@@ -17,6 +17,7 @@ mod request;
 mod routes;
 mod serve;
 mod test;
+mod token;
 
 use std::{
     ffi::OsString,
@@ -102,6 +103,7 @@ pub fn run_with(
         Command::Explain { what } => explain::run(&config, format, &what, out, err),
         Command::Schema => writeln!(out, "{:#}", crate::config::schema::schema()).map(|()| Outcome::Fine),
         Command::Demo(demo) => demo::run(&config, format, &demo, out, err),
+        Command::Token(options) => token::run(&options, out, err),
         Command::Health => health::run(&config, err),
         Command::Test { path, show } => test::run(&config, format, (path.as_deref(), show), out, err),
         Command::Mock(_) | Command::Diff(_) | Command::Status(_) | Command::Export(_) => {

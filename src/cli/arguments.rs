@@ -103,6 +103,12 @@ pub(super) enum Command {
     )]
     Demo(Demo),
 
+    /// Mints a token to try the demo with
+    #[command(
+        after_help = "Examples:\n  segue token\n  segue token --sub acme-tours --scope holds:write --ttl 15m\n  curl -i http://127.0.0.1:8080/v1/holds -H \"authorization: Bearer $(segue token)\" ...\n\nThe key is the one that the running `segue demo` made for itself; its gateway alone takes the token. No other\nkey signs: this is no issuer of tokens for production. Exits with 2 if there is no such key."
+    )]
+    Token(Token),
+
     /// Asks the gateway of this configuration whether it is healthy, for a container's health check
     #[command(hide = true)]
     Health,
@@ -128,6 +134,7 @@ impl Command {
             Self::Explain { .. } => "explain",
             Self::Schema => "schema",
             Self::Demo(_) => "demo",
+            Self::Token(_) => "token",
             Self::Health => "health",
             Self::Plan(_) => "plan",
             Self::Test { .. } => "test",
@@ -161,6 +168,30 @@ pub(super) struct Demo {
     /// Run one trip search, print what it saved, and exit
     #[arg(long)]
     pub(super) once: bool,
+}
+
+/// Options of `token`.
+#[derive(Debug, Args)]
+pub(super) struct Token {
+    /// Who it is for
+    #[arg(long, value_name = "SUBJECT", default_value = "acme-tours")]
+    pub(super) sub: String,
+
+    /// What it allows; may be given more than once
+    #[arg(long, value_name = "SCOPE", default_value = "holds:write")]
+    pub(super) scope: Vec<String>,
+
+    /// Which API it is for
+    #[arg(long, value_name = "AUDIENCE", default_value = "example-rail")]
+    pub(super) aud: String,
+
+    /// How long it lives, at most 24h
+    #[arg(long, value_name = "TIME", default_value = "1h")]
+    pub(super) ttl: String,
+
+    /// The folder that the demo printed, where several run
+    #[arg(long, value_name = "DIR")]
+    pub(super) state: Option<PathBuf>,
 }
 
 /// Whatever follows a command of a later version.

@@ -4,6 +4,8 @@
 //! templates' `{env: NAME, default: …}` lead there. The process's environment is not changed.
 
 mod certificate;
+mod folder;
+pub(super) mod issuer;
 mod latency;
 mod ledger;
 mod mocks;
@@ -16,6 +18,7 @@ use std::{
     net::{Ipv4Addr, SocketAddr, TcpListener},
     path::Path,
     sync::Arc,
+    time::Duration,
 };
 
 use super::{
@@ -29,6 +32,7 @@ use crate::{
     upstream::secret::{Process, Sources},
 };
 use certificate::Development;
+use issuer::{Claims, DemoKey, Issuer};
 use mocks::Mocks;
 use sample::Sample;
 
@@ -42,6 +46,13 @@ const ADMIN_PORT: u16 = 9901;
 const SEARCH: &str = "/v1/trips?from=avonford&to=castlebay&date=2026-12-01";
 /// Its route.
 const SEARCH_ROUTE: &str = "sales/trip-search";
+/// The partner that the printed token is for.
+const PARTNER: Claims<'_> = Claims {
+    subject: "acme-tours",
+    audience: "example-rail",
+    scope: "holds:write",
+    lives: Duration::from_secs(60 * 60),
+};
 
 /// Runs the command.
 pub(super) fn run(
@@ -64,7 +75,9 @@ pub(super) fn run(
     };
 
     let mocks = Mocks::start()?;
-    let sources = Arc::new(Addresses::new(root, &mocks, options));
+    let issuer = Issuer::make()?;
+    let key = DemoKey::of(issuer.state()).map_err(io::Error::other)?;
+    let sources = Arc::new(Addresses::new(root, &mocks, &key, options));
     // Only where the tree has no HTTPS of its own. `serve` never makes a certificate.
     let has_tls = loaded.plan.iter().flat_map(|plan| &plan.gateway.listeners).any(|one| one.tls.is_some());
     let development = if has_tls { None } else { Some(Development::make()?) };
@@ -93,6 +106,7 @@ pub(super) fn run(
         running.drain();
     } else {
         report::invitation(address, secure.as_ref(), running.admin, out)?;
+        report::credentials(address, &key.token(PARTNER)?, issuer.state(), out)?;
         out.flush()?;
     }
     let ended = serve::until_drained(running, err)?;
@@ -115,21 +129,23 @@ fn free_or_any(port: u16) -> u16 {
     if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() { port } else { 0 }
 }
 
-/// The environment as the demo's gateway sees it: the mocks' URLs and its own addresses.
+/// The environment as the demo's gateway sees it: the mocks' URLs, its own addresses, and the keys of this run
+/// in place of the sample's.
 struct Addresses {
     process: Process,
+    key_set: String,
     own: Vec<(&'static str, String)>,
 }
 
 // === impl Addresses ===
 
 impl Addresses {
-    fn new(root: &Path, mocks: &Mocks, options: &Demo) -> Self {
+    fn new(root: &Path, mocks: &Mocks, key: &DemoKey, options: &Demo) -> Self {
         let at = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port)).to_string();
         let mut own = mocks.urls();
         own.push(("SEGUE_LISTEN", at(options.port.unwrap_or_else(|| usual(PORT, options)))));
         own.push(("SEGUE_ADMIN", at(usual(ADMIN_PORT, options))));
-        Self { process: Process::new(root), own }
+        Self { process: Process::new(root), key_set: key.set(), own }
     }
 }
 
@@ -140,7 +156,7 @@ impl Sources for Addresses {
     }
 
     fn file(&self, path: &str) -> io::Result<Vec<u8>> {
-        self.process.file(path)
+        if path == issuer::KEY_SET { Ok(self.key_set.clone().into_bytes()) } else { self.process.file(path) }
     }
 }
 

@@ -39,7 +39,7 @@ fn help_is_an_answer_and_a_misspelt_command_is_misuse() {
 
 #[test]
 fn every_command_has_help_with_an_example() {
-    for command in ["serve", "check", "routes", "plan", "explain", "schema", "demo", "test"] {
+    for command in ["serve", "check", "routes", "plan", "explain", "schema", "demo", "test", "token"] {
         let (outcome, out, _) = segue(&[command, "--help"]);
         assert_eq!(outcome, Outcome::Fine);
         assert!(out.contains(&format!("  segue {command}")), "{out}");

@@ -4,13 +4,9 @@
 //! nothing else by that.
 
 use std::{
-    env,
-    fs::{self, DirBuilder, OpenOptions},
-    io::{self, Write},
+    io,
     net::{Ipv4Addr, SocketAddr},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::PathBuf,
-    process,
 };
 
 use jiff::{Span, Timestamp, tz::TimeZone};
@@ -19,6 +15,7 @@ use rcgen::{
     KeyUsagePurpose, date_time_ymd,
 };
 
+use super::folder::Folder;
 use crate::{
     config::{
         Spanned,
@@ -38,7 +35,7 @@ const DAYS: i64 = 30;
 
 /// The certificate and its key in a folder of their own, removed in the end.
 pub(super) struct Development {
-    folder: PathBuf,
+    folder: Folder,
 }
 
 /// Where HTTPS is served, and whom to trust for it.
@@ -52,28 +49,18 @@ pub(super) struct Secure {
 impl Development {
     /// Makes it.
     pub(super) fn make() -> io::Result<Self> {
-        let folder =
-            env::temp_dir().join(format!("segue-demo-tls-{}-{:08x}", process::id(), fastrand::u32(..)));
-        // Fails if it exists: nobody may have prepared it.
-        DirBuilder::new().mode(0o700).create(&folder)?;
-        let made = Self { folder };
+        let folder = Folder::make("tls")?;
         let (authority, certificate, key) = issue().map_err(io::Error::other)?;
         for (name, text) in [("ca.pem", authority), ("localhost.pem", certificate), ("localhost.key", key)] {
-            let path = made.folder.join(name);
-            OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(path)?
-                .write_all(text.as_bytes())?;
+            folder.write(name, &text)?;
         }
-        Ok(made)
+        Ok(Self { folder })
     }
 
     /// A listener on loopback that shows it.
     pub(super) fn listener(&self, port: u16) -> Listener {
         let place = Place { file: "segue demo".into(), line: 1, column: 1, width: 1 };
-        let path = |name: &str| self.folder.join(name).display().to_string();
+        let path = |name: &str| self.folder.file(name).display().to_string();
         let key = SecretTemplate::File { path: path("localhost.key"), prefix: String::new() };
         let certificate = CertificateTemplate {
             cert: Spanned { value: path("localhost.pem"), place: place.clone() },
@@ -91,14 +78,7 @@ impl Development {
     pub(super) fn served(&self, running: &Running) -> Option<Secure> {
         let (_, address) = running.listeners.iter().find(|(name, _)| name == NAME)?;
         let url = format!("https://localhost:{}", address.port());
-        Some(Secure { url, authority: self.folder.join("ca.pem") })
-    }
-}
-
-impl Drop for Development {
-    fn drop(&mut self) {
-        // A folder that stays in the temporary directory is no reason to fail.
-        let _ = fs::remove_dir_all(&self.folder);
+        Some(Secure { url, authority: self.folder.file("ca.pem") })
     }
 }
 

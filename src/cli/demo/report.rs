@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write},
     net::SocketAddr,
+    path::Path,
     thread,
     time::{Duration, Instant},
 };
@@ -19,6 +20,9 @@ use crate::cli::{
 const SEARCHES: usize = 6;
 /// How many trips of an answer are printed.
 const TRIPS: usize = 2;
+/// The development keys of the sample's Consumers.
+const APP_KEY: &str = "example-rail-app-development-key";
+const CONTROL_KEY: &str = "control-room-development-key";
 
 /// One search: the answer, how long it took, and what it asked of each service.
 struct Search {
@@ -80,16 +84,9 @@ pub(super) fn invitation(
         (SEARCH, "compose: 13 calls in 2 waves"),
         ("/v1/stations", "static: no call"),
         ("/v1/stations/avonford/departures", "proxy: one call, streamed"),
-        ("/v1/trains/ER133/meals", "compose, with `when`"),
-        ("/v1/trains/ER999/meals", "no such train: a problem document"),
     ] {
         writeln!(out, "  curl -i 'http://{address}{target}'  # {what}")?;
     }
-    let hold = r#"{"train":"ER133","date":"2026-12-01","passengers":2}"#;
-    writeln!(
-        out,
-        "  curl -i 'http://{address}/v1/holds' -H 'content-type: application/json' -d '{hold}'  # an unsafe call"
-    )?;
     if let Some(Secure { url, authority }) = secure {
         let authority = authority.display();
         writeln!(
@@ -101,6 +98,32 @@ pub(super) fn invitation(
         writeln!(out, "  curl -s 'http://{admin}/status'  # what is served")?;
         writeln!(out, "  curl -s 'http://{admin}/metrics'  # what was counted so far")?;
     }
+    Ok(())
+}
+
+/// The same for routes that ask who calls.
+pub(super) fn credentials(
+    address: SocketAddr,
+    token: &str,
+    state: &Path,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    writeln!(out, "\nWith a key, which these routes ask for:")?;
+    for (target, key, what) in [
+        ("/v1/trains/ER133/meals", APP_KEY, "compose, with `when`; 401 without the key"),
+        ("/v1/trains/ER999/meals", APP_KEY, "no such train: a problem document"),
+        ("/v1/control/avonford", CONTROL_KEY, "for operations' own systems"),
+        ("/v1/control/avonford", APP_KEY, "403: the app is none"),
+    ] {
+        writeln!(out, "  curl -i 'http://{address}{target}' -H 'x-api-key: {key}'  # {what}")?;
+    }
+    let hold = r#"{"train":"ER133","date":"2026-12-01","passengers":2}"#;
+    writeln!(out, "\nWith a token, good for an hour of this run:\n  TOKEN={token}")?;
+    writeln!(
+        out,
+        "  curl -i 'http://{address}/v1/holds' -H \"authorization: Bearer $TOKEN\" \\\n    -H 'content-type: application/json' -d '{hold}'  # an unsafe call"
+    )?;
+    writeln!(out, "  TOKEN=$(segue token --state {})  # another one", state.display())?;
     writeln!(out, "\nCtrl-C ends it.")
 }
 

@@ -14,12 +14,19 @@ macro_rules! files {
 
 /// Path and text of every template of the sample.
 const FILES: &[(&str, &str)] = files![
+    "policies/app.yaml",
     "policies/baseline.yaml",
+    "policies/consumers.yaml",
     "policies/gateway.yaml",
+    "policies/internal.yaml",
+    "policies/keys/development.jwks.json",
+    "policies/partner-api.yaml",
     "policies/public.yaml",
     "routes/catering/meals.test.yaml",
     "routes/catering/meals.yaml",
     "routes/catering/services.yaml",
+    "routes/operations/control-board.test.yaml",
+    "routes/operations/control-board.yaml",
     "routes/operations/departures.test.yaml",
     "routes/operations/departures.yaml",
     "routes/operations/services.yaml",
