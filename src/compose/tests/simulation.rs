@@ -222,7 +222,7 @@ async fn with_retries_too_the_answer_is_a_function_of_the_outcomes() {
 timeout: 60s
 steps:
   s0: {http: {service: a, path: /s0}, retry: {attempts: 3, on: [500, reset], backoff: {initial: 1ms, max: 4ms}}, optional: true}
-  s1: {http: {service: b, path: "/s1?o=${ steps.s0.outcome }"}, retry: {attempts: 2, on: [500, reset], backoff: {initial: 1ms, max: 4ms}}, fallback: none}
+  s1: {http: {service: b, path: /s1, query: {o: "${ steps.s0.outcome }"}}, retry: {attempts: 2, on: [500, reset], backoff: {initial: 1ms, max: 4ms}}, fallback: none}
 respond: {body: ["${ steps.s0.outcome }", "${ steps.s1.outcome }"]}
 "#;
     let compiled = plan(ROUTE);
