@@ -56,8 +56,9 @@ pub(super) async fn run<C: Caller>(
     results.resize_with(count, || None);
     let reports = Reports::default();
     let mut running = FuturesUnordered::new();
-    let mut next = 0;
-    loop {
+    let (mut next, mut ended) = (0, 0);
+    // Until every item has, and no longer: unsafe calls of a Composition may outlive it.
+    while ended < count {
         while next < count && running.len() < each.concurrency.max(1) {
             running.push(item(env, (index, step), &list, next, &reports));
             next += 1;
@@ -79,6 +80,7 @@ pub(super) async fn run<C: Caller>(
             // Safe calls in flight are dropped with this future; unsafe ones run to their end.
             return finish_late(step, running).await;
         }
+        ended += 1;
         results[position] = Some(Item { list: Arc::clone(&list), index: position, key, single, composes });
     }
     // Only the cut leaves items without a result.

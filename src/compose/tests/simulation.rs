@@ -175,6 +175,100 @@ async fn a_client_may_leave_at_any_moment() {
     }
 }
 
+/// `a;reason=x, b;failed=1;of=2` inside of a step.
+fn inside(step: &str, degraded: &str) -> String {
+    let entries = degraded.split(", ").filter(|entry| !entry.is_empty());
+    entries.map(|entry| format!("{step}.{entry}")).collect::<Vec<_>>().join(", ")
+}
+
+#[tokio::test(start_paused = true)]
+async fn inside_of_a_composition_the_answer_and_its_time_are_the_same() {
+    for seed in 0..SEEDS {
+        let composition = Composition::random(seed);
+        let model = Model::of(&composition);
+        let flat = seen(bench(&plan(&composition.route()), &composition).get("/r/1").await);
+        for items in [None, Some(1), Some(3)] {
+            let text = composition.nested(items);
+            let bench = bench(&plan(&text), &composition);
+            let result = seen(bench.get("/r/1").await);
+            let elapsed = bench.elapsed() as u64;
+            bench.custody.drained().await;
+            assert_eq!(elapsed, model.decided_at, "seed {seed}: {result:?}\n{text}");
+            match (&flat, &result) {
+                (Seen::Answer(body, degraded), Seen::Answer(inner, names)) => {
+                    let all = items
+                        .map_or(body.clone(), |count| format!("[{}]", vec![body.as_str(); count].join(",")));
+                    assert_eq!(&all, inner, "seed {seed}\n{text}");
+                    // Of several items the entries are counted.
+                    if items.is_none() {
+                        assert_eq!(&inside("all", degraded), names, "seed {seed}\n{text}");
+                    }
+                }
+                (Seen::Failure(..), Seen::Failure(code, step)) => {
+                    assert_eq!(step, "all", "seed {seed}");
+                    let known = model.failures.iter().any(|(_, why)| why == code);
+                    assert!(known, "seed {seed}: {code}, not one of {:?}\n{text}", model.failures);
+                }
+                _ => panic!("seed {seed}: {flat:?} is {result:?} inside\n{text}"),
+            }
+            check_calls(seed, &lines(&bench), &model, None);
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn with_retries_too_the_answer_is_a_function_of_the_outcomes() {
+    const ROUTE: &str = r#"
+timeout: 60s
+steps:
+  s0: {http: {service: a, path: /s0}, retry: {attempts: 3, on: [500, reset], backoff: {initial: 1ms, max: 4ms}}, optional: true}
+  s1: {http: {service: b, path: /s1, query: {o: "${ steps.s0.outcome }"}}, retry: {attempts: 2, on: [500, reset], backoff: {initial: 1ms, max: 4ms}}, fallback: none}
+respond: {body: ["${ steps.s0.outcome }", "${ steps.s1.outcome }"]}
+"#;
+    let compiled = plan(ROUTE);
+    for seed in 0..SEEDS {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let outcomes: [[u8; 3]; 2] = [0, 1].map(|_| [0, 1, 2].map(|_| rng.u8(0..4)));
+        let expected = [3, 2].into_iter().enumerate().map(|(step, attempts)| {
+            let taken =
+                (0..attempts).find(|&attempt| outcomes[step][attempt] != 1 && outcomes[step][attempt] != 2);
+            let ok = taken.is_some_and(|attempt| outcomes[step][attempt] == 0);
+            (ok, taken.map_or(attempts, |attempt| attempt + 1))
+        });
+        let expected: Vec<(bool, usize)> = expected.collect();
+        for _ in 0..2 {
+            let delays = [0, 1].map(|_| [0, 1, 2].map(|_| rng.u64(0..40)));
+            let made = Mutex::new([0_usize; 2]);
+            let script = move |_: &str, line: &str| {
+                let step = usize::from(line.starts_with("GET /s1"));
+                let attempt = {
+                    let mut made = made.lock().unwrap();
+                    made[step] += 1;
+                    made[step] - 1
+                };
+                let after = delays[step][attempt];
+                match outcomes[step][attempt] {
+                    0 => json("1").after(after),
+                    1 => status(500).after(after),
+                    2 => broken(Kind::UpstreamReset).after(after),
+                    _ => status(404).after(after),
+                }
+            };
+            let bench = Bench::of(Arc::clone(&compiled), script);
+            let answer = bench.get("/r/1").await.unwrap();
+            let word = |ok: bool| if ok { "ok" } else { "failed" };
+            let body = format!("[\"{}\",\"{}\"]", word(expected[0].0), word(expected[1].0));
+            assert_eq!(answer.body, body, "seed {seed}: {outcomes:?}");
+            let calls = |path: &str| bench.targets().iter().filter(|target| target.contains(path)).count();
+            assert_eq!(
+                (calls("/s0"), calls("/s1")),
+                (expected[0].1, expected[1].1),
+                "seed {seed}: {outcomes:?}"
+            );
+        }
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn executions_of_two_plans_on_one_worker_do_not_touch() {
     for seed in 0..SEEDS / 5 {

@@ -110,7 +110,36 @@ impl Composition {
     }
 
     pub(super) fn route(&self) -> String {
-        let mut out = format!("timeout: {}ms\nsteps:\n", self.deadline);
+        let (steps, body) = self.text();
+        let body: String = body.lines().map(|line| format!("  {line}\n")).collect();
+        format!("timeout: {}ms\n{steps}respond:\n  body:\n{body}", self.deadline)
+    }
+
+    /// The same steps in a Composition, run once, or once for each of so many items at the same time.
+    pub(super) fn nested(&self, items: Option<usize>) -> String {
+        let (steps, body) = self.text();
+        let (each, output) = match items {
+            Some(count) => {
+                let list: Vec<String> = (0..count).map(|n| n.to_string()).collect();
+                let list = list.join(", ");
+                (
+                    format!(
+                        ", unordered: true, forEach: {{in: '${{ [{list}] }}', as: i, max: 8, concurrency: 8}}"
+                    ),
+                    "steps.all.items.map(i, i.output)",
+                )
+            }
+            None => (String::new(), "steps.all.output"),
+        };
+        format!(
+            "timeout: {}ms\nsteps: {{all: {{compose: inner{each}}}}}\nrespond: {{body: '${{ {output} }}'}}\n---\napiVersion: segue/v1\nkind: Composition\nmetadata: {{name: inner, owner: team}}\n{steps}output:\n{body}",
+            self.deadline
+        )
+    }
+
+    /// The steps, and what is made of them.
+    fn text(&self) -> (String, String) {
+        let mut out = String::from("steps:\n");
         for &index in &self.page {
             let step = &self.steps[index];
             let _ = writeln!(out, "  s{index}:");
@@ -149,17 +178,17 @@ impl Composition {
                 out.push_str("    unordered: true\n");
             }
         }
-        out.push_str("respond:\n  body:\n");
+        let mut body = String::new();
         for (index, step) in self.steps.iter().enumerate() {
-            let _ = writeln!(out, "    o{index}: ${{ steps.s{index}.outcome }}");
+            let _ = writeln!(body, "  o{index}: ${{ steps.s{index}.outcome }}");
             let data = match (step.items, step.may_be_absent()) {
                 (Some(_), _) => format!("steps.s{index}.items.map(i, i.?body)"),
                 (None, true) => format!("steps.s{index}.?body.?v"),
                 (None, false) => format!("steps.s{index}.body.?v"),
             };
-            let _ = writeln!(out, "    v{index}: ${{ {data} }}");
+            let _ = writeln!(body, "  v{index}: ${{ {data} }}");
         }
-        out
+        (out, body)
     }
 
     fn read(&self, index: usize) -> String {
