@@ -8,6 +8,7 @@ mod nested;
 mod places;
 mod plans;
 mod request;
+mod stacks;
 
 use super::compile;
 use crate::{
