@@ -4,6 +4,7 @@ mod any;
 mod bounds;
 mod conflicts;
 mod findings;
+mod ground;
 mod nested;
 mod places;
 mod plans;
