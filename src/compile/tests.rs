@@ -4,10 +4,12 @@ mod any;
 mod bounds;
 mod conflicts;
 mod findings;
+mod ground;
 mod nested;
 mod places;
 mod plans;
 mod request;
+mod stacks;
 
 use super::compile;
 use crate::{

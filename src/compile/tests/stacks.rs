@@ -1,0 +1,277 @@
+//! Generated stacks of bindings and Policies against a naive model: no mandate is lost or loosened, and
+//! what explains a value names where it stands.
+
+use std::time::Duration;
+
+use proptest::prelude::*;
+
+use super::GATEWAY;
+use crate::{
+    compile::{
+        compile,
+        explained::{Explained, explain},
+    },
+    config::Tree,
+    diagnostic::Code,
+};
+
+/// What a generated Policy says; each part may be absent.
+#[derive(Clone, Debug)]
+struct Given {
+    timeout: Option<u64>,
+    max_bytes: Option<u64>,
+    concurrency: Option<u32>,
+    rate: Option<u32>,
+    keyed: bool,
+    anonymous: bool,
+    header: Option<(usize, bool)>,
+    priority: Option<usize>,
+}
+
+/// Who names a Policy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Who {
+    Mandate,
+    Own,
+    Default,
+    Nobody,
+}
+
+#[derive(Clone, Debug)]
+struct Stack {
+    policies: Vec<(Given, Who)>,
+    timeout: Option<u64>,
+    max_bytes: Option<u64>,
+}
+
+const HEADERS: [&str; 3] = ["x-a", "x-b", "x-c"];
+const PRIORITIES: [&str; 4] = ["low", "normal", "high", "critical"];
+
+fn given() -> impl Strategy<Value = Given> {
+    let maybe = |most: u64| prop::option::of(1..most);
+    (
+        maybe(60),
+        maybe(6),
+        prop::option::of(1u32..6),
+        prop::option::of(1u32..6),
+        any::<bool>(),
+        prop::bool::weighted(0.1),
+        prop::option::of((0..HEADERS.len(), any::<bool>())),
+        prop::option::weighted(0.3, 0..PRIORITIES.len()),
+    )
+        .prop_map(|(timeout, max_bytes, concurrency, rate, keyed, anonymous, header, priority)| Given {
+            timeout,
+            max_bytes,
+            concurrency,
+            rate,
+            keyed,
+            anonymous,
+            header,
+            priority,
+        })
+}
+
+fn stack() -> impl Strategy<Value = Stack> {
+    let who = prop_oneof![Just(Who::Mandate), Just(Who::Own), Just(Who::Default), Just(Who::Nobody)];
+    let policies = prop::collection::vec((given(), who), 0..5);
+    (policies, prop::option::of(1u64..60), prop::option::of(1u64..6))
+        .prop_map(|(policies, timeout, max_bytes)| Stack { policies, timeout, max_bytes })
+}
+
+/// Its documents. A Policy's values stand one a line, so that a place tells which one is meant.
+fn texts(stack: &Stack) -> (String, String) {
+    let mut it = String::new();
+    let mut own = Vec::new();
+    for (index, (given, who)) in stack.policies.iter().enumerate() {
+        it.push_str(&format!(
+            "---\napiVersion: segue/v1\nkind: Policy\nmetadata: {{name: p{index}, owner: it}}\n"
+        ));
+        let mut line = |text: String| it.push_str(&text);
+        if let Some(timeout) = given.timeout {
+            line(format!("timeout: {timeout}s\n"));
+        }
+        if let Some(bytes) = given.max_bytes {
+            line(format!("body: {{maxBytes: {bytes}KiB}}\n"));
+        }
+        if let Some(max) = given.concurrency {
+            line(format!("concurrency: {{max: {max}}}\n"));
+        }
+        if let Some(rate) = given.rate {
+            line(format!("rateLimit: [{{name: calls, limit: {rate}, window: 1s}}]\n"));
+        }
+        if given.keyed {
+            line(format!("authenticate: {{apiKey: {{}}, anonymous: {}}}\n", given.anonymous));
+        }
+        if let Some((header, set)) = given.header {
+            let name = HEADERS[header];
+            let edit = if set { format!("set: {{{name}: p{index}}}") } else { format!("remove: [{name}]") };
+            line(format!("headers: {{response: {{{edit}}}}}\n"));
+        }
+        if let Some(priority) = given.priority {
+            line(format!("priority: {}\n", PRIORITIES[priority]));
+        }
+        let mode = match who {
+            Who::Mandate => "mandatory",
+            Who::Default => "default",
+            Who::Own => {
+                own.push(format!("p{index}"));
+                continue;
+            }
+            Who::Nobody => continue,
+        };
+        it.push_str(&format!(
+            "---\napiVersion: segue/v1\nkind: PolicyBinding\nmetadata: {{name: b{index}, owner: it}}\nmode: {mode}\npolicies: [p{index}]\n"
+        ));
+    }
+    let mut route =
+        "apiVersion: segue/v1\nkind: Route\nmetadata: {name: r, owner: team}\nmatch: {path: /r}\n".to_owned();
+    if !own.is_empty() {
+        route.push_str(&format!("policies: [{}]\n", own.join(", ")));
+    }
+    if let Some(timeout) = stack.timeout {
+        route.push_str(&format!("timeout: {timeout}s\n"));
+    }
+    if let Some(bytes) = stack.max_bytes {
+        route.push_str(&format!("request: {{body: {{maxBytes: {bytes}KiB}}}}\n"));
+    }
+    route.push_str("respond: {body: \"${ request.body }\"}\n");
+    (it.trim_start_matches("---\n").to_owned(), route)
+}
+
+impl Stack {
+    fn said<T: Copy>(&self, who: Who, get: impl Fn(&Given) -> Option<T>) -> Vec<(usize, T)> {
+        let of = |(index, (given, named)): (usize, &(Given, Who))| {
+            (*named == who).then(|| get(given)).flatten().map(|value| (index, value))
+        };
+        self.policies.iter().enumerate().filter_map(of).collect()
+    }
+
+    /// Whether an own value is above the least mandate.
+    fn exceeds<T: Copy + Ord>(&self, get: impl Fn(&Given) -> Option<T>, key: Option<T>) -> bool {
+        let floor = self.said(Who::Mandate, &get).into_iter().map(|(_, value)| value).min();
+        let own = self.said(Who::Own, &get).into_iter().map(|(_, value)| value).chain(key);
+        floor.is_some_and(|floor| own.max().is_some_and(|own| own > floor))
+    }
+
+    /// The least of mandates and own, or the first default.
+    fn least<T: Copy + Ord>(&self, get: impl Fn(&Given) -> Option<T>, key: Option<T>) -> Option<T> {
+        let held = self.said(Who::Mandate, &get).into_iter().chain(self.said(Who::Own, &get));
+        let held = held.map(|(_, value)| value).chain(key).min();
+        held.or_else(|| self.said(Who::Default, &get).first().map(|(_, value)| *value))
+    }
+
+    fn loosens(&self) -> bool {
+        let keyed = |given: &Given| given.keyed.then_some(());
+        let open = |given: &Given| (given.keyed && given.anonymous).then_some(());
+        let headers = self.said(Who::Own, |given| given.header).into_iter().any(|(_, (own, set))| {
+            let mandates = self.said(Who::Mandate, |given| given.header);
+            let first = mandates.into_iter().find(|(_, (name, _))| *name == own);
+            first.is_some_and(|(_, (_, mandated_set))| set || mandated_set)
+        });
+        self.exceeds(|given| given.timeout, self.timeout)
+            || self.exceeds(|given| given.max_bytes, self.max_bytes)
+            || self.exceeds(|given| given.concurrency, None)
+            || self.exceeds(|given| given.rate, None)
+            || (!self.said(Who::Mandate, keyed).is_empty() && !self.said(Who::Own, open).is_empty())
+            || headers
+    }
+
+    fn timeout(&self) -> u64 {
+        let bound = !self.said(Who::Mandate, |given| given.timeout).is_empty()
+            || !self.said(Who::Own, |given| given.timeout).is_empty();
+        match self.least(|given| given.timeout, self.timeout) {
+            Some(found) if self.timeout.is_none() && bound => found.min(30),
+            Some(found) => found,
+            None => 30,
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 10_000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_stack_loses_or_loosens_a_mandate_and_every_origin_is_true(stack in stack()) {
+        let (it, route) = texts(&stack);
+        let mut files = vec![("policies/gateway.yaml", GATEWAY), ("routes/team/r.yaml", route.as_str())];
+        if !it.is_empty() {
+            files.push(("policies/it.yaml", it.as_str()));
+        }
+        let tree = Tree::from_texts(files);
+        let (plan, findings) = compile(&tree);
+        let loosened = findings.items().iter().any(|finding| finding.code == Code::LoosensMandate);
+        prop_assert_eq!(loosened, stack.loosens(), "{}\n{}\n{:#?}", it, route, findings);
+        // Whoever loosens is never served; nothing else here is an error.
+        prop_assert_eq!(plan.is_none(), loosened, "{}\n{}\n{:#?}", it, route, findings);
+        let Some(plan) = plan else { return Ok(()) };
+        let found = &plan.routes[0];
+        prop_assert_eq!(found.timeout, Duration::from_secs(stack.timeout()), "{}\n{}", it, route);
+        let bytes = stack.least(|given| given.max_bytes, stack.max_bytes).map(|kib| kib * 1024);
+        prop_assert_eq!(found.policies.max_bytes, bytes);
+        let least = |all: Vec<u32>| all.into_iter().min();
+        let max = least(found.policies.concurrency.iter().map(|one| one.max).collect());
+        prop_assert_eq!(max, stack.least(|given| given.concurrency, None));
+        let rate = found.policies.rate_limits.iter().map(|one| one.limit).min();
+        prop_assert_eq!(rate, stack.least(|given| given.rate, None).map(u64::from));
+        // Every mandate counts under its own name, so that none is merged away.
+        for (index, _) in stack.said(Who::Mandate, |given| given.rate) {
+            let name = format!("p{index}");
+            prop_assert!(found.policies.rate_limits.iter().any(|one| *one.policy == *name));
+        }
+        let keyed = |who| stack.said(who, |given| given.keyed.then_some(()));
+        let (mandates, own) = (keyed(Who::Mandate).len(), keyed(Who::Own).len());
+        let keys = if mandates + own > 0 { mandates + own } else { keyed(Who::Default).len().min(1) };
+        prop_assert_eq!(found.policies.authenticate.len(), keys);
+        for (index, (header, set)) in stack.said(Who::Mandate, |given| given.header) {
+            let first = stack.said(Who::Mandate, |given| given.header).into_iter().find(|(_, (name, _))| *name == header);
+            if first.is_some_and(|(first, _)| first != index) {
+                continue;
+            }
+            let edits = &found.policies.headers.as_ref().expect("a mandate edits").response;
+            let name = HEADERS[header];
+            if set {
+                let value = edits.set.iter().find(|(known, _)| known == name).map(|(_, text)| format!("{text:?}"));
+                prop_assert_eq!(value, Some(format!("Literal(\"p{index}\")")));
+            } else {
+                prop_assert!(edits.remove.iter().any(|known| known == name));
+                prop_assert!(!edits.set.iter().any(|(known, _)| known == name));
+            }
+        }
+        origins(&tree, &it, &route)?;
+    }
+}
+
+/// The line that explains a value has that value in it.
+fn origins(tree: &Tree, it: &str, route: &str) -> Result<(), TestCaseError> {
+    let Explained::Route(explanation) = explain(tree, "team/r") else { panic!("the route is there") };
+    for line in &explanation.values {
+        let Some(place) = &line.place else {
+            prop_assert_eq!(&line.layer, &"built-in");
+            continue;
+        };
+        let text = if place.file.starts_with("routes/") { route } else { it };
+        let written = text.lines().nth(place.line as usize - 1).unwrap_or_default();
+        let wanted = match line.field.as_str() {
+            "timeout" => format!("timeout: {}", line.value.replace("1m", "60s")),
+            "body.maxBytes" => format!("maxBytes: {}", line.value),
+            "concurrency" => format!("max: {}", line.value),
+            "rateLimit.calls" => format!("limit: {}", line.value.split(' ').next().unwrap_or_default()),
+            "authenticate" => "apiKey".to_owned(),
+            "priority" => format!("priority: {}", line.value),
+            "headers.response.remove" => format!("remove: [{}]", line.value),
+            field => match field.strip_prefix("headers.response.set.") {
+                Some(name) => format!("{name}: {}", line.value),
+                None => return Err(TestCaseError::fail(format!("{field} is not expected"))),
+            },
+        };
+        prop_assert!(written.contains(&wanted), "{}: `{}` is not in `{}`", place, wanted, written);
+        // And it stands in the Policy that is named.
+        if let Some(policy) = &line.policy {
+            let before: Vec<&str> = text.lines().take(place.line as usize).collect();
+            let owner = before.iter().rev().find(|line| line.starts_with("metadata:")).copied();
+            let named = format!("name: {policy},");
+            prop_assert!(owner.is_some_and(|line| line.contains(&named)));
+        }
+    }
+    Ok(())
+}
