@@ -196,8 +196,10 @@ async fn inside_of_a_composition_the_answer_and_its_time_are_the_same() {
             assert_eq!(elapsed, model.decided_at, "seed {seed}: {result:?}\n{text}");
             match (&flat, &result) {
                 (Seen::Answer(body, degraded), Seen::Answer(inner, names)) => {
-                    let all = items
-                        .map_or(body.clone(), |count| format!("[{}]", vec![body.as_str(); count].join(",")));
+                    let all = items.map_or_else(
+                        || body.clone(),
+                        |count| format!("[{}]", vec![body.as_str(); count].join(",")),
+                    );
                     assert_eq!(&all, inner, "seed {seed}\n{text}");
                     // Of several items the entries are counted.
                     if items.is_none() {
