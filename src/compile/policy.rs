@@ -14,7 +14,7 @@ use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
 use super::{Findings, path::Capture, unit::Units};
 use crate::{
-    config::{Templates, route::RouteTemplate},
+    config::{Templates, route::RouteTemplate, service::ServiceTemplate},
     diagnostic::{Code, Diagnostic, Place},
     policy::Policies,
 };
@@ -28,6 +28,8 @@ pub(super) struct Governance<'t> {
     shelf: Shelf<'t>,
     bindings: Bindings<'t>,
     units: &'t Units<'t>,
+    /// By unit and name.
+    services: HashMap<(&'t str, &'t str), &'t ServiceTemplate>,
     /// Outcomes by what they come from.
     known: HashMap<Key, Rc<Outcome>>,
 }
@@ -52,7 +54,9 @@ impl<'t> Governance<'t> {
     pub(super) fn index(templates: &'t Templates, units: &'t Units<'t>, findings: &mut Findings) -> Self {
         let mut shelf = Shelf::index(&templates.policies, findings);
         let bindings = Bindings::index(&templates.bindings, &mut shelf, findings);
-        Self { shelf, bindings, units, known: HashMap::new() }
+        let named = |one: &'t ServiceTemplate| ((&*one.metadata.unit, one.metadata.name.value.as_str()), one);
+        let services = templates.services.iter().map(named).collect();
+        Self { shelf, bindings, units, services, known: HashMap::new() }
     }
 
     /// What holds for a route: its timeout and its policies.
@@ -84,7 +88,7 @@ impl<'t> Governance<'t> {
                     .related(place.clone(), words.clone()),
             );
         }
-        own::headers(template, &layers.all, findings);
+        own::headers(template, self.service(template), &layers.all, findings);
         if !layers.whole {
             return None;
         }
@@ -96,6 +100,13 @@ impl<'t> Governance<'t> {
             findings.advise(Code::OpenRoute, &name.place, message, help);
         }
         Some((outcome.timeout, Arc::clone(&outcome.policies)))
+    }
+
+    /// The Service that a proxy route passes on to.
+    fn service(&self, template: &RouteTemplate) -> Option<&'t ServiceTemplate> {
+        let name = template.proxy.as_ref()?.service.value.as_str();
+        let key = name.split_once('/').unwrap_or((&*template.metadata.unit, name));
+        self.services.get(&key).copied()
     }
 
     /// The same with every value and where it comes from.

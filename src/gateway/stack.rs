@@ -111,13 +111,13 @@ where
     let service = ServiceBuilder::new()
         // Outermost: all that follows is fields, and one of them may forbid it.
         .option_layer(policies.compress.as_ref().map(CompressLayer::new))
-        // The last word on an answer's fields, error answers included.
+        // Outside of what makes errors into answers, so that scripts can read a 401 or a 429, of authenticate, since
+        // a preflight has no credentials, and of the fields that policies set: nothing else grants an origin.
+        .option_layer(policies.cors.as_deref().map(CorsLayer::new))
+        // The last word on an answer's other fields, error answers included.
         .option_layer(headers.and_then(headers::ResponseLayer::new))
         // Answers to failures say how they were made too.
         .option_layer(TracingLayer::of(policies.tracing.as_ref()))
-        // Outside of what makes errors into answers, so that scripts can read a 401 or a 429, and of
-        // authenticate, since a preflight has no credentials.
-        .option_layer(policies.cors.as_deref().map(CorsLayer::new))
         // Whatever fails below, one layer answers.
         .layer(RespondWithLayer::new(policies.error_body.as_ref()))
         // Inside it, so that a panic is answered like any failure.

@@ -1,4 +1,6 @@
-//! Headers that a route itself sets where a mandate does.
+//! Headers that a unit's own templates set where a mandate does.
+
+use http::HeaderName;
 
 use super::{
     Findings,
@@ -6,13 +8,23 @@ use super::{
     part::{Edits, Part},
 };
 use crate::{
-    config::{Node, Spanned, route::RouteTemplate},
+    config::{
+        Node, Spanned,
+        route::{CheckTemplate, RouteTemplate},
+        service::ServiceTemplate,
+    },
     diagnostic::{Code, Diagnostic},
 };
 
 /// A unit may not set a header that a mandate sets or removes, nor remove one that it sets. The layers
-/// would have the last word anyway; here the unit hears of it.
-pub(super) fn headers(template: &RouteTemplate, layers: &[Layer], findings: &mut Findings) {
+/// would have the last word over answers anyway; here the unit hears of it. Over requests they would not:
+/// what a proxy route sets, and what its Service sets on every call, comes last.
+pub(super) fn headers(
+    template: &RouteTemplate,
+    service: Option<&ServiceTemplate>,
+    layers: &[Layer],
+    findings: &mut Findings,
+) {
     let mandated = |layer: &&Layer| {
         let edits = [&layer.part.request, &layer.part.response];
         matches!(layer.voice, Voice::Mandate(_))
@@ -21,13 +33,19 @@ pub(super) fn headers(template: &RouteTemplate, layers: &[Layer], findings: &mut
     for layer in layers.iter().filter(mandated) {
         let mut judge = Judge { layer, findings };
         let answers = template.respond.iter().chain(&template.fixed).map(|answer| &answer.headers);
-        let errors = template.errors.iter().map(|error| &error.problem.headers);
-        for (name, _) in answers.chain(errors).flatten() {
+        let errors = template.errors.iter().map(|error| &error.problem);
+        let checks = template.require.iter().chain(template.steps.iter().flat_map(|step| &step.ensure));
+        let failed = checks.filter_map(|CheckTemplate { problem, .. }| problem.as_ref());
+        let problems = errors.chain(failed).map(|problem| &problem.headers);
+        for (name, _) in answers.chain(problems).flatten() {
             judge.set(name, |part| &part.response);
         }
         if let Some(proxy) = &template.proxy {
-            for (name, _) in &proxy.set as &[(Spanned<http::HeaderName>, Node)] {
+            for (name, _) in &proxy.set as &[(Spanned<HeaderName>, Node)] {
                 judge.set(name, |part| &part.request);
+            }
+            for (name, _) in service.iter().flat_map(|service| &service.headers) {
+                judge.set_by_service(name, &proxy.service);
             }
             for name in &proxy.remove {
                 judge.remove(name, |part| &part.request);
@@ -42,22 +60,35 @@ struct Judge<'a, 'f> {
 }
 
 impl Judge<'_, '_> {
-    fn set(&mut self, name: &Spanned<http::HeaderName>, of: fn(&Part) -> &Edits) {
+    fn set(&mut self, name: &Spanned<HeaderName>, of: fn(&Part) -> &Edits) {
         let edits = of(&self.layer.part);
-        let set = edits.set.iter().any(|(known, _)| known.value == name.value);
-        if set || edits.remove.iter().any(|known| known.value == name.value) {
+        let set = edits.set.iter().any(|(known, _)| is_read_as(name, known));
+        if set || edits.remove.iter().any(|known| is_read_as(name, known)) {
             let verb = if set { "sets" } else { "removes" };
             self.refuse(name, &format!("sets the header `{}`, which", name.value), verb);
         }
     }
 
-    fn remove(&mut self, name: &Spanned<http::HeaderName>, of: fn(&Part) -> &Edits) {
+    /// A Service's own value in the place of a client's is what a removal is for; in that of a mandate's it is not.
+    fn set_by_service(&mut self, name: &Spanned<HeaderName>, service: &Spanned<String>) {
+        let edits = &self.layer.part.request;
+        if edits.set.iter().any(|(known, _)| is_read_as(name, known)) {
+            let at = Spanned { value: name.value.clone(), place: service.place.clone() };
+            let what = format!(
+                "reaches the Service `{}`, which sets the header `{}` ({}), which",
+                service.value, name.value, name.place
+            );
+            self.refuse(&at, &what, "sets");
+        }
+    }
+
+    fn remove(&mut self, name: &Spanned<HeaderName>, of: fn(&Part) -> &Edits) {
         if of(&self.layer.part).set.iter().any(|(known, _)| known.value == name.value) {
             self.refuse(name, &format!("removes the header `{}`, which", name.value), "sets");
         }
     }
 
-    fn refuse(&mut self, name: &Spanned<http::HeaderName>, what: &str, verb: &str) {
+    fn refuse(&mut self, name: &Spanned<HeaderName>, what: &str, verb: &str) {
         let (binding, place) = match &self.layer.binding {
             Some((binding, place)) => (format!("the mandate `{binding}`"), place.clone()),
             None => ("the Policy".to_owned(), self.layer.part.place.clone()),
@@ -69,4 +100,11 @@ impl Judge<'_, '_> {
                 .related(place, binding),
         );
     }
+}
+
+/// Whether a server may take one name for the other: many turn `-` into `_`.
+fn is_read_as(own: &Spanned<HeaderName>, mandated: &Spanned<HeaderName>) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    let (own, mandated) = (own.value.as_str().bytes(), mandated.value.as_str().bytes());
+    own.map(plain).eq(mandated.map(plain))
 }
