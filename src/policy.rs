@@ -87,6 +87,23 @@ impl Policies {
             && error_body.is_none()
     }
 
+    /// Whether a credential may stand in this field.
+    #[must_use]
+    pub fn seeks_credential_in(&self, name: &http::HeaderName) -> bool {
+        use authenticate::{Method, Source};
+        let methods = self.authenticate.iter().flat_map(|settings| &settings.methods);
+        let mut sources = methods.flat_map(|method| match method {
+            Method::Jwt(jwt) => &jwt.from[..],
+            Method::ApiKey(key) => &key.from[..],
+            Method::Mtls(_) => &[],
+        });
+        sources.any(|source| match source {
+            Source::Header(own, _) => own == name,
+            Source::Cookie(_) => *name == http::header::COOKIE,
+            Source::Query(_) => false,
+        })
+    }
+
     /// Whether a layer in front of the endpoint may wait for something.
     #[must_use]
     pub fn may_wait(&self) -> bool {

@@ -123,7 +123,11 @@ where
         // Inside it, so that a panic is answered like any failure.
         .layer(CatchPanicLayer)
         // Before anything reads the request: what a policy sets is not its client's to say.
-        .option_layer(headers.and_then(|settings| StripLayer::new(settings)))
+        .option_layer(
+            headers
+                .and_then(|settings| StripLayer::new(settings))
+                .map(|layer| layer.sparing(|name| policies.seeks_credential_in(name))),
+        )
         // Outside of authenticate, so that waiting for keys is bounded.
         .option_layer(policies.may_wait().then_some(DeadlineLayer))
         // Limits that read only the request: before authenticate, so that they slow down who guesses.

@@ -49,6 +49,8 @@ pub struct Edits {
 #[derive(Clone, Debug)]
 pub struct StripLayer {
     names: Arc<[HeaderName]>,
+    /// Parallel to the names: not in the head yet.
+    spared: Arc<[bool]>,
 }
 
 /// See the layer.
@@ -56,6 +58,7 @@ pub struct StripLayer {
 pub struct Strip<S> {
     inner: S,
     names: Arc<[HeaderName]>,
+    spared: Arc<[bool]>,
 }
 
 /// Sets and removes a request's fields. See the module.
@@ -144,7 +147,14 @@ impl StripLayer {
     #[must_use]
     pub fn new(settings: &Settings) -> Option<Self> {
         let names: Arc<[_]> = settings.request.set.iter().map(|(name, _)| name.clone()).collect();
-        (!names.is_empty()).then_some(Self { names })
+        (!names.is_empty()).then(|| Self { spared: names.iter().map(|_| false).collect(), names })
+    }
+
+    /// The same, but for fields in which the route looks for a credential: they stay until it was looked at, and
+    /// what is set takes their place then.
+    #[must_use]
+    pub fn sparing(self, is_credential: impl Fn(&HeaderName) -> bool) -> Self {
+        Self { spared: self.names.iter().map(is_credential).collect(), ..self }
     }
 }
 
@@ -152,7 +162,7 @@ impl<S> Layer<S> for StripLayer {
     type Service = Strip<S>;
 
     fn layer(&self, inner: S) -> Strip<S> {
-        Strip { inner, names: Arc::clone(&self.names) }
+        Strip { inner, names: Arc::clone(&self.names), spared: Arc::clone(&self.spared) }
     }
 }
 
@@ -166,8 +176,10 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Strip<S> {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        for name in &*self.names {
-            request.headers_mut().remove(name);
+        for (name, spared) in self.names.iter().zip(&*self.spared) {
+            if !spared {
+                request.headers_mut().remove(name);
+            }
         }
         if request.body().upload().is_some() {
             let body = std::mem::take(request.body_mut());
@@ -208,7 +220,7 @@ impl<S> EditRequest<S> {
             }
         }
         let headers = request.headers_mut();
-        for name in remove {
+        for name in remove.iter().chain(set.iter().map(|(name, _)| name)) {
             headers.remove(name);
         }
         replace(headers, fields);

@@ -176,6 +176,25 @@ async fn the_credential_that_authenticated_goes_no_further() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_policy_may_put_its_own_in_the_place_of_a_credential() {
+    let key = Key::new();
+    let origin = Origin::start(|_| async { json("{}") }).await;
+    let own = "headers: {request: {set: {authorization: '${ principal.id }'}}}\n";
+    let gateway = start(
+        &key.set("1"),
+        &[policy("access", &format!("{}{own}", jwt("{file: keys.json}")))],
+        &[
+            service("back", origin.address, ""),
+            route("pass", "match: {path: '/{rest...}'}\npolicies: [access]\nproxy: {service: back}"),
+        ],
+    );
+    let token = bearer(&key.token("1", ""));
+    assert_eq!(with(&gateway, "/a", &[("authorization", &token)]).await.status, 200);
+    assert_eq!(origin.seen().pop().unwrap().headers["authorization"], "ann");
+    assert_eq!(get(gateway.address, "/a").await.status, 401);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn rules_decide_and_say_why() {
     let key = Key::new();
     let rules = "authorize:\n  - {deny: '${ principal.claims.?suspended.orValue(false) }', message: account suspended}\n  - {allow: '${ \"orders:read\" in principal.scopes }'}\n";

@@ -16,7 +16,7 @@ use crate::support::{
 };
 
 /// Fields that only the gateway, or a policy, may write.
-const NAMES: [&str; 19] = [
+const NAMES: [&str; 20] = [
     "x-forwarded-for",
     "x-forwarded-host",
     "x-forwarded-proto",
@@ -32,6 +32,7 @@ const NAMES: [&str; 19] = [
     "remote-user",
     "x-segue-deadline-ms",
     "x-segue-principal",
+    "x-tenant",
     "x-forwarded-scheme",
     "x-forwarded-server",
     "x-forwarded-groups",

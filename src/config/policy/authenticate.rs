@@ -115,7 +115,7 @@ static JWKS: Object = Object {
 
 /// Signatures with a public key.
 const ASYMMETRIC: &[&str] =
-    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "EdDSA"];
+    &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"];
 /// Signatures with a shared key.
 const SYMMETRIC: &[&str] = &["HS256", "HS384", "HS512"];
 

@@ -73,6 +73,34 @@ async fn a_policys_own_expressions_do_not_see_what_the_client_said_either() {
 }
 
 #[tokio::test]
+async fn a_credential_stays_until_it_was_looked_at_and_goes_no_further() {
+    for (source, expected) in [("ours", &["authorization: ours"][..]), ("=principal.?plan", &[])] {
+        let settings =
+            Arc::new(Settings { request: edits(&[("authorization", source)], &[]), ..Settings::default() });
+        let looks = |request: Request<Body>| {
+            assert_eq!(request.headers()["authorization"], "theirs");
+            request
+        };
+        let endpoint = service_fn(|request: Request<Body>| async move {
+            let mut response = Response::new(Body::empty());
+            *response.headers_mut() = request.headers().clone();
+            Ok::<_, Error>(response)
+        });
+        let service = ServiceBuilder::new()
+            .option_layer(
+                StripLayer::new(&settings).map(|layer| layer.sparing(|name| name == "authorization")),
+            )
+            .map_request(looks)
+            .option_layer(RequestLayer::new(&settings))
+            .service(endpoint);
+        let mut record = exchange();
+        record.principal = Arc::new(Principal::anonymous()).into();
+        let answer = service.oneshot(request("GET /\nauthorization: theirs", record)).await.unwrap();
+        assert_eq!(fields(answer.headers()), expected);
+    }
+}
+
+#[tokio::test]
 async fn a_value_that_is_none_is_refused_by_whose_it_is() {
     let split = |source| edits(&[("x-a", source)], &[]);
     for (source, expected) in [
