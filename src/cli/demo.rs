@@ -62,7 +62,7 @@ pub(super) fn run(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> io::Result<Outcome> {
-    logging::start("warn");
+    let _log = logging::start("warn");
     let sample = if root.join("routes").is_dir() { None } else { Some(Sample::unpack()?) };
     let root = sample.as_ref().map_or(root, Sample::folder);
     let loaded = check::load(root);

@@ -20,7 +20,7 @@ pub(super) fn run(
     err: &mut dyn Write,
 ) -> io::Result<Outcome> {
     // The codec warns of what clients do, which would let them write our log.
-    logging::start("info,h2=error");
+    let _log = logging::start("info,h2=error");
     let sources = Arc::new(Process::new(root));
     let running = start(Options { root: root.to_owned(), sources, signals: true });
     match started(running, format, out, err)? {

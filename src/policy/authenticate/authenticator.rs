@@ -40,7 +40,12 @@ enum Prepared {
 struct Place {
     source: Source,
     spent: Arc<[Source]>,
+    /// The same with the places after it.
+    rest: Arc<[Source]>,
 }
+
+/// A credential and the places that have one.
+type Credential<'a, 'r> = (&'a Arc<[Source]>, Cow<'r, str>);
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -182,9 +187,9 @@ impl Authenticator {
             Prepared::Jwt { from, verifiers, .. } => match credential(from, request) {
                 Ok(None) => Outcome::Missing,
                 Err(why) => Outcome::Bad(why),
-                Ok(Some((place, token))) => match jwt::judge(verifiers, &token, now) {
+                Ok(Some((spent, token))) => match jwt::judge(verifiers, &token, now) {
                     Verdict::Principal(principal) => {
-                        Outcome::Good(Somebody { principal, spent: Some(&place.spent) })
+                        Outcome::Good(Somebody { principal, spent: Some(spent) })
                     }
                     Verdict::Reject(why) => Outcome::Bad(why),
                     Verdict::Wait(ended) => Outcome::Wait(ended),
@@ -194,7 +199,7 @@ impl Authenticator {
             Prepared::ApiKey { from, .. } => match credential(from, request) {
                 Ok(None) => Outcome::Missing,
                 Err(why) => Outcome::Bad(why),
-                Ok(Some((place, key))) => match self.consumers.of_key(&key) {
+                Ok(Some((spent, key))) => match self.consumers.of_key(&key) {
                     Some(consumer) => {
                         let principal = Arc::new(Principal {
                             kind: PrincipalKind::ApiKey,
@@ -203,7 +208,7 @@ impl Authenticator {
                             scopes: Arc::default(),
                             consumer: Some(consumer),
                         });
-                        Outcome::Good(Somebody { principal, spent: Some(&place.spent) })
+                        Outcome::Good(Somebody { principal, spent: Some(spent) })
                     }
                     None => Outcome::Bad("the key is unknown"),
                 },
@@ -260,18 +265,28 @@ impl Authenticator {
 }
 
 fn places(from: &[Source]) -> Box<[Place]> {
-    from.iter().map(|source| Place { source: source.clone(), spent: [source.clone()].into() }).collect()
+    let place = |(index, source): (usize, &Source)| Place {
+        source: source.clone(),
+        spent: [source.clone()].into(),
+        rest: from[index..].to_vec().into(),
+    };
+    from.iter().enumerate().map(place).collect()
 }
 
-/// The one credential in the first place that has any.
+/// The one credential in the first place that has any, and all places that have one: what stands in a later place is
+/// a credential too, whoever it would have told, and goes no further either.
 fn credential<'a, 'r>(
     from: &'a [Place],
     request: &'r Request<Body>,
-) -> Result<Option<(&'a Place, Cow<'r, str>)>, Reject> {
-    for place in from {
-        match credential::find(&place.source, request.headers(), request.uri()) {
+) -> Result<Option<Credential<'a, 'r>>, Reject> {
+    let find = |place: &Place| credential::find(&place.source, request.headers(), request.uri());
+    for (index, place) in from.iter().enumerate() {
+        match find(place) {
             Found::Nothing => {}
-            Found::One(text) => return Ok(Some((place, text))),
+            Found::One(text) => {
+                let alone = from[index + 1..].iter().all(|later| find(later) == Found::Nothing);
+                return Ok(Some((if alone { &place.spent } else { &place.rest }, text)));
+            }
             Found::Several => return Err("there is more than one credential in one place"),
             Found::Garbled => return Err("the credential is not text"),
         }

@@ -85,8 +85,18 @@ fn pair(text: &[u8]) -> Option<(&[u8], &[u8])> {
 /// goes, however it is spelt.
 pub fn remove(source: &Source, headers: &mut HeaderMap, uri: &mut Uri) {
     match source {
-        Source::Header(name, _) => {
+        Source::Header(name, None) => {
             headers.remove(name);
+        }
+        // What has another scheme is another credential, for somebody else.
+        Source::Header(name, Some(scheme)) => {
+            let lines = headers.get_all(name).iter();
+            let kept: Vec<HeaderValue> =
+                lines.filter(|line| strip_scheme(line, scheme).is_none()).cloned().collect();
+            headers.remove(name);
+            for line in kept {
+                headers.append(name.clone(), line);
+            }
         }
         Source::Cookie(name) => {
             let kept: Vec<HeaderValue> = headers

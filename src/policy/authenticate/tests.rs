@@ -137,6 +137,8 @@ async fn a_credential_says_who_it_is() {
     let pay = || Some(certificate(&["spiffe://example/team/pay"], i64::MAX));
     let bearer = format!("GET /\nauthorization: Bearer {}", token());
     assert_eq!(ask(any(), &bearer, None).await, "jwt ann - 1");
+    // What stands in a later place of the same kind goes no further either.
+    assert_eq!(ask(any(), &format!("{bearer}\ncookie: session={}", token()), None).await, "jwt ann - 3");
     assert_eq!(ask(any(), "GET /\nx-api-key: key-of-the-app", None).await, "apiKey app app 1");
     assert_eq!(ask(any(), "GET /", pay()).await, "mtls spiffe://example/team/pay pay-team 0");
     let ops = Some(certificate(&["spiffe://example/team/ops"], i64::MAX));

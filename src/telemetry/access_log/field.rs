@@ -56,7 +56,7 @@ fields! {
     Generation = "generation", "The generation that served it.";
     Service = "service", "The service of each call, in order.";
     Attempts = "attempts", "How many calls were made.";
-    Sampled = "sampled", "Whether the trace is exported.";
+    Sampled = "sampled", "Whether the trace was sampled at its start; what is told late says so in its span.";
 }
 
 impl Field {

@@ -79,3 +79,18 @@ fn a_parameter_goes_alone_however_it_is_spelt() {
         assert_eq!(uri.to_string(), expected, "{target}");
     }
 }
+
+#[test]
+fn what_has_another_scheme_stays_when_one_is_taken_out() {
+    let source = Source::Header(HeaderName::from_static("authorization"), Some("Bearer".to_owned()));
+    for (fields, kept) in [
+        (&[("authorization", "bearer abc")][..], &[][..]),
+        (&[("authorization", "Basic abc")], &["Basic abc"]),
+        (&[("authorization", "Basic a"), ("authorization", "Bearer b")], &["Basic a"]),
+    ] {
+        let mut headers = map(fields);
+        remove(&source, &mut headers, &mut Uri::default());
+        let left: Vec<_> = headers.get_all("authorization").iter().collect();
+        assert_eq!(left, kept);
+    }
+}
