@@ -53,7 +53,7 @@ pub(super) static POLICY: Object = Object {
         optional(
             "priority",
             Shape::Word(&["critical", "high", "normal", "low"]),
-            "Who is shed last when the gateway is overloaded (normal)."
+            "Who is shed last when the gateway is overloaded (normal); without effect in this version."
         ),
         optional("errorBody", Shape::Value, "The shape of every error body."),
         optional(
