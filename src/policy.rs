@@ -14,6 +14,7 @@ pub mod counters;
 pub mod deadline;
 pub mod error_body;
 pub mod facts;
+pub mod gate;
 pub mod headers;
 pub mod jwt;
 pub mod rate_limit;

@@ -4,17 +4,14 @@
 //! `message` is shown. Place it right inside of authenticate: who may not come spends nothing.
 
 use std::{
-    future::Future,
-    pin::Pin,
     sync::Arc,
     task::{Context, Poll},
 };
 
 use http::{Request, Response};
-use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::facts::Facts;
+use super::{facts::Facts, gate::ResponseFuture};
 use crate::{body::Body, error::Error, expr::Program, problem::Kind, telemetry::Exchange};
 
 /// Every rule that holds for a route, of all its layers.
@@ -46,19 +43,6 @@ pub struct AuthorizeLayer {
 pub struct Authorize<S> {
     inner: S,
     settings: Arc<Settings>,
-}
-
-pin_project! {
-    /// The answer of the inner service, or that it may not be asked.
-    #[project = ResponseFutureProj]
-    #[derive(Debug)]
-    #[allow(missing_docs, reason = "the macro takes no documentation on the fields of a variant")]
-    pub enum ResponseFuture<F> {
-        /// The request has gone on.
-        Called { #[pin] future: F },
-        /// It has not.
-        Refused { error: Option<Error> },
-    }
 }
 
 // === impl AuthorizeLayer ===
@@ -138,26 +122,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.settings.check(&request) {
-            Ok(()) => ResponseFuture::Called { future: self.inner.call(request) },
-            Err(error) => ResponseFuture::Refused { error: Some(error) },
-        }
-    }
-}
-
-// === impl ResponseFuture ===
-
-impl<F> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<Body>, Error>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            ResponseFutureProj::Called { future } => future.poll(cx),
-            ResponseFutureProj::Refused { error } => {
-                Poll::Ready(Err(error.take().unwrap_or_else(|| Kind::Internal.into())))
-            }
+            Ok(()) => ResponseFuture::admitted(self.inner.call(request)),
+            Err(error) => ResponseFuture::refused(error),
         }
     }
 }

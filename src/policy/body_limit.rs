@@ -5,16 +5,12 @@
 //!
 //! Differs from tower-http's `RequestBodyLimit` in that no other layer needs to know its body or its error.
 
-use std::{
-    future::Future,
-    pin::Pin,
-    task::{Context, Poll},
-};
+use std::task::{Context, Poll};
 
 use http::{Request, Response};
-use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use super::gate::ResponseFuture;
 use crate::{body::Body, error::Error, problem::Kind};
 
 /// See the module.
@@ -28,19 +24,6 @@ pub struct BodyLimitLayer {
 pub struct BodyLimit<S> {
     inner: S,
     limit: u64,
-}
-
-pin_project! {
-    /// The answer, or the refusal.
-    #[project = ResponseFutureProj]
-    #[derive(Debug)]
-    #[allow(missing_docs, reason = "the macro takes no documentation on the fields of a variant")]
-    pub enum ResponseFuture<F> {
-        /// It is not larger as far as it says.
-        Admitted { #[pin] future: F },
-        /// It is.
-        Refused { error: Option<Error> },
-    }
 }
 
 // === impl BodyLimitLayer ===
@@ -79,29 +62,9 @@ where
         match std::mem::take(request.body_mut()).capped(self.limit) {
             Ok(body) => {
                 *request.body_mut() = body;
-                ResponseFuture::Admitted { future: self.inner.call(request) }
+                ResponseFuture::admitted(self.inner.call(request))
             }
-            Err(error) => {
-                ResponseFuture::Refused { error: Some(Error::new(Kind::PayloadTooLarge).cause(error)) }
-            }
-        }
-    }
-}
-
-// === impl ResponseFuture ===
-
-impl<F> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<Body>, Error>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            ResponseFutureProj::Admitted { future } => future.poll(cx),
-            ResponseFutureProj::Refused { error } => {
-                Poll::Ready(Err(error.take().unwrap_or_else(|| Kind::Internal.into())))
-            }
+            Err(error) => ResponseFuture::refused(Error::new(Kind::PayloadTooLarge).cause(error)),
         }
     }
 }

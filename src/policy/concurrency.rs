@@ -11,9 +11,7 @@
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
     hash::{BuildHasher, RandomState},
-    pin::Pin,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -22,10 +20,12 @@ use std::{
 };
 
 use http::{Request, Response};
-use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
-use super::facts::{Facts, Given};
+use super::{
+    facts::{Facts, Given},
+    gate::ResponseFuture,
+};
 use crate::{
     body::Body,
     error::Error,
@@ -72,19 +72,6 @@ pub struct ConcurrencyLayer {
 pub struct Concurrency<S> {
     inner: S,
     limits: Arc<[(Arc<Settings>, Arc<Places>)]>,
-}
-
-pin_project! {
-    /// The answer, or the refusal.
-    #[project = ResponseFutureProj]
-    #[derive(Debug)]
-    #[allow(missing_docs, reason = "the macro takes no documentation on the fields of a variant")]
-    pub enum ResponseFuture<F> {
-        /// There was a place.
-        Admitted { #[pin] future: F },
-        /// There was none, or an expression failed.
-        Refused { error: Option<Error> },
-    }
 }
 
 // === impl Settings ===
@@ -223,26 +210,8 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.admit(&request) {
-            Ok(()) => ResponseFuture::Admitted { future: self.inner.call(request) },
-            Err(error) => ResponseFuture::Refused { error: Some(error) },
-        }
-    }
-}
-
-// === impl ResponseFuture ===
-
-impl<F> Future for ResponseFuture<F>
-where
-    F: Future<Output = Result<Response<Body>, Error>>,
-{
-    type Output = F::Output;
-
-    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            ResponseFutureProj::Admitted { future } => future.poll(cx),
-            ResponseFutureProj::Refused { error } => {
-                Poll::Ready(Err(error.take().unwrap_or_else(|| Kind::Internal.into())))
-            }
+            Ok(()) => ResponseFuture::admitted(self.inner.call(request)),
+            Err(error) => ResponseFuture::refused(error),
         }
     }
 }
