@@ -6,6 +6,8 @@ use std::sync::{
     atomic::{AtomicBool, Ordering},
 };
 
+use http_body_util::BodyExt;
+
 use crate::support::{
     client::get as get_http1,
     frames::{
@@ -13,14 +15,20 @@ use crate::support::{
         Raw, SETTINGS, WHOLE, WINDOW_UPDATE, block, frame, get, literal,
     },
     gateway::{Gateway, route, service},
-    origin::Origin,
+    origin::{Origin, json},
 };
 
 /// Frames after which a flood is over.
 const MOST: u32 = 1_000;
 
 async fn gateway() -> (Gateway, Origin) {
-    let origin = Origin::json("{}").await;
+    // Answers nothing before the body is there: an answer in between would end the stream of a request that is
+    // sent in two parts, and the second part would then be an error of the connection.
+    let origin = Origin::start(|request| async move {
+        drop(request.into_body().collect().await);
+        json("{}")
+    })
+    .await;
     let gateway = Gateway::start(&[
         service("back", origin.address, ""),
         route("pass", "match: {path: '/{rest...}'}\nproxy: {service: back}"),
