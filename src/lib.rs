@@ -17,6 +17,7 @@ pub mod docs;
 pub mod id;
 pub mod inbox;
 pub mod duplex;
+pub mod switched;
 pub mod body;
 pub mod headers;
 pub mod form;

@@ -58,7 +58,7 @@ pub use counters::Counts;
 pub use dns::Resolver;
 pub use egress::Egress;
 pub use failure::broken_body;
-pub use http1::Switched;
+pub use http1::switched;
 pub use pool::Upstreams;
 
 pub use tls::secure;

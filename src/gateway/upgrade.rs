@@ -17,7 +17,7 @@ use crate::{
     body::Body,
     duplex::Promise,
     telemetry::{Exchange, Instruments},
-    upstream::Switched,
+    upstream::switched,
 };
 
 /// Open tunnels of a worker, which draining awaits.
@@ -104,7 +104,7 @@ impl Wanted {
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return;
         }
-        let upstream = Switched::take(response);
+        let upstream = switched(response);
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
         response.headers_mut().insert(header::UPGRADE, protocol.unwrap_or(self.protocol));
         tunnels.open.fetch_add(1, Ordering::Relaxed);

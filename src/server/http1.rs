@@ -23,7 +23,6 @@ pub mod messages;
 mod outbox;
 mod sending;
 pub(super) mod serve;
-mod switched;
 mod syntax;
 
 /// Why a head was refused.

@@ -12,7 +12,7 @@
 mod download;
 mod head;
 mod io;
-mod switched;
+mod upgrade;
 mod upload;
 
 use std::{
@@ -43,7 +43,7 @@ use head::{Head, Seen};
 use upload::{Unsent, Upload};
 
 pub(super) use io::Io;
-pub use switched::Switched;
+pub use upgrade::switched;
 
 /// More interim answers than this to one request are malformed.
 pub(super) const MOST_INTERIM: u32 = 100;
@@ -250,7 +250,7 @@ impl Connection {
             }
             // From here on the connection belongs to whoever takes that.
             let first = self.inbox.take_all();
-            Switched::offer(&mut response, first, self.io);
+            upgrade::offer(&mut response, first, self.io);
             return Ok(response.map(|()| Body::empty()));
         }
         if self.upload.is_done() {

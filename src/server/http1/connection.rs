@@ -24,7 +24,6 @@ use super::{
     messages::{Messages, Piece},
     outbox::Outbox,
     sending::Sending,
-    switched::Switched,
 };
 use crate::{
     body::{
@@ -40,6 +39,7 @@ use crate::{
         outbound::{Ended, Outbound},
         worker::Worker,
     },
+    switched::Switched,
 };
 
 /// The most bytes that are read and dropped after the last answer, so that the client gets to see it:
@@ -147,7 +147,7 @@ impl Connection {
     }
 
     /// What is left of it for the other protocol.
-    pub(super) fn into_duplex(mut self) -> Switched {
+    pub(super) fn into_duplex(mut self) -> Switched<ClientIo> {
         Switched::new(self.inbox.take_all(), self.io)
     }
 

@@ -13,7 +13,7 @@ use super::origin::{Origin, build, call, get, kind, ok, post, request, service, 
 use crate::{
     body::{Body, BodyError},
     problem::Kind,
-    upstream::{Caller, Counts, Outgoing, Spare, Switched, Upstreams},
+    upstream::{Caller, Counts, Outgoing, Spare, Upstreams, switched},
 };
 
 /// A body whose frames a test sends.
@@ -361,7 +361,7 @@ async fn an_upgraded_connection_belongs_to_the_caller() {
     upgrade.request.headers_mut().insert("upgrade", "echo".parse().unwrap());
     let mut answer = upstreams.send(&upstream, upgrade).await.unwrap();
     assert_eq!(answer.status(), StatusCode::SWITCHING_PROTOCOLS);
-    let mut stream = Switched::take(&mut answer).unwrap();
+    let mut stream = switched(&mut answer).unwrap();
     stream.write_all(b"ping").await.unwrap();
     let mut told = [0; 6];
     stream.read_exact(&mut told).await.unwrap();

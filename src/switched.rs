@@ -1,4 +1,5 @@
-//! A client's connection that has left HTTP.
+//! A connection that has left HTTP/1.1 for the protocol that both sides agreed on, and what of that protocol
+//! came in one piece with the last head.
 
 use std::{
     io::{self, IoSlice},
@@ -9,23 +10,22 @@ use std::{
 use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::server::io_watch::ClientIo;
-
 /// See the module.
 #[derive(Debug)]
-pub(super) struct Switched {
-    /// What came behind the request.
+pub struct Switched<I> {
+    /// What came behind the head.
     first: Bytes,
-    io: ClientIo,
+    io: I,
 }
 
-impl Switched {
-    pub(super) const fn new(first: Bytes, io: ClientIo) -> Self {
+impl<I> Switched<I> {
+    /// What was read already, then the connection.
+    pub const fn new(first: Bytes, io: I) -> Self {
         Self { first, io }
     }
 }
 
-impl AsyncRead for Switched {
+impl<I: AsyncRead + Unpin> AsyncRead for Switched<I> {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, into: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if this.first.is_empty() {
@@ -38,7 +38,7 @@ impl AsyncRead for Switched {
     }
 }
 
-impl AsyncWrite for Switched {
+impl<I: AsyncWrite + Unpin> AsyncWrite for Switched<I> {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.get_mut().io).poll_write(cx, bytes)
     }
