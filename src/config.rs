@@ -12,7 +12,7 @@ pub mod yaml;
 mod keys;
 mod decode;
 mod document;
-mod url;
+pub mod url;
 mod value;
 pub mod tree;
 pub mod binding;

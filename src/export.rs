@@ -7,7 +7,12 @@
 mod client;
 mod deliver;
 
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, SystemTime},
+};
 
 use tokio::{sync::watch, task::JoinHandle};
 
@@ -189,7 +194,7 @@ async fn metrics(mut delivery: Delivery, resource: Resource, admin: Arc<Admin>) 
     loop {
         let last = delivery.wait(METRICS_EVERY, std::future::pending()).await;
         admin.refresh();
-        let now = std::time::SystemTime::now();
+        let now = SystemTime::now();
         let (message, points) = otlp::metrics(&resource, &instruments.snapshot(), instruments.since(), now);
         delivery.deliver(message, points).await;
         if last {
@@ -198,13 +203,25 @@ async fn metrics(mut delivery: Delivery, resource: Resource, admin: Arc<Admin>) 
     }
 }
 
+fn swept(admin: &Admin) {
+    let instruments = &admin.shared.instruments;
+    let gateway = admin.shared.gateway.load_full();
+    let routes: HashSet<&str> = gateway.plan.routes.iter().map(|route| &*route.name).collect();
+    let services: HashSet<&str> = gateway.upstreams.iter().map(|one| &*one.name).collect();
+    instruments.sinks.load().keep.sweep(SystemTime::now(), |name| routes.contains(name));
+    // What of an older generation ended after it was gone has counted under names that are no more.
+    instruments.retain_routes(|name| routes.contains(name));
+    instruments.retain_services(|name| services.contains(name));
+}
+
 /// Lets requests that are kept for the admin page grow old, until the future is dropped.
 pub async fn sweep(admin: Arc<Admin>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     loop {
         ticks.tick().await;
-        let gateway = admin.shared.gateway.load_full();
-        let sinks = admin.shared.instruments.sinks.load_full();
-        sinks.keep.sweep(|name| gateway.plan.routes.iter().any(|route| &*route.name == name));
+        let admin = Arc::clone(&admin);
+        // A reload makes series before its generation serves. It may take a while.
+        let swept = tokio::task::spawn_blocking(move || admin.reloader.between(|| swept(&admin)));
+        let _ = swept.await;
     }
 }

@@ -5,6 +5,7 @@
 
 use std::{
     collections::{BTreeSet, HashSet},
+    io,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
@@ -14,10 +15,11 @@ use std::{
 use crate::{
     compile::compile,
     config::Tree,
-    diagnostic::{Code, Diagnostic, Diagnostics, render},
+    diagnostic::{Code, Diagnostic, Diagnostics, Severity, render},
     gateway::{Gateway, Surroundings},
     plan::Plan,
     server::{Shared, tls::Listeners},
+    telemetry::access_log,
 };
 
 pub mod watch;
@@ -83,6 +85,9 @@ impl Reloader {
         let elsewhere = plan.elsewhere.clone();
         // Before what they are of is read: what changes in between is read again.
         let stamps = stamps(&root, &tree, &elsewhere);
+        if unloggable(&root, &plan, &mut findings) {
+            return Err(Box::new((findings, tree)));
+        }
         let Some((gateway, tls)) = build(plan, 1, None, &around, &mut findings) else {
             return Err(Box::new((findings, tree)));
         };
@@ -119,6 +124,12 @@ impl Reloader {
         files.filter_map(|path| path.parent().map(Path::to_owned)).collect()
     }
 
+    /// Does something while no reload is under way. Blocks as long as one is.
+    pub fn between<T>(&self, what: impl FnOnce() -> T) -> T {
+        let _state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        what()
+    }
+
     /// What serves now.
     pub fn state(&self) -> State {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -138,7 +149,7 @@ impl Reloader {
             return Outcome::Unchanged;
         }
         let previous = shared.gateway.load_full();
-        let built = match plan {
+        let built = match plan.filter(|plan| !unloggable(&self.root, plan, &mut findings)) {
             Some(plan) => {
                 let before = Some((&*previous, &*state.tls));
                 build(plan, state.generation + 1, before, &self.around, &mut findings)
@@ -189,10 +200,34 @@ pub fn read(root: &Path) -> (Tree, Diagnostics, Option<Plan>) {
     let tree = Tree::read(root, &mut findings);
     let (plan, more) = compile(&tree);
     findings.extend(more);
+    if let Some(finding) = plan.as_ref().and_then(|plan| log(root, plan, access_log::obstacle)) {
+        findings.push(finding);
+    }
     findings.finish();
     // A file that cannot be read is not part of what was compiled, so the plan would lack it.
     let plan = plan.filter(|_| !findings.has_errors());
     (tree, findings, plan)
+}
+
+/// What is wrong with the file of the access log, if there is one and somebody has looked at it.
+fn log(root: &Path, plan: &Plan, look: impl Fn(&Path) -> io::Result<()>) -> Option<Diagnostic> {
+    let path = plan.gateway.telemetry.access_log.as_ref()?.file.as_ref()?;
+    let error = look(&root.join(&path.value)).err()?;
+    let message = format!("the access log `{}` cannot be opened: {error}", path.value);
+    let help = "create the folder, or write another `path`; `serve` does not start without it";
+    Some(Diagnostic::new(Code::CannotLog, path.place.clone(), message).help(help))
+}
+
+/// The same of one that serves, where it is an error and takes the place of the warning.
+fn unloggable(root: &Path, plan: &Plan, findings: &mut Diagnostics) -> bool {
+    let Some(mut finding) = log(root, plan, access_log::probe) else { return false };
+    for known in std::mem::take(findings).items().iter().filter(|known| known.code != Code::CannotLog) {
+        findings.push(known.clone());
+    }
+    finding.severity = Severity::Error;
+    findings.push(finding);
+    findings.finish();
+    true
 }
 
 /// Makes a plan runnable: what serves requests, and what its listeners accept with. Either both, or

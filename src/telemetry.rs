@@ -77,6 +77,8 @@ pub struct Exchange {
     pub target: Option<PathAndQuery>,
     /// The host that was asked for: lower case, without port. Empty until admission has seen it.
     pub host: String,
+    /// The port that was said with it; 0 where none was.
+    pub port: u16,
     /// The other end of the connection.
     pub peer: Arc<Peer>,
     /// The client's address: the peer, or what trusted proxies say.
@@ -120,6 +122,7 @@ impl Exchange {
             version: Version::HTTP_11,
             target: None,
             host: String::new(),
+            port: 0,
             peer,
             client,
             scheme,
@@ -198,8 +201,8 @@ pub struct Finish {
     end: End,
 }
 
-/// How often a request that lasts has a line in the access log.
-const LINE_EVERY: u32 = 300;
+/// How often a request that lasts has a line in the access log, in seconds.
+pub const LINE_EVERY: u32 = 300;
 
 /// A clock of seconds that costs nothing to read; a worker moves it on.
 pub mod clock {
@@ -258,6 +261,7 @@ impl Finish {
         let mut record = self.exchange.record();
         record.status = Some(status);
         record.answered_us = now;
+        record.conclude_steps(now);
     }
 
     /// Some of the answer's body passed.
@@ -295,6 +299,7 @@ impl Drop for Finish {
         };
         let mut record = self.exchange.record();
         record.received = self.upload.as_ref().map_or(0, |upload| upload.bytes());
+        record.conclude_steps(us);
         record.calls.conclude(us, aborted);
         self.instruments.finished(&self.exchange, &record, us, aborted);
     }

@@ -1,12 +1,14 @@
 //! The Gateway document: listeners that can be told apart, an admin that is not open.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::findings::Findings;
 use crate::{
     config::{
         Spanned,
         gateway::{AddressTemplate, GatewayTemplate},
+        service::UrlTemplate,
+        telemetry::COLLECTOR,
     },
     diagnostic::{Code, Diagnostic},
     headers::Network,
@@ -24,6 +26,7 @@ pub(super) fn compile(templates: &[GatewayTemplate], findings: &mut Findings) ->
 fn settings(template: &GatewayTemplate, findings: &mut Findings) -> Option<Settings> {
     findings.next_document();
     let listeners = listeners(template, findings);
+    collector(template, findings);
     let admin = admin(template, findings);
     let networks: Vec<_> = template
         .trusted_proxies
@@ -94,6 +97,29 @@ fn listeners(template: &GatewayTemplate, findings: &mut Findings) -> bool {
         seen.push((socket, address));
     }
     fine
+}
+
+/// Says that a collector which is the gateway itself is none: what it takes in would be told again.
+fn collector(template: &GatewayTemplate, findings: &mut Findings) {
+    let Some(endpoint) = template.telemetry.otlp.as_ref().map(|otlp| &otlp.endpoint) else { return };
+    let UrlTemplate::Text(text) = &endpoint.value else { return };
+    let Ok(uri) = text.parse::<http::Uri>() else { return };
+    let host = uri.host().unwrap_or_default().trim_start_matches('[').trim_end_matches(']');
+    let ip = if host == "localhost" { Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)) } else { host.parse() };
+    let Ok(ip) = ip else { return };
+    let port = uri.port_u16().unwrap_or_else(|| if uri.scheme_str() == Some("https") { 443 } else { 80 });
+    let own = |address: &Spanned<AddressTemplate>| {
+        let socket = known(address).filter(|socket| socket.port() == port);
+        socket.is_some_and(|socket| socket.ip() == ip || (socket.ip().is_unspecified() && ip.is_loopback()))
+    };
+    let listener = template.listeners.iter().find(|listener| own(&listener.address));
+    let what = match listener {
+        Some(listener) => format!("the listener `{}`", listener.name.value),
+        None if template.admin.as_ref().is_some_and(|admin| own(&admin.address)) => "`admin`".to_owned(),
+        None => return,
+    };
+    let message = format!("`{text}` is {what} of this gateway");
+    findings.advise(Code::InvalidUrl, &endpoint.place, message, COLLECTOR);
 }
 
 /// Whether the admin is out of strangers' reach.

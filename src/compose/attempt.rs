@@ -23,7 +23,7 @@ use crate::{
     head::Fields,
     plan::{Action, BodyUse, Call, Endpoint, Step, Tolerance},
     problem::Kind,
-    telemetry::Trail,
+    telemetry::{Trail, trail::Underway},
     upstream::{Added, Caller, Outgoing, dial::STEP},
 };
 
@@ -39,13 +39,13 @@ pub(super) async fn attempt<C: Caller>(
     if let Some(late) = is_late(state, step, now) {
         return Err(late);
     }
-    let trail = state.trail(index, call, item.map(|(_, at)| at), (now, tries));
-    let result = send(env, index, (step, call), item, now, &trail).await;
+    let underway = Underway::new(state.trail(index, call, item.map(|(_, at)| at), (now, tries)));
+    let result = send(env, index, (step, call), item, now, underway.trail()).await;
     let outcome = match &result {
         Ok(received) => Ok(received.content.bytes.len() as u64),
         Err(failure) => Err(failure.error.kind()),
     };
-    trail.ended(outcome, Instant::now().into_std());
+    underway.ended(outcome, Instant::now().into_std());
     result
 }
 
@@ -86,6 +86,7 @@ async fn send<C: Caller>(
         None => Box::pin(build_aside(Arc::clone(&env.state), index, item, (now, trail.span()))).await,
     };
     let mut request = request.map_err(|error| error.step(&step.name))?;
+    trail.asks(request.uri().path());
     if !call.safe {
         state.run.note_unsafe_call();
     }

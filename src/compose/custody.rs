@@ -159,6 +159,7 @@ impl<T: Send + 'static> Drop for Guarded<T> {
             && self.outlives_client
             && self.state.run.has_sent_unsafe_call()
         {
+            self.state.record_departure();
             self.custody.adopt(future);
         }
     }

@@ -14,7 +14,7 @@ use super::{
     aside::aside,
     failure,
     lanes::Lanes,
-    state::{Settled, State},
+    state::State,
     step,
     validate::{self, Faults},
 };
@@ -61,6 +61,7 @@ pub(super) async fn execute<C: Caller, T: Send + 'static>(
     let mut lanes = Lanes::new();
     let end = state.run.deadline;
     let ended = steps(&env, composition, &mut lanes, end, |index, step| step::run(&env, index, step)).await;
+    let unsettled = ended.is_err().then(|| decision(state, composition));
     let mut result = match finished(state, ended, finish) {
         Ok(result) => result,
         Err(later) => later.await,
@@ -74,6 +75,9 @@ pub(super) async fn execute<C: Caller, T: Send + 'static>(
     state.decide();
     drop(unread);
     lanes.keep_unsafe();
+    if let Some(at) = unsettled {
+        state.record_decision(at, lanes.running());
+    }
     lanes.wake().await;
     if lanes.is_empty() {
         return Some(result);
@@ -81,7 +85,6 @@ pub(super) async fn execute<C: Caller, T: Send + 'static>(
     let Some(early) = early else {
         return Some(result);
     };
-    record_late(state, lanes.running());
     if let Ok(mut early) = early.lock() {
         *early = Some(result);
     }
@@ -241,9 +244,7 @@ fn failure_in(state: &State, composition: &Composition, news: u64) -> Option<Err
     })
 }
 
-/// Notes steps that had not settled when the answer was decided, because their unsafe calls run on.
-fn record_late(state: &State, running: impl Iterator<Item = usize>) {
-    for step in running.filter(|&step| state.output(step).is_none()) {
-        state.record(step, Settled::LATE, Instant::now());
-    }
+/// When what comes of the steps was decided, unless a failure among them did.
+pub(super) fn decision(state: &State, composition: &Composition) -> Option<Instant> {
+    failure_in(state, composition, state.settled()).is_none().then(Instant::now)
 }

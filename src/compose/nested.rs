@@ -69,6 +69,7 @@ pub(super) fn run<'a, C: Caller>(
         let mut lanes = Lanes::new();
         let start = |index, step| step::run(&inner, index, step);
         let result = drive::steps(&inner, &callable.composition, &mut lanes, end, start).await;
+        let unsettled = result.is_err().then(|| drive::decision(&state, &callable.composition));
         let result = match result {
             Ok(()) => evaluate_whole(&state, finish).await,
             Err(error) => Err(error),
@@ -81,6 +82,9 @@ pub(super) fn run<'a, C: Caller>(
         })
         .await;
         lanes.keep_unsafe();
+        if let Some(at) = unsettled {
+            state.record_decision(at, lanes.running());
+        }
         lanes.end().await;
     })
 }

@@ -162,8 +162,27 @@ impl State {
         self.settled.load(Relaxed)
     }
 
+    /// Notes that a step starts.
+    pub(super) fn begin(&self, step: usize, started: Instant) {
+        let started_us = self.run.micros(started);
+        self.run.exchange.record().began(self.scope(), small(step), started_us);
+    }
+
+    /// Notes that what comes of the steps is decided while some of them run: those in `kept` go on. It was
+    /// decided at that time, or by a failure.
+    pub(super) fn record_decision(&self, at: Option<Instant>, kept: impl Iterator<Item = usize>) {
+        let kept = kept.filter(|step| *step < 64).fold(0u64, |kept, step| kept | 1 << step);
+        let at_us = at.map(|at| self.run.micros(at));
+        self.run.exchange.record().decided(self.scope(), at_us, |step| kept & 1 << (step & 63) != 0);
+    }
+
+    /// Notes that the client has left while steps go on, because an unsafe call may be on the wire.
+    pub(super) fn record_departure(&self) {
+        self.run.exchange.record().decided(0, Some(self.run.micros(Instant::now())), |_| true);
+    }
+
     /// Notes how a step ended.
-    pub(super) fn record(&self, step: usize, settled: Settled, started: Instant) {
+    fn record(&self, step: usize, settled: Settled, started: Instant) {
         let Settled { outcome, code, fallback, items, failed_items } = settled;
         let (started_us, ended_us) = (self.run.micros(started), self.run.micros(Instant::now()));
         let (scope, step) = (self.scope(), small(step));
@@ -183,7 +202,9 @@ impl State {
         let mut record = CallRecord::new(call.service.0, Verb::from(&call.method));
         (record.scope, record.step, record.item) = (self.scope(), Some(small(step)), item.map(narrow));
         (record.started_us, record.tries) = (self.run.micros(now), tries);
-        Trail::begin(&self.run.exchange, record)
+        let mut trail = Trail::begin(&self.run.exchange, record);
+        trail.outlives = !call.safe;
+        trail
     }
 
     /// The number that the request's record knows this run by; 0 for the route itself.
@@ -305,7 +326,7 @@ impl Data for State {
 
 /// What the record is told of a step that has settled.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Settled {
+struct Settled {
     outcome: StepOutcome,
     code: Option<&'static str>,
     fallback: bool,
@@ -314,10 +335,6 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    /// The answer was decided before it had settled.
-    pub(super) const LATE: Self =
-        Self { outcome: StepOutcome::Late, code: None, fallback: false, items: None, failed_items: 0 };
-
     fn of(output: &Output) -> Self {
         let (ended, fallback, items, failed) = match output {
             Output::One(single) => (Some(&single.ended), single.stand_in.is_some(), None, 0),

@@ -26,6 +26,7 @@ use crate::{
 pub(super) async fn run<C: Caller>(env: &Env<C>, index: usize, step: &Step) {
     let state = &*env.state;
     let started = Instant::now();
+    state.begin(index, started);
     if step.when.is_some() {
         match evaluate(&env.state, index, None, when).await {
             Ok(true) => {}

@@ -3,6 +3,41 @@
 //! A checker and no parser: `upstream` takes the text apart again with a library. It says where in
 //! the text the fault is, which a library does not.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Metadata services outside the link-local ranges: Alibaba, Azure, Oracle, AWS, Google, Scaleway.
+pub const METADATA: [IpAddr; 6] = [
+    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
+    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
+    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)),
+    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042)),
+];
+
+/// The metadata service of most clouds.
+const LINK_LOCAL_METADATA: IpAddr = IpAddr::V4(Ipv4Addr::new(169, 254, 169, 254));
+
+/// Why no collector of telemetry can be at this URL, whoever wrote it. Other link-local addresses are fine: an
+/// agent of the machine may have one, and what a Gateway says is IT's to say.
+#[must_use]
+pub fn no_collector(url: &str) -> Option<&'static str> {
+    let uri: http::Uri = url.parse().ok()?;
+    let host = uri.host()?.trim_start_matches('[').trim_end_matches(']');
+    if host.eq_ignore_ascii_case("metadata.google.internal") {
+        return Some("a metadata service");
+    }
+    let ip = host.parse::<IpAddr>().ok()?.to_canonical();
+    let broadcast = matches!(ip, IpAddr::V4(ip) if ip.is_broadcast());
+    if ip == LINK_LOCAL_METADATA || METADATA.contains(&ip) {
+        Some("a metadata service")
+    } else if ip.is_multicast() || broadcast {
+        Some("an address of many machines")
+    } else {
+        None
+    }
+}
+
 /// What is wrong with a URL, and which characters.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct UrlFault {
@@ -39,9 +74,7 @@ pub(super) fn check(text: &str) -> Result<(), UrlFault> {
     }
     let (host, port) = match authority.strip_prefix('[') {
         Some(inner) => match inner.split_once(']') {
-            Some((host, port)) if host.parse::<std::net::Ipv6Addr>().is_ok() => {
-                (host, port.strip_prefix(':'))
-            }
+            Some((host, port)) if host.parse::<Ipv6Addr>().is_ok() => (host, port.strip_prefix(':')),
             _ => return fault(scheme, authority, "this is not an IPv6 address"),
         },
         None => match authority.split_once(':') {
@@ -101,6 +134,18 @@ mod tests {
             "http://my_container:80",
         ] {
             assert_eq!(check(url), Ok(()), "{url}");
+        }
+    }
+
+    #[test]
+    fn a_collector_may_be_anywhere_but_where_none_can_be() {
+        for url in
+            ["http://169.254.169.254/", "http://[::ffff:169.254.169.254]:4318", "http://224.0.0.1:4318"]
+        {
+            assert!(no_collector(url).is_some(), "{url}");
+        }
+        for url in ["http://169.254.20.10:4318", "http://127.0.0.1:4318", "https://otlp.example.com/x"] {
+            assert_eq!(no_collector(url), None, "{url}");
         }
     }
 

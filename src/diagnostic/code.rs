@@ -262,6 +262,10 @@ codes! {
         "A listener's address cannot be bound: another program has the port, or the address is not this machine's. At the start \
          that ends `segue serve`; at a reload everything else applies and `/status` shows it. Free the port or change `address`, then \
          reload.";
+    CannotLog = "cannot_log", Warning,
+        "The file of the access log cannot be opened: its folder does not exist, it is a folder itself, or this user may not write \
+         there. For `check` that is a warning, because the machine that serves may have what this one lacks. `segue serve` does not start without \
+         it, and a reload changes nothing. Create the folder, or change `telemetry.accessLog.path`.";
     BadCertificate = "bad_certificate", Error,
         "A certificate or key of a listener cannot be used: it is no PEM, the key is not the certificate's, or it is encrypted. `cert` has \
          the certificate first and then those that lead to its root, `key` its private key. At the start that ends `segue serve`. When files \

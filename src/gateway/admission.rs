@@ -68,8 +68,12 @@ fn forwarded_client(headers: &http::HeaderMap, peer: IpAddr, trusted: &[Network]
     client
 }
 
-/// Checks a request and makes its target canonical. Gives the host: lower case, without port.
-pub fn admit(request: &mut Request<Body>, exchange: &Exchange, settings: &Settings) -> Result<String, Error> {
+/// Checks a request and makes its target canonical. Gives the host, lower case, and the port, 0 where none is said.
+pub fn admit(
+    request: &mut Request<Body>,
+    exchange: &Exchange,
+    settings: &Settings,
+) -> Result<(String, u16), Error> {
     let limits = &settings.limits;
     if matches!(*request.method(), Method::CONNECT | Method::TRACE) {
         return Err(Kind::MethodNotAllowed.into());
@@ -179,7 +183,7 @@ fn expectations(request: &mut Request<Body>) -> Result<(), Error> {
 }
 
 /// Exactly one valid host, which agrees with the target where that has one too.
-fn host(request: &mut Request<Body>) -> Result<String, Error> {
+fn host(request: &mut Request<Body>) -> Result<(String, u16), Error> {
     let mut fields = request.headers().get_all(header::HOST).iter();
     let field = fields.next();
     if fields.next().is_some() {
@@ -197,7 +201,7 @@ fn host(request: &mut Request<Body>) -> Result<String, Error> {
         }
         (Some(host), _) | (None, Some(host)) if !host.is_empty() => host,
         // Only HTTP/1.0 can do without.
-        (None, None) if request.version() < Version::HTTP_11 => return Ok(String::new()),
+        (None, None) if request.version() < Version::HTTP_11 => return Ok((String::new(), 0)),
         (Some(_), _) | (None, Some(_)) => return Err(bad("the host is empty")),
         (None, None) => return Err(bad("there is no host")),
     };
@@ -205,12 +209,13 @@ fn host(request: &mut Request<Body>) -> Result<String, Error> {
         Some(name) => name.to_owned(),
         None => host_name(host).ok_or_else(|| bad("the host is not valid"))?.to_ascii_lowercase(),
     };
+    let port = host.get(name.len() + 1..).and_then(|port| port.parse().ok()).unwrap_or(0);
     // HTTP/2 brings it in the target; whoever forwards needs it as a field.
     if field.is_none() {
         let value = HeaderValue::from_str(host).map_err(|_| bad("the host is not valid"))?;
         request.headers_mut().insert(header::HOST, value);
     }
-    Ok(name)
+    Ok((name, port))
 }
 
 /// The name of `name[:port]`, if it is a `uri-host` (RFC 3986 §3.2.2) without user information.

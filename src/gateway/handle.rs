@@ -161,7 +161,7 @@ impl Handle {
         if let Some((unrouted, _)) = &self.gateway.sampling {
             exchange.trace.decide(*unrouted);
         }
-        exchange.host = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
+        (exchange.host, exchange.port) = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
         exchange.target = request.uri().path_and_query().cloned();
         if request.uri().path() == "*" {
             return Ok(Routed::Nothing);

@@ -5,7 +5,11 @@
 use http::{HeaderValue, Uri};
 
 use crate::{
-    config::{service::HeaderSource, telemetry::TelemetryTemplate},
+    config::{
+        service::HeaderSource,
+        telemetry::{COLLECTOR, TelemetryTemplate},
+        url::no_collector,
+    },
     diagnostic::{Code, Diagnostic, Diagnostics},
     telemetry::{
         access_log::{self, Target},
@@ -48,13 +52,18 @@ fn collector(
     let place = &template.endpoint.place;
     let endpoint = secret::url(&template.endpoint.value, place, sources).and_then(|text| {
         let usable = |uri: &Uri| {
+            let user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
             matches!(uri.scheme_str(), Some("http" | "https"))
                 && uri.host().is_some()
                 && uri.query().is_none()
+                && !user
+                && no_collector(&text).is_none()
         };
         text.parse().ok().filter(usable).ok_or_else(|| {
-            let message = format!("`endpoint` is `{text}`, which is no URL of a collector");
-            Diagnostic::new(Code::InvalidUrl, place.clone(), message).help("write http://host:4318")
+            // The text stays out of the message where it may hold a password.
+            let shown = if text.contains('@') { "a URL with a user" } else { &text };
+            let message = format!("`endpoint` is `{shown}`, which is no URL of a collector");
+            Diagnostic::new(Code::InvalidUrl, place.clone(), message).help(COLLECTOR)
         })
     });
     let endpoint = endpoint.map_err(|finding| wrong.push(finding)).ok();

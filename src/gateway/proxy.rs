@@ -125,7 +125,7 @@ impl Proxy {
         let prepared = exchange_of(&mut request).and_then(|exchange| {
             let left = self.target.timeout(&exchange);
             let trail = self.trail(&exchange, &request)?;
-            let ready = self.prepare((&exchange, trail.span()), &mut request, left)?;
+            let ready = self.prepare(&exchange, &trail, &mut request, left)?;
             Ok((trail, left, ready))
         });
         let spare = self.target.route().spare.map(Spare::new);
@@ -148,7 +148,7 @@ impl Proxy {
             *request.version_mut() = version;
             let left = deadline.saturating_duration_since(tokio::time::Instant::now());
             let trail = self.trail(&exchange, &request)?;
-            let ready = self.prepare((&exchange, trail.span()), &mut request, left)?;
+            let ready = self.prepare(&exchange, &trail, &mut request, left)?;
             self.send(request, trail, left, ready, prepared.spare())?.await
         };
         let mut response = match outcome.await {
@@ -161,6 +161,17 @@ impl Proxy {
 
     /// Turns the client's request into ours. Gives what is added, and the upgrade it asks for.
     fn prepare(
+        &self,
+        exchange: &Arc<Exchange>,
+        trail: &Trail,
+        request: &mut Request<Body>,
+        left: Duration,
+    ) -> Result<(Added, Option<Wanted>), Error> {
+        let prepared = self.prepared((exchange, trail.span()), request, left);
+        prepared.inspect_err(|error| trail.ended(Err(error.kind()), std::time::Instant::now()))
+    }
+
+    fn prepared(
         &self,
         (exchange, span): (&Arc<Exchange>, u64),
         request: &mut Request<Body>,
@@ -222,7 +233,9 @@ impl Proxy {
     /// Notes that the call begins.
     fn trail(&self, exchange: &Arc<Exchange>, request: &Request<Body>) -> Result<Trail, Error> {
         let service = self.proxy()?.service.0;
-        Ok(Trail::begin(exchange, CallRecord::new(service, Verb::from(request.method()))))
+        let trail = Trail::begin(exchange, CallRecord::new(service, Verb::from(request.method())));
+        trail.asks(request.uri().path());
+        Ok(trail)
     }
 
     /// Sends what was prepared.

@@ -110,10 +110,16 @@ impl Wanted {
         tunnels.open.fetch_add(1, Ordering::Relaxed);
         instruments.tunnels.increment(1.0);
         let open = Tunnel(Arc::clone(tunnels), Arc::clone(instruments));
+        let told = Arc::clone(instruments);
         let (client, exchange) = (self.client, self.exchange);
         tokio::spawn(async move {
             if let (Some(upstream), Some(client)) = (upstream, client.wait().await) {
-                tunnel::run(client, upstream, patience).await;
+                let tell = |passed, closed| {
+                    if let Some(exchange) = &exchange {
+                        told.tunnel(exchange, passed, closed);
+                    }
+                };
+                tunnel::run(client, upstream, patience, tell).await;
             }
             drop((exchange, open));
         });

@@ -127,7 +127,7 @@ fn describe(settings: &Settings, exchange: &Exchange, headers: &mut HeaderMap) {
     }
 }
 
-/// Every settled step in milliseconds, then the proxied call, then all of it
+/// Every step that started in milliseconds, up to now if it is given up with this answer, then the proxied call, then all of it
 /// (<https://www.w3.org/TR/server-timing/>).
 fn timing(exchange: &Exchange) -> String {
     let now = exchange.micros(tokio::time::Instant::now().into_std());
@@ -145,8 +145,11 @@ fn timing(exchange: &Exchange) -> String {
     if let Some(route) = &record.route {
         for step in record.own_steps().filter(|step| step.outcome != StepOutcome::Skipped) {
             let Some(info) = route.info.steps.get(usize::from(step.step)) else { continue };
-            let us = step.ended_us.saturating_sub(step.started_us);
-            metric(&info.name, us, Some(step.outcome.as_str()));
+            let outcome = match step.outcome {
+                StepOutcome::Running => StepOutcome::Cancelled,
+                settled => settled,
+            };
+            metric(&info.name, step.us(now), Some(outcome.as_str()));
         }
     }
     let proxied = record.calls.iter().map(|(_, call)| call).find(|call| call.step.is_none());

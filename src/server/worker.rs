@@ -224,8 +224,10 @@ impl Worker {
                 tokio::task::yield_now().await;
             }
             let (mut response, finish, upload) = begun.answer().await;
-            if let Some(Err(error)) = websocket.map(|websocket| websocket.conclude(&mut response)) {
-                response = respond::answer(&error, Some(finish.exchange()), false);
+            if let Some(websocket) = websocket {
+                if let Err(error) = websocket.conclude(&mut response) {
+                    response = respond::answer(&error, Some(finish.exchange()), false);
+                }
                 finish.answered(response.status());
             }
             // Over HTTP/1 the connection's own timer watches the one answer on it.

@@ -17,14 +17,15 @@ use std::{
 };
 
 use super::{Exchange, Record, registry};
-use crate::problem::Fault;
 
 pub mod field;
 mod line;
+mod sink;
 mod writer;
 
 pub use field::Field;
 pub use line::rfc3339;
+pub use sink::{obstacle, probe};
 
 /// What one worker's lines may take while nobody writes them.
 const MOST_BYTES: usize = 1 << 20;
@@ -60,6 +61,17 @@ pub enum Target {
     Stdout,
     /// The end of a file, opened anew when it was moved away.
     File(PathBuf),
+}
+
+/// What a line says that the record does not.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Microseconds since the request's head.
+    pub us: u64,
+    /// How the request ended, or that it has not.
+    pub outcome: &'static str,
+    /// Its spans go to the collector.
+    pub traced: bool,
 }
 
 /// See the module.
@@ -115,6 +127,12 @@ impl AccessLog {
         self.settings.otlp
     }
 
+    /// Lines that found no room since the last time, while the writer is held up.
+    #[must_use]
+    pub fn take_dropped(&self) -> u64 {
+        self.buffers.dropped.swap(0, Relaxed)
+    }
+
     /// Whether all lines so far are written.
     #[must_use]
     pub fn is_settled(&self) -> bool {
@@ -128,24 +146,15 @@ impl AccessLog {
         self.share >= 1_000_000 || fastrand::u32(..1_000_000) < self.share
     }
 
-    /// Adds the line of a request that has ended.
-    pub(super) fn write(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
-        self.add(exchange, record, us, record.outcome(aborted).as_str());
-    }
-
-    /// Adds a line of a request whose answer goes on.
-    pub(super) fn goes_on(&self, exchange: &Exchange, record: &Record, us: u64) {
-        self.add(exchange, record, us, "streaming");
-    }
-
-    fn add(&self, exchange: &Exchange, record: &Record, us: u64, outcome: &str) {
+    /// Adds a line of a request.
+    pub(super) fn add(&self, exchange: &Exchange, record: &Record, now: &Now) {
         let buffers = &*self.buffers;
         let mut buffer = lock(registry::own(&buffers.all));
         if buffer.len() >= MOST_BYTES {
             buffers.dropped.fetch_add(1, Relaxed);
             return;
         }
-        line::write(&mut buffer, &self.settings, exchange, record, us, outcome);
+        line::write(&mut buffer, &self.settings, exchange, record, now);
         drop(buffer);
         // A swap only when it may change something: nearly always the writer is on its way already.
         if buffers.resting.load(Relaxed)

@@ -1,7 +1,7 @@
 //! What made an answer take as long as it did: the chain of steps in which each started when the one before
-//! it had settled, up to the last that the answer waited for. What no step took is the gateway's own.
+//! it had settled, up to the last that the answer waited for, whether that settled or was left. What no step took is the gateway's own.
 
-use super::{Does, Generation, Record, RouteInfo, StepInfo, StepOutcome};
+use super::{Does, Generation, Record, RouteInfo, StepInfo, StepOutcome, StepRecord};
 
 /// A stretch of time and what took it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -116,12 +116,12 @@ impl<'a> Tree<'a> {
         let last = |wanted: &dyn Fn(u16) -> bool| {
             let all = self.steps.get(usize::from(scope)).map_or(&[][..], Vec::as_slice);
             let found = all.iter().map(|index| (*index, &self.record.steps[*index])).filter(|(_, one)| {
-                one.outcome != StepOutcome::Late
-                    && one.started_us <= before
-                    && usize::from(one.step) < steps.len()
-                    && wanted(one.step)
+                one.started_us <= before && usize::from(one.step) < steps.len() && wanted(one.step)
             });
-            found.max_by_key(|(_, one)| one.ended_us)
+            // What was left when the answer was decided ends with what decided it. If that was the time, the
+            // first in file order counts, which the answer names too.
+            let left = |one: &StepRecord| matches!(one.outcome, StepOutcome::Late | StepOutcome::Cancelled);
+            found.max_by_key(|(_, one)| (one.ended_us, !left(one), std::cmp::Reverse(one.step)))
         };
         let mut found = Vec::new();
         let mut next = last(&|_| true);
@@ -132,6 +132,20 @@ impl<'a> Tree<'a> {
             next = last(&|other| needs.contains(&other));
         }
         found
+    }
+
+    /// The span-worthy step that something of a step belongs to: itself, or the nearest around it that the
+    /// record has. None for what belongs to the request.
+    #[must_use]
+    pub fn known(&self, mut scope: u16, mut step: u16) -> Option<(u16, u16)> {
+        loop {
+            let all = self.steps.get(usize::from(scope)).map_or(&[][..], Vec::as_slice);
+            if all.iter().any(|index| self.record.steps[*index].step == step) {
+                return Some((scope, step));
+            }
+            let run = self.record.scopes.get(usize::from(scope.checked_sub(1)?))?;
+            (scope, step) = (run.outer, run.step);
+        }
     }
 
     /// Every step on the critical path, inside of steps too, as sorted indexes of [`Record::steps`].
@@ -176,7 +190,8 @@ impl<'a> Tree<'a> {
         let first = self.runs.partition_point(|run| run.inside < step);
         let mut before = end;
         for run in self.runs[first..].iter().take_while(|run| run.inside == step) {
-            if run.ended > before {
+            // Of one that an unsafe call outlived, what the step waited for counts.
+            if run.ended > before && (before < end || run.began >= end) {
                 continue;
             }
             let Some((_, steps)) = generation.compositions.get(run.composition as usize) else { return };

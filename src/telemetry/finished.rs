@@ -37,6 +37,8 @@ pub struct Finished {
     pub path: Box<str>,
     /// The host that was asked for.
     pub host: Box<str>,
+    /// Its port, said or understood.
+    pub port: u16,
     /// `http` or `https`
     pub scheme: &'static str,
     /// The client.
@@ -74,12 +76,27 @@ impl Finished {
             // Copies: what they are part of is a connection's buffer.
             path: exchange.path().into(),
             host: exchange.host.as_str().into(),
+            port: match (exchange.port, exchange.scheme) {
+                (0, "https") => 443,
+                (0, _) => 80,
+                (port, _) => port,
+            },
             scheme: exchange.scheme,
             client: exchange.client,
             peer: exchange.peer.address,
             principal: exchange.principal_id().map(Into::into),
             record,
             late,
+        }
+    }
+
+    /// `segue.sampled`: when it was decided that its spans go to the collector; empty if they do not.
+    #[must_use]
+    pub const fn sampled(&self) -> &'static str {
+        match (self.late, self.trace.sampled) {
+            (true, _) => "late",
+            (false, true) => "head",
+            (false, false) => "",
         }
     }
 
@@ -92,6 +109,6 @@ impl Finished {
     /// When the call of this number ended.
     #[must_use]
     pub fn call_end(&self, call: &super::CallRecord) -> u64 {
-        if call.ended_us == 0 { self.us } else { call.ended_us.min(self.us) }
+        call.ended_us.min(self.us)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use metrics::{Counter, Histogram};
 
 use super::{
@@ -9,7 +10,7 @@ use super::{
     metric::{CLIENT_DURATION, UPSTREAM_RETRIES},
     record::CallError,
     registry::Registry,
-    series::Chain,
+    series::{Chain, MOST_SERIES, class, registered},
 };
 
 /// See the module.
@@ -35,6 +36,8 @@ pub struct EndpointInfo {
     pub port: u16,
     /// `https`
     pub secure: bool,
+    /// What comes before the path in `url.full`.
+    pub url: Box<str>,
 }
 
 /// A service's words and series.
@@ -53,9 +56,21 @@ pub struct ServiceInstruments {
 struct Key {
     endpoint: Option<u16>,
     verb: Verb,
-    status: u16,
+    status: Option<StatusCode>,
     http2: bool,
     error: Option<CallError>,
+}
+
+impl Key {
+    /// What it counts under once there are too many.
+    fn coarse(self) -> Self {
+        let status = self.status.map(class);
+        let error = match self.error {
+            Some(CallError::Status(status)) => Some(CallError::Status(class(status))),
+            error => error,
+        };
+        Self { endpoint: None, verb: Verb::Other, status, http2: false, error }
+    }
 }
 
 // === impl Generation ===
@@ -94,24 +109,24 @@ impl ServiceInstruments {
     }
 
     fn finished(&self, call: &CallRecord, us: u64) {
-        let key = Key {
-            endpoint: call.endpoint,
-            verb: call.method,
-            status: call.status.map_or(0, |status| status.as_u16()),
-            http2: call.http2,
-            error: call.error(),
+        let status = call.status.map(registered);
+        let error = match call.error() {
+            Some(CallError::Status(status)) => Some(CallError::Status(registered(status))),
+            error => error,
         };
-        let ended = if call.ended_us == 0 { us } else { call.ended_us };
+        let key = Key { endpoint: call.endpoint, verb: call.method, status, http2: call.http2, error };
+        let ended = call.ended_us.min(us);
         // Of a proxied call the rest is the client's pace as much as the service's.
         let ended = if call.step.is_none() && call.head_us > 0 { call.head_us } else { ended };
         let seconds = ended.saturating_sub(call.started_us) as f64 / 1e6;
-        self.durations.get(key, || self.duration(key)).record(seconds);
+        let most = MOST_SERIES * self.endpoints.len().max(1);
+        self.durations.bounded(key, most, Key::coarse, |key| self.duration(key)).record(seconds);
     }
 
     fn duration(&self, key: Key) -> Histogram {
         let endpoint = key.endpoint.and_then(|endpoint| self.endpoints.get(usize::from(endpoint)));
         let port = endpoint.map(|endpoint| endpoint.port.to_string()).unwrap_or_default();
-        let status = if key.status == 0 { String::new() } else { key.status.to_string() };
+        let status = key.status.map(|status| status.as_str().to_owned()).unwrap_or_default();
         let version = match (endpoint, key.http2) {
             (None, _) => "",
             (_, true) => "2",

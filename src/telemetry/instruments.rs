@@ -11,6 +11,7 @@ use metrics::{Counter, Gauge, Histogram};
 use super::{
     CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
     ServiceInstruments, Verb,
+    access_log::Now,
     handshake::Handshakes,
     metric::{
         CONNECTIONS, GENERATION, HTTP2_REFUSALS, RELOADS, SERVER_ACTIVE, STREAMS, TELEMETRY_DROPPED,
@@ -105,7 +106,7 @@ impl Instruments {
             reloads_applied: reloads("applied"),
             reloads_rejected: reloads("rejected"),
             refusals: Refusal::ALL.map(refusal),
-            unrouted: RouteInstruments::new(&registry, RouteInfo::default(), &Arc::default()),
+            unrouted: RouteInstruments::new(&registry, Arc::default(), RouteInfo::default(), &Arc::default()),
             sinks: ArcSwap::default(),
             registry,
         }
@@ -127,7 +128,8 @@ impl Instruments {
     /// The instruments of a route; the same names give the same series in every generation.
     #[must_use]
     pub fn route(&self, info: RouteInfo, generation: &Arc<Generation>) -> Arc<RouteInstruments> {
-        Arc::new(RouteInstruments::new(&self.registry, info, generation))
+        let floor = self.sinks.load().keep.floor(&info.name);
+        Arc::new(RouteInstruments::new(&self.registry, floor, info, generation))
     }
 
     /// Forgets the series of routes that no longer exist.
@@ -189,8 +191,13 @@ impl Instruments {
         }
     }
 
-    /// What the system says of the process, at a scrape.
+    /// What queues have dropped, and what the system says of the process, at a scrape.
     pub fn process(&self) {
+        for (signal, dropped) in self.sinks.load().take_dropped() {
+            if dropped > 0 {
+                self.dropped(signal, dropped);
+            }
+        }
         super::process::read(&self.registry);
     }
 
@@ -232,8 +239,23 @@ impl Instruments {
 
     /// A request whose answer has lasted for a while.
     pub(super) fn goes_on(&self, exchange: &Exchange, record: &Record) {
-        if let Some(access) = &self.sinks.load().access {
-            access.goes_on(exchange, record, exchange.micros(std::time::Instant::now()));
+        self.line(exchange, record, "streaming");
+    }
+
+    /// An upgraded connection that is open for a while, or is no more; `received` and `sent` are what passed
+    /// on it from and to the client.
+    pub fn tunnel(&self, exchange: &Exchange, (received, sent): (u64, u64), closed: bool) {
+        let mut record = exchange.record();
+        (record.received, record.sent) = (received, sent);
+        self.line(exchange, &record, if closed { "closed" } else { "streaming" });
+    }
+
+    fn line(&self, exchange: &Exchange, record: &Record, outcome: &'static str) {
+        let sinks = self.sinks.load();
+        if let Some(access) = &sinks.access {
+            let us = exchange.micros(tokio::time::Instant::now().into_std());
+            let traced = sinks.traced && exchange.trace.sampled;
+            access.add(exchange, record, &Now { us, outcome, traced });
         }
     }
 

@@ -74,9 +74,9 @@ metrics! {
     DEGRADED = Counter "segue.degraded" "{request}" ["unit", "route", "step"]
         "Answers that lack this step or a part of it, whose failure was tolerated.";
     STEPS = Counter "segue.steps" "{step}" ["unit", "route", "step", "outcome"]
-        "Settled steps by outcome.";
+        "Steps that started or were skipped, by outcome.";
     STEP_DURATION = Histogram "segue.step.duration" "s" ["unit", "route", "step"]
-        "From a step's start until it settled; skipped ones are not counted.";
+        "From a step's start until it settled or was left; skipped ones are not counted.";
     STEP_BYTES = Counter "segue.step.bytes" "By" ["unit", "route", "step"]
         "Bytes of the answers that a step read.";
     CRITICAL_TIME = MicroCounter "segue.critical_path.time" "s" ["unit", "route", "part", "step", "service"]

@@ -53,6 +53,11 @@ impl<T> Outbox<T> {
         (std::mem::take(&mut items.list), std::mem::take(&mut items.dropped))
     }
 
+    /// How many were dropped since the last time.
+    pub fn take_dropped(&self) -> u64 {
+        std::mem::take(&mut self.lock().dropped)
+    }
+
     /// Begins, or ceases, to take items in.
     pub fn open(&self, open: bool) {
         let mut items = self.lock();
@@ -92,5 +97,7 @@ mod tests {
         assert_eq!(outbox.take(), ((0..8).collect(), 2));
         outbox.push(9);
         assert_eq!(outbox.take(), (vec![9], 0));
+        (0..11).for_each(|item| outbox.push(item));
+        assert_eq!((outbox.take_dropped(), outbox.take_dropped()), (3, 0));
     }
 }

@@ -10,6 +10,10 @@ use http::{Method, StatusCode};
 use super::{Refuser, RouteInstruments};
 use crate::problem::{Fault, Kind};
 
+mod call;
+
+pub use call::{CallError, CallRecord, Calls, Left};
+
 /// The most steps inside of Compositions, and the most runs of these, that one request's record holds. A
 /// route's own steps always have a place, and calls are bounded by `limits.maxCalls`.
 pub const MOST_INNER: usize = 1024;
@@ -31,7 +35,7 @@ pub struct Record {
     pub sent: u64,
     /// Body bytes that the client sent.
     pub received: u64,
-    /// One entry per settled step, in order of settling.
+    /// One entry per step that has started or was skipped, in the order of their start.
     pub steps: Vec<StepRecord>,
     /// Runs of Compositions. What is inside of the first one says 1, of the route itself 0.
     pub scopes: Vec<Scope>,
@@ -56,7 +60,7 @@ pub struct StepRecord {
     pub outcome: StepOutcome,
     /// When it started.
     pub started_us: u64,
-    /// When it settled.
+    /// When it settled, or was left; 0 while it runs.
     pub ended_us: u64,
     /// Why it failed.
     pub code: Option<&'static str>,
@@ -77,8 +81,12 @@ pub enum StepOutcome {
     Failed,
     /// Its `when` was false.
     Skipped,
-    /// The answer was decided while its unsafe call went on.
+    /// The answer was decided, or the client left, while its unsafe call went on.
     Late,
+    /// It still ran when the answer was decided or the client left, and was given up.
+    Cancelled,
+    /// It has not settled yet: only of a request that has not ended.
+    Running,
 }
 
 /// A run of a Composition.
@@ -92,50 +100,6 @@ pub struct Scope {
     pub item: Option<u32>,
     /// Which Composition of the plan.
     pub composition: u32,
-}
-
-/// One attempt to call a service.
-#[derive(Clone, Debug)]
-pub struct CallRecord {
-    /// In which run.
-    pub scope: u16,
-    /// For which step; none for the call of a proxy route.
-    pub step: Option<u16>,
-    /// For which item of it.
-    pub item: Option<u32>,
-    /// How many attempts of the same call came before it.
-    pub tries: u8,
-    /// Which service of the plan.
-    pub service: u32,
-    /// Which of its endpoints, once one was chosen.
-    pub endpoint: Option<u16>,
-    /// The call's method.
-    pub method: Verb,
-    /// When it began.
-    pub started_us: u64,
-    /// When the answer's head was there; 0 without one.
-    pub head_us: u64,
-    /// When it ended; 0 if it was given up before that.
-    pub ended_us: u64,
-    /// What was answered.
-    pub status: Option<StatusCode>,
-    /// Why it failed.
-    pub failure: Option<Kind>,
-    /// It went out on a connection that was there.
-    pub reused: bool,
-    /// It spoke HTTP/2.
-    pub http2: bool,
-    /// How often it was sent again because a pooled connection was found closed.
-    pub resends: u8,
-    /// Bytes of the answer's body, where the gateway read it.
-    pub bytes: u64,
-}
-
-/// Calls, the first of which is in place.
-#[derive(Clone, Debug, Default)]
-pub struct Calls {
-    first: Option<CallRecord>,
-    more: Vec<CallRecord>,
 }
 
 /// A method that a label may have: the known ones, and all others as one.
@@ -171,6 +135,32 @@ pub enum Outcome {
     Aborted,
 }
 
+/// Why a request is an error of the gateway's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestError {
+    /// The answer did not reach its end, by this one's fault.
+    Aborted(Fault),
+    /// Why the route did not answer.
+    Failed(Kind),
+    /// What was answered says so.
+    Status(StatusCode),
+}
+
+// === impl RequestError ===
+
+impl RequestError {
+    /// `error.type`
+    #[must_use]
+    pub fn as_text(&self) -> &str {
+        match self {
+            Self::Aborted(Fault::Client) => "client_gone",
+            Self::Aborted(Fault::Upstream | Fault::Gateway) => "answer_broken",
+            Self::Failed(kind) => kind.code(),
+            Self::Status(status) => status.as_str(),
+        }
+    }
+}
+
 // === impl Record ===
 
 impl Record {
@@ -191,6 +181,17 @@ impl Record {
         }
     }
 
+    /// `error.type` of the semantic conventions: why there was no whole answer, or one that is a 5xx. A 4xx is
+    /// no error of whoever answers so.
+    #[must_use]
+    pub fn error(&self, aborted: Option<Fault>) -> Option<RequestError> {
+        if let Some(fault) = aborted {
+            return Some(RequestError::Aborted(fault));
+        }
+        let status = self.status.filter(|status| status.is_server_error())?;
+        Some(self.failure.map_or(RequestError::Status(status), RequestError::Failed))
+    }
+
     /// A route's own steps.
     pub fn own_steps(&self) -> impl Iterator<Item = &StepRecord> {
         self.steps.iter().filter(|step| step.scope == 0)
@@ -198,28 +199,89 @@ impl Record {
 
     /// The route's own step that a run is inside of.
     #[must_use]
-    pub fn own_step(&self, mut scope: u16) -> Option<u16> {
+    pub fn own_step(&self, scope: u16) -> Option<u16> {
+        self.step_around(scope, 0)
+    }
+
+    /// The step of the run `outer` that the run `scope` is inside of.
+    fn step_around(&self, mut scope: u16, outer: u16) -> Option<u16> {
         loop {
             let run = self.scopes.get(usize::from(scope.checked_sub(1)?))?;
             // What a run is inside of was numbered before it.
-            if run.outer == 0 {
+            if run.outer == outer {
                 return Some(run.step);
             }
             scope = run.outer;
         }
     }
 
-    /// Notes how a step ended.
-    pub fn settled(&mut self, step: StepRecord) {
-        let is_it = |one: &StepRecord| (one.scope, one.step) == (step.scope, step.step);
-        // How a late call ends changes nothing of the answer.
-        if self.steps.iter().any(|one| one.outcome == StepOutcome::Late && is_it(one)) {
-            return;
-        }
+    /// Notes that a step starts.
+    pub fn began(&mut self, scope: u16, step: u16, started_us: u64) {
+        self.add(StepRecord {
+            scope,
+            step,
+            outcome: StepOutcome::Running,
+            started_us,
+            ended_us: 0,
+            code: None,
+            fallback: false,
+            items: None,
+            failed_items: 0,
+        });
+    }
+
+    fn add(&mut self, step: StepRecord) {
         if step.scope == 0 || self.steps.len() < MOST_INNER {
             self.steps.push(step);
         } else {
             self.lost += 1;
+        }
+    }
+
+    /// Notes how a step ended. How one ends that nobody waited for changes nothing of the answer.
+    pub fn settled(&mut self, step: StepRecord) {
+        // Those that run are among the last.
+        let known = self.steps.iter_mut().rev().find(|one| (one.scope, one.step) == (step.scope, step.step));
+        if let Some(known) = known.filter(|known| known.outcome == StepOutcome::Running) {
+            *known = step;
+        }
+    }
+
+    /// Notes that what comes of a run is decided while steps of it, and what is inside of them, still run: at
+    /// that time, or without one by the step that settled last, than which no other took longer. Those that go
+    /// on, being unsafe, are late if the run is the route's own.
+    pub fn decided(&mut self, run: u16, at_us: Option<u64>, goes_on: impl Fn(u16) -> bool) {
+        let ends = self.steps.iter().filter(|step| step.scope == run).map(|step| step.ended_us);
+        let at_us = at_us.or_else(|| ends.max()).unwrap_or_default();
+        for index in 0..self.steps.len() {
+            let StepRecord { scope, step, outcome, .. } = self.steps[index];
+            let own = if scope == run { Some(step) } else { self.step_around(scope, run) };
+            if outcome != StepOutcome::Running {
+                continue;
+            }
+            match own {
+                Some(own) if !goes_on(own) => self.steps[index].leave(StepOutcome::Cancelled, at_us),
+                Some(_) if run == 0 && scope == 0 => self.steps[index].leave(StepOutcome::Late, at_us),
+                // It ends by itself, or is left with what it is inside of.
+                Some(_) | None => {}
+            }
+        }
+    }
+
+    /// Nothing of the answer comes of the steps that still run.
+    pub(super) fn conclude_steps(&mut self, at_us: u64) {
+        if self.steps.iter().all(|step| step.outcome != StepOutcome::Running) {
+            return;
+        }
+        let late = |step: &StepRecord| step.scope == 0 && step.outcome == StepOutcome::Late;
+        let late: Vec<u16> = self.steps.iter().filter(|step| late(step)).map(|step| step.step).collect();
+        for index in 0..self.steps.len() {
+            let StepRecord { scope, outcome, .. } = self.steps[index];
+            if outcome == StepOutcome::Running {
+                let goes_on = self.step_around(scope, 0).is_some_and(|own| late.contains(&own));
+                let outcome = if goes_on { StepOutcome::Late } else { StepOutcome::Cancelled };
+                self.steps[index].leave(outcome, at_us);
+            }
         }
     }
 
@@ -234,122 +296,19 @@ impl Record {
     }
 }
 
-// === impl Calls ===
+// === impl StepRecord ===
 
-impl Calls {
-    /// Makes room for so many.
-    pub fn reserve(&mut self, calls: usize) {
-        self.more.reserve_exact(calls.saturating_sub(1));
+impl StepRecord {
+    const fn leave(&mut self, outcome: StepOutcome, at_us: u64) {
+        self.outcome = outcome;
+        self.ended_us = if at_us > self.started_us { at_us } else { self.started_us };
     }
 
-    /// How many there are.
+    /// How long it took, or has taken up to now.
     #[must_use]
-    pub fn len(&self) -> usize {
-        usize::from(self.first.is_some()) + self.more.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-
-    /// Adds one; gives its number.
-    pub fn begin(&mut self, call: CallRecord) -> u32 {
-        if self.first.is_none() {
-            self.first = Some(call);
-            return 0;
-        }
-        self.more.push(call);
-        u32::try_from(self.more.len()).unwrap_or(u32::MAX)
-    }
-
-    /// The one of this number. None once the record has been written.
-    pub fn get_mut(&mut self, number: u32) -> Option<&mut CallRecord> {
-        match number.checked_sub(1) {
-            None => self.first.as_mut(),
-            Some(index) => self.more.get_mut(index as usize),
-        }
-    }
-
-    /// The request has ended: so has the proxied call, whose body was the answer's.
-    pub(super) fn conclude(&mut self, us: u64, aborted: Option<Fault>) {
-        let Some(call) = self.more.last_mut().or(self.first.as_mut()) else { return };
-        if call.step.is_some() || call.head_us == 0 || call.ended_us > 0 {
-            return;
-        }
-        match aborted {
-            None => call.ended_us = us,
-            Some(Fault::Client) => {}
-            Some(Fault::Upstream | Fault::Gateway) => {
-                call.ended_us = us;
-                call.failure = Some(Kind::UpstreamReset);
-            }
-        }
-    }
-
-    /// Each one with its number.
-    pub fn iter(&self) -> impl Iterator<Item = (u32, &CallRecord)> {
-        (0u32..).zip(self.first.iter().chain(&self.more))
-    }
-}
-
-// === impl CallRecord ===
-
-impl CallRecord {
-    /// A call that begins.
-    #[must_use]
-    pub const fn new(service: u32, method: Verb) -> Self {
-        Self {
-            scope: 0,
-            step: None,
-            item: None,
-            tries: 0,
-            service,
-            endpoint: None,
-            method,
-            started_us: 0,
-            head_us: 0,
-            ended_us: 0,
-            status: None,
-            failure: None,
-            reused: false,
-            http2: false,
-            resends: 0,
-            bytes: 0,
-        }
-    }
-
-    /// `error.type` of the semantic conventions: the status if that is the error, else the failure's code;
-    /// `cancelled` if it was given up.
-    #[must_use]
-    pub fn error(&self) -> Option<CallError> {
-        let status = self.status.filter(|status| status.as_u16() >= 400).map(CallError::Status);
-        let gone = (self.ended_us == 0).then_some(CallError::Cancelled);
-        status.or_else(|| self.failure.map(CallError::Failed)).or(gone)
-    }
-}
-
-/// Why a call failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallError {
-    /// The answer's status says so.
-    Status(StatusCode),
-    /// There was no answer, or no good one.
-    Failed(Kind),
-    /// Nobody waited for it any more.
-    Cancelled,
-}
-
-impl CallError {
-    /// `error.type`
-    #[must_use]
-    pub fn as_text(&self) -> &str {
-        match self {
-            Self::Status(status) => status.as_str(),
-            Self::Failed(kind) => kind.code(),
-            Self::Cancelled => "cancelled",
-        }
+    pub const fn us(&self, now_us: u64) -> u64 {
+        let end = if matches!(self.outcome, StepOutcome::Running) { now_us } else { self.ended_us };
+        end.saturating_sub(self.started_us)
     }
 }
 
@@ -412,7 +371,8 @@ impl From<&Method> for Verb {
 
 impl StepOutcome {
     /// Each one, in the order of their declaration.
-    pub const ALL: [Self; 4] = [Self::Ok, Self::Failed, Self::Skipped, Self::Late];
+    pub const ALL: [Self; 6] =
+        [Self::Ok, Self::Failed, Self::Skipped, Self::Late, Self::Cancelled, Self::Running];
 
     /// Its label.
     #[must_use]
@@ -422,6 +382,8 @@ impl StepOutcome {
             Self::Failed => "failed",
             Self::Skipped => "skipped",
             Self::Late => "late",
+            Self::Cancelled => "cancelled",
+            Self::Running => "running",
         }
     }
 }

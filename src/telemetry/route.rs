@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use http::StatusCode;
 use metrics::{Counter, Histogram};
 
 use super::{
@@ -11,8 +12,9 @@ use super::{
         ABORTED, CRITICAL_TIME, DEGRADED, FAILURES, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
         SERVER_DURATION, STEP_BYTES, STEP_DURATION, STEPS,
     },
+    record::RequestError,
     registry::Registry,
-    series::Chain,
+    series::{Chain, MOST_SERIES, class, registered},
 };
 use crate::problem::{Fault, Kind};
 
@@ -33,6 +35,8 @@ pub struct RouteInfo {
     pub steps: Box<[StepInfo]>,
     /// The service of a proxy route's call.
     pub proxied: Option<u32>,
+    /// That call asks for the path of the request.
+    pub as_is: bool,
 }
 
 /// A step's words.
@@ -65,7 +69,7 @@ pub struct RouteInstruments {
     /// What it shares with the other routes of its generation.
     pub generation: Arc<Generation>,
     /// What a request must exceed to be kept.
-    pub(super) floor: Floor,
+    pub(super) floor: Arc<Floor>,
     registry: Arc<Registry>,
     duration: Chain<DurationKey, Histogram>,
     requests: Chain<Outcome, Counter>,
@@ -94,25 +98,33 @@ struct StepInstruments {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct DurationKey {
     verb: Verb,
-    status: u16,
+    status: Option<StatusCode>,
     secure: bool,
     version: http::Version,
-    error: Option<Error>,
+    error: Option<RequestError>,
 }
 
-/// `error.type`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Error {
-    Kind(Kind),
-    Status(u16),
-    Aborted(Fault),
+impl DurationKey {
+    /// What it counts under once there are too many.
+    fn coarse(self) -> Self {
+        let error = match self.error {
+            Some(RequestError::Status(status)) => Some(RequestError::Status(class(status))),
+            error => error,
+        };
+        Self { verb: Verb::Other, status: self.status.map(class), error, ..self }
+    }
 }
 
 // === impl RouteInstruments ===
 
 impl RouteInstruments {
     /// The instruments of a route; the same names give the same series in every generation.
-    pub(super) fn new(registry: &Arc<Registry>, info: RouteInfo, generation: &Arc<Generation>) -> Self {
+    pub(super) fn new(
+        registry: &Arc<Registry>,
+        floor: Arc<Floor>,
+        info: RouteInfo,
+        generation: &Arc<Generation>,
+    ) -> Self {
         let own = [&*info.unit, &*info.name];
         let time = |part, service: &str| {
             registry.counter(&CRITICAL_TIME, &[&info.unit, &info.name, part, "", service])
@@ -126,7 +138,7 @@ impl RouteInstruments {
         };
         let proxied = info.proxied.map(|service| generation.service_name(service));
         Self {
-            floor: Floor::default(),
+            floor,
             duration: Chain::default(),
             requests: Chain::default(),
             received: registry.counter(&REQUEST_BYTES, &own),
@@ -158,19 +170,19 @@ impl RouteInstruments {
         if record.received > 0 {
             self.received.increment(record.received);
         }
-        let server_error = record.status.filter(|status| status.is_server_error());
-        let kind = record.failure.filter(|_| server_error.is_some()).map(Error::Kind);
+        let error = match record.error(aborted) {
+            Some(RequestError::Status(status)) => Some(RequestError::Status(registered(status))),
+            error => error,
+        };
         let key = DurationKey {
             verb: Verb::from(&exchange.method),
-            status: record.status.map_or(0, |status| status.as_u16()),
+            status: record.status.map(registered),
             secure: exchange.scheme == "https",
             version: exchange.version,
-            error: aborted
-                .map(Error::Aborted)
-                .or(kind)
-                .or_else(|| server_error.map(|status| Error::Status(status.as_u16()))),
+            error,
         };
-        self.duration.get(key, || self.duration(key)).record(us as f64 / 1e6);
+        let duration = self.duration.bounded(key, MOST_SERIES, DurationKey::coarse, |key| self.duration(key));
+        duration.record(us as f64 / 1e6);
         if let Some(fault) = aborted {
             let client = fault == Fault::Client;
             self.aborted.get(client, || self.counter(&ABORTED, &[fault.as_str()])).increment(1);
@@ -183,7 +195,7 @@ impl RouteInstruments {
                 self.refusals.get((refuser, kind), || self.counter(&REFUSALS, &labels)).increment(1);
             }
         }
-        self.steps_finished(record);
+        self.steps_finished(record, us);
         let mut rest = us;
         critical::parts(record, us, &self.info, &self.generation, &mut |part| {
             rest = rest.saturating_sub(part.us);
@@ -206,7 +218,7 @@ impl RouteInstruments {
         rest
     }
 
-    fn steps_finished(&self, record: &Record) {
+    fn steps_finished(&self, record: &Record, us: u64) {
         for step in record.own_steps() {
             let index = usize::from(step.step);
             let Some(instruments) = self.steps.get(index) else { continue };
@@ -214,7 +226,7 @@ impl RouteInstruments {
             let labels = [&*self.info.steps[index].name, outcome.as_str()];
             instruments.outcomes.get(outcome, || self.counter(&STEPS, &labels)).increment(1);
             if outcome != StepOutcome::Skipped {
-                instruments.duration.record(step.ended_us.saturating_sub(step.started_us) as f64 / 1e6);
+                instruments.duration.record(step.us(us) as f64 / 1e6);
             }
         }
         for (_, call) in record.calls.iter() {
@@ -253,21 +265,13 @@ impl RouteInstruments {
     }
 
     fn duration(&self, key: DurationKey) -> Histogram {
-        let status = key.status.to_string();
-        let error = match key.error {
-            None => "",
-            Some(Error::Kind(kind)) => kind.code(),
-            Some(Error::Status(_)) => &status,
-            Some(Error::Aborted(Fault::Client)) => "client_gone",
-            Some(Error::Aborted(_)) => "answer_broken",
-        };
         let values = [
             key.verb.as_str(),
-            if key.status == 0 { "" } else { &status },
+            key.status.as_ref().map_or("", StatusCode::as_str),
             &self.info.path,
             if key.secure { "https" } else { "http" },
             protocol_version(key.version),
-            error,
+            key.error.as_ref().map_or("", RequestError::as_text),
             &self.info.unit,
             &self.info.name,
         ];

@@ -3,7 +3,11 @@
 use std::sync::{Arc, LazyLock};
 
 use super::{
-    Exchange, Finished, Outcome, Record, access_log::AccessLog, keep::Keep, otlp::LogItem, outbox::Outbox,
+    Exchange, Finished, Outcome, Record, Signal,
+    access_log::{AccessLog, Now},
+    keep::Keep,
+    otlp::LogItem,
+    outbox::Outbox,
 };
 use crate::problem::Fault;
 
@@ -43,6 +47,15 @@ impl Default for Sinks {
 }
 
 impl Sinks {
+    /// What was dropped since the last time: whoever hands it over may be held up for long.
+    pub(super) fn take_dropped(&self) -> [(Signal, u64); 3] {
+        [
+            (Signal::Traces, self.traces.take_dropped()),
+            (Signal::Logs, self.accesses.take_dropped() + DIAGNOSTICS.take_dropped()),
+            (Signal::AccessLog, self.access.as_ref().map_or(0, |log| log.take_dropped())),
+        ]
+    }
+
     /// The same queues with other settings.
     #[must_use]
     pub fn with(&self, traced: bool, access: Option<Arc<AccessLog>>) -> Self {
@@ -57,24 +70,25 @@ impl Sinks {
 
     /// Hands a request on that has ended. Most are written to the access log, if there is one, and nothing else.
     pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
-        let mut exported = false;
-        if let Some(access) = &self.access
-            && access.wants()
-        {
-            access.write(exchange, record, us, aborted);
-            exported = access.is_exported();
-        }
-        let failed = match record.outcome(aborted) {
+        let outcome = record.outcome(aborted);
+        let failed = match outcome {
             Outcome::Failed => true,
             Outcome::Aborted => aborted != Some(Fault::Client),
             Outcome::Ok | Outcome::Degraded | Outcome::Refused => false,
         };
-        let place = self.keep.place(record, us, failed);
+        let place = self.keep.place(record, failed, aborted);
         let sampled = self.traced && exchange.trace.sampled;
+        let late = self.traced && !sampled && place.is_some();
+        let mut exported = false;
+        if let Some(access) = &self.access
+            && access.wants()
+        {
+            access.add(exchange, record, &Now { us, outcome: outcome.as_str(), traced: sampled || late });
+            exported = access.is_exported();
+        }
         if place.is_none() && !sampled && !exported {
             return;
         }
-        let late = self.traced && !sampled && place.is_some();
         // A copy, because calls that outlive their answer still have the record.
         let request = Arc::new(Finished::new(exchange, record.clone(), us, aborted, late));
         if sampled || late {

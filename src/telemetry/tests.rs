@@ -56,7 +56,8 @@ fn proxied(exchange: &Arc<Exchange>, route: &Arc<RouteInstruments>, instruments:
 #[test]
 fn a_proxied_request_that_nobody_traces_allocates_nothing() {
     let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
-    let at = EndpointInfo { host: "127.0.0.1".into(), port: 80, secure: false };
+    let at =
+        EndpointInfo { host: "127.0.0.1".into(), port: 80, secure: false, url: "http://127.0.0.1".into() };
     let services = [("shop/back".into(), vec![at])];
     let generation = instruments.generation(1, services.into_iter(), std::iter::empty());
     let info =
@@ -117,6 +118,7 @@ fn the_parts_of_the_critical_path_are_all_of_the_time() {
         settled(2, 1, 700, 900),
         settled(0, 3, 400, 900),
     ] {
+        record.began(one.scope, one.step, one.started_us);
         record.settled(one);
     }
     let mut found = Vec::new();

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Instant};
 
 use http::StatusCode;
 
-use super::{CallRecord, Exchange};
+use super::{CallRecord, Exchange, record::Left};
 use crate::problem::Kind;
 
 /// See the module.
@@ -12,6 +12,8 @@ use crate::problem::Kind;
 pub struct Trail {
     exchange: Arc<Exchange>,
     number: u32,
+    /// The call goes on when its request's record is written.
+    pub outlives: bool,
 }
 
 /// How a call went out.
@@ -29,6 +31,43 @@ pub struct Sent {
     pub resends: u8,
 }
 
+/// The call of a step: given up if it is dropped before it has ended.
+#[derive(Debug)]
+pub struct Underway {
+    trail: Trail,
+    ended: bool,
+}
+
+// === impl Underway ===
+
+impl Underway {
+    /// A call that has begun.
+    #[must_use]
+    pub const fn new(trail: Trail) -> Self {
+        Self { trail, ended: false }
+    }
+
+    /// Its trail.
+    #[must_use]
+    pub const fn trail(&self) -> &Trail {
+        &self.trail
+    }
+
+    /// As [`Trail::ended`].
+    pub fn ended(mut self, outcome: Result<u64, Kind>, at: Instant) {
+        self.ended = true;
+        self.trail.ended(outcome, at);
+    }
+}
+
+impl Drop for Underway {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.trail.left(tokio::time::Instant::now().into_std());
+        }
+    }
+}
+
 // === impl Trail ===
 
 impl Trail {
@@ -36,7 +75,7 @@ impl Trail {
     #[must_use]
     pub fn begin(exchange: &Arc<Exchange>, call: CallRecord) -> Self {
         let number = exchange.record().calls.begin(call);
-        Self { exchange: Arc::clone(exchange), number }
+        Self { exchange: Arc::clone(exchange), number, outlives: false }
     }
 
     /// The span that its `traceparent` names.
@@ -50,15 +89,39 @@ impl Trail {
         let since = sent.since.map(|since| self.exchange.micros(since));
         let at = self.exchange.micros(at);
         self.with(|call| {
-            // A step's began when its step did: making its request is part of it.
-            if call.step.is_none() {
-                call.started_us = since.unwrap_or(0);
-            }
-            call.endpoint = sent.endpoint;
-            (call.reused, call.http2, call.resends) = (sent.reused, sent.http2, sent.resends);
+            call.went(sent, since);
             match answer {
                 Ok(status) => (call.head_us, call.status) = (at.max(1), Some(status)),
                 Err(kind) => (call.ended_us, call.failure) = (at.max(1), Some(kind)),
+            }
+        });
+    }
+
+    /// It goes out like this, and may outlive its request's record.
+    pub fn goes(&self, sent: Sent) {
+        let since = sent.since.map(|since| self.exchange.micros(since));
+        self.with(|call| call.went(sent, since));
+    }
+
+    /// Notes what it asks for, if its trace is told.
+    pub fn asks(&self, path: &str) {
+        if self.exchange.trace.sampled {
+            self.with(|call| call.path = Some(path.into()));
+        }
+    }
+
+    /// Nobody waits for its answer any more, so it is given up. `sent` is how it went out.
+    pub fn dropped(&self, sent: Sent, at: Instant) {
+        self.goes(sent);
+        self.left(at);
+    }
+
+    /// The same of one whose answer has begun, or that was not sent yet.
+    fn left(&self, at: Instant) {
+        let at = self.exchange.micros(at);
+        self.with(|call| {
+            if call.ended_us == 0 {
+                (call.ended_us, call.left) = (at.max(1), Some(Left::Cancelled));
             }
         });
     }

@@ -3,27 +3,19 @@
 //! Checked on the resolved address right before connecting, so that a name cannot be rebound.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     sync::Arc,
 };
 
 use arc_swap::ArcSwap;
+
+use crate::config::url::METADATA;
 
 /// Which addresses are refused.
 #[derive(Debug, Default)]
 pub struct Egress {
     own: ArcSwap<Vec<SocketAddr>>,
 }
-
-/// Metadata services outside the link-local ranges: Alibaba, Azure, Oracle, AWS, Google, Scaleway.
-const METADATA: [IpAddr; 6] = [
-    IpAddr::V4(Ipv4Addr::new(100, 100, 100, 200)),
-    IpAddr::V4(Ipv4Addr::new(168, 63, 129, 16)),
-    IpAddr::V4(Ipv4Addr::new(192, 0, 0, 192)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254)),
-    IpAddr::V6(Ipv6Addr::new(0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254)),
-    IpAddr::V6(Ipv6Addr::new(0xfd00, 0x0042, 0, 0, 0, 0, 0, 0x0042)),
-];
 
 impl Egress {
     /// Sets the addresses of the gateway's listeners and of its admin. An unspecified address stands

@@ -95,7 +95,10 @@ impl Endpoint {
     /// What signals say of it.
     pub(super) fn info(&self) -> EndpointInfo {
         let host = self.authority.host().trim_start_matches('[').trim_end_matches(']');
-        EndpointInfo { host: host.into(), port: self.port, secure: self.secure }
+        let scheme = if self.secure { "https" } else { "http" };
+        let prefix = self.prefix.as_deref().unwrap_or_default();
+        let url = format!("{scheme}://{}{prefix}", self.authority).into();
+        EndpointInfo { host: host.into(), port: self.port, secure: self.secure, url }
     }
 
     /// Calls under way.

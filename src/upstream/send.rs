@@ -8,7 +8,7 @@
 use std::sync::Arc;
 
 use http::{
-    HeaderMap, Request, Response, Uri, Version,
+    HeaderMap, Request, Response, StatusCode, Uri, Version,
     header::{HOST, UPGRADE},
     uri::{Authority, PathAndQuery, Scheme},
 };
@@ -28,7 +28,7 @@ use crate::{
     config::service::Protocol,
     error::Error,
     problem::{Fault, Kind},
-    telemetry::trail::Sent,
+    telemetry::{Trail, trail::Sent},
 };
 
 /// Why no head came.
@@ -53,8 +53,8 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
     let idempotent = call.idempotent;
     let began = Instant::now();
     let deadline = began + call.timeout;
-    let trail = call.trail.take();
-    let mut sent = Sent { since: Some(began.into_std()), ..Sent::default() };
+    let sent = Sent { since: Some(began.into_std()), ..Sent::default() };
+    let mut told = Told { trail: call.trail.take(), sent };
     let local = &local;
     let upstream = &*local.upstream;
     local.counters.call();
@@ -83,6 +83,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
             break failure::full(upstream);
         };
         let endpoint = &upstream.endpoints[index];
+        told.sent.endpoint = u16::try_from(index).ok();
         let channel = match lease.slot().ready(local, want) {
             Some(channel) => channel,
             // Boxed, because what connecting needs would make every call's future several times larger.
@@ -98,21 +99,19 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
                 Ok(Err(error)) => {
                     // Nothing was sent, so any call may go elsewhere.
                     balance::avoid(endpoint);
-                    sent.endpoint = u16::try_from(index).ok();
                     tried.add(index);
                     unconnected = Some(error);
                     continue;
                 }
                 Err(_) => {
                     balance::avoid(endpoint);
-                    sent.endpoint = u16::try_from(index).ok();
                     break failure::late();
                 }
             },
         };
         let used = channel.is_used();
-        sent.endpoint = u16::try_from(index).ok();
-        (sent.reused, sent.http2) = (used, channel.is_http2());
+        (told.sent.reused, told.sent.http2) = (used, channel.is_http2());
+        told.goes();
         if used {
             local.counters.reuse();
         }
@@ -121,9 +120,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         let exchange = channel.exchange(call, deadline, again, upgrades, lease, target.own_host);
         match exchange.await {
             Ok(answer) => {
-                if let Some(trail) = trail {
-                    trail.answered(sent, Ok(answer.status()), Instant::now().into_std());
-                }
+                told.answered(Ok(answer.status()));
                 return Ok(answer);
             }
             Err(Broken::Late) => break failure::late(),
@@ -131,7 +128,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
                 if used && !want.fresh && (!seen || back.spare.as_ref().is_none_or(|spare| spare.take())) =>
             {
                 local.counters.resend();
-                sent.resends = sent.resends.saturating_add(1);
+                told.sent.resends = told.sent.resends.saturating_add(1);
                 call = back;
                 want.fresh = true;
             }
@@ -142,13 +139,40 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         Some(upload) => failure::of_upload(failed, &upload),
         None => failed,
     };
-    if let Some(trail) = trail {
-        trail.answered(sent, Err(failed.kind()), Instant::now().into_std());
-    }
+    told.answered(Err(failed.kind()));
     if failed.kind().fault() == Fault::Upstream {
         local.counters.failure();
     }
     Err(failed)
+}
+
+/// What the call's record is told: how it went out, whether an answer comes or nobody waits for one any more.
+struct Told {
+    trail: Option<Trail>,
+    sent: Sent,
+}
+
+impl Told {
+    /// It goes out now. One that is never dropped says so before it has ended.
+    fn goes(&self) {
+        if let Some(trail) = self.trail.as_ref().filter(|trail| trail.outlives) {
+            trail.goes(self.sent);
+        }
+    }
+
+    fn answered(&mut self, answer: Result<StatusCode, Kind>) {
+        if let Some(trail) = self.trail.take() {
+            trail.answered(self.sent, answer, Instant::now().into_std());
+        }
+    }
+}
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if let Some(trail) = self.trail.take() {
+            trail.dropped(self.sent, Instant::now().into_std());
+        }
+    }
 }
 
 impl Channel {

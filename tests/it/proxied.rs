@@ -18,7 +18,7 @@ use tokio::{
 
 use crate::support::{
     client::{get, raw, send, send_http2},
-    gateway::{Gateway, route, service},
+    gateway::{GATEWAY, Gateway, route, service},
     origin::{Answer, Origin, full, json, status},
 };
 
@@ -252,7 +252,8 @@ async fn a_websocket_is_tunnelled_after_the_101() {
         answer
     })
     .await;
-    let gateway = proxied(&origin).await;
+    let log = format!("{GATEWAY}telemetry: {{accessLog: {{path: access.log}}}}\n");
+    let gateway = Gateway::start_with(&log, &[service("back", origin.address, ""), route("pass", PASS)]);
     let mut stream = TcpStream::connect(gateway.address).await.unwrap();
     let ask = b"GET /chat HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: websocket\r\nsec-websocket-key: x\r\n\r\n";
     stream.write_all(ask).await.unwrap();
@@ -267,6 +268,20 @@ async fn a_websocket_is_tunnelled_after_the_101() {
     let mut echoed = [0u8; 4];
     stream.read_exact(&mut echoed).await.unwrap();
     assert_eq!(&echoed, b"gnip");
+    assert_eq!(stream.read(&mut echoed).await.unwrap(), 0, "the service has said all");
+    drop(stream);
+    // One line when it was opened and one when it was over.
+    let log = loop {
+        let log = std::fs::read_to_string(gateway.folder.path().join("access.log")).unwrap();
+        if log.lines().count() == 2 {
+            break log;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    let lines: Vec<serde_json::Value> = log.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!((&lines[0]["outcome"], &lines[0]["status"]), (&"ok".into(), &101.into()));
+    let of = |name: &str| lines[1][name].clone();
+    assert_eq!((of("outcome"), of("received"), of("sent")), ("closed".into(), 4.into(), 4.into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -333,7 +348,7 @@ proxy: {service: back, headers: {set: {x-user: "${ steps.auth.body.user }"}}}
 async fn connections_are_reused() {
     let origin = Origin::start(|_| async { Response::new(full("ok")) }).await;
     let gateway = Gateway::start_with(
-        &crate::support::gateway::GATEWAY.replace("workers: 2", "workers: 1"),
+        &GATEWAY.replace("workers: 2", "workers: 1"),
         &[service("back", origin.address, ""), route("pass", PASS)],
     );
     for _ in 0..20 {

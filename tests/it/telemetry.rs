@@ -3,6 +3,7 @@
 mod agree;
 mod canary;
 mod collector;
+mod left;
 mod page;
 mod policy;
 mod requests;

@@ -15,6 +15,7 @@ pub(in crate::admin) fn json(keep: &Keep) -> Value {
         json!({
             "route": &*kept.name,
             "slowest": kept.slowest.iter().map(|one| request(one)).collect::<Vec<_>>(),
+            "left": kept.left.iter().map(|one| request(one)).collect::<Vec<_>>(),
             "failed": kept.failed.iter().map(|one| request(one)).collect::<Vec<_>>(),
         })
     };
@@ -35,6 +36,7 @@ fn request(request: &Finished) -> Value {
         "code": record.failure.map(|kind| kind.code()),
         "principal": request.principal,
         "generation": record.route.as_ref().map(|route| route.generation.number),
+        "answeredMs": Some(record.answered_us).filter(|us| *us > 0).map(millis),
         "durationMs": millis(request.us),
         "gatewayMs": millis(gateway_us),
         "degraded": record.degraded,

@@ -29,10 +29,12 @@ pub(in crate::admin) fn page(keep: &Keep) -> String {
     let routes = keep.all();
     let mut out = String::from(HEAD);
     out.push_str(
-        "<header><h1>Requests</h1><p>The slowest and the failed of each route within the last hour. \
+        "<header><h1>Requests</h1><p>Of each route within the last hour: the failed, those that the client left \
+         before there was an answer, and the slowest to answer. \
          <a href=\"/requests.json\">JSON</a></p><p class=\"legend\">\
          <span class=\"key ok\"></span>step <span class=\"key attempt\"></span>attempt, dark until its head \
-         <span class=\"key failed\"></span>failed <span class=\"key skipped\"></span>skipped \
+         <span class=\"key failed\"></span>failed <span class=\"key left\"></span>nobody waited for its end \
+         <span class=\"key skipped\"></span>skipped \
          <span class=\"key critical\"></span>critical path: what made the answer take this long</p></header>",
     );
     if routes.is_empty() {
@@ -48,7 +50,11 @@ pub(in crate::admin) fn page(keep: &Keep) -> String {
 fn route(out: &mut String, kept: &KeptRoute) {
     let name = if kept.name.is_empty() { "without a route" } else { &kept.name };
     let _ = write!(out, "<section><h2>{}</h2>", Escaped(name));
-    for (title, requests) in [("Failed, the last first", &kept.failed), ("Slowest", &kept.slowest)] {
+    for (title, requests) in [
+        ("Failed, the last first", &kept.failed),
+        ("Left by the client, the last first", &kept.left),
+        ("Slowest to answer", &kept.slowest),
+    ] {
         if requests.is_empty() {
             continue;
         }
@@ -127,6 +133,7 @@ fn svg(out: &mut String, request: &Finished, bars: &[Bar], gateway_us: u64) {
         let class = match (bar.what, bar.outcome) {
             (_, "failed") => "failed",
             (_, "skipped") => "skipped",
+            (_, "cancelled" | "late") => "left",
             (What::Attempt, _) => "attempt",
             (What::Step { .. }, _) => "ok",
         };

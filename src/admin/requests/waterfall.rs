@@ -3,6 +3,7 @@
 
 use crate::telemetry::{
     CallRecord, Finished, RouteInstruments, StepInfo, StepOutcome, StepRecord, critical::Tree,
+    record::CallError,
 };
 
 /// The most bars of a request; what is inside of more steps is in its trace.
@@ -43,6 +44,11 @@ pub(super) fn bars(request: &Finished) -> (Vec<Bar>, u64) {
         all.call(call, 1);
     }
     (all.out, route.gateway_time(record, request.us))
+}
+
+/// Whether nobody waited for the end of a step.
+const fn is_left(step: &StepRecord) -> bool {
+    matches!(step.outcome, StepOutcome::Late | StepOutcome::Cancelled)
 }
 
 struct Bars<'a> {
@@ -97,10 +103,10 @@ impl Bars<'_> {
             name: info.name.to_string(),
             what: What::Step { wave: info.wave },
             start_us: step.started_us,
-            end_us: if step.outcome == StepOutcome::Late { self.request.us } else { step.ended_us },
+            end_us: step.ended_us,
             head_us: None,
             outcome: step.outcome.as_str(),
-            code: step.code.map(str::to_owned),
+            code: step.code.or_else(|| is_left(step).then(|| step.outcome.as_str())).map(str::to_owned),
             critical: self.critical.binary_search(&at).is_ok(),
             notes,
         });
@@ -141,7 +147,11 @@ impl Bars<'_> {
             start_us: call.started_us,
             end_us: self.request.call_end(call),
             head_us: Some(call.head_us).filter(|head| *head > 0),
-            outcome: if error.is_some() { "failed" } else { "ok" },
+            outcome: match &error {
+                None => "ok",
+                Some(CallError::Left(left)) => left.as_str(),
+                Some(CallError::Status(_) | CallError::Failed(_)) => "failed",
+            },
             code: error.map(|error| error.as_text().to_owned()),
             critical: call.step.is_none(),
             notes,

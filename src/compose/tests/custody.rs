@@ -59,8 +59,9 @@ respond: {body: 1}
         "no step starts after the decision"
     );
     let record = bench.exchange.record();
-    let outcomes: Vec<_> = record.steps.iter().map(|step| (step.step, step.outcome.as_str())).collect();
-    assert_eq!(outcomes, [(1, "failed"), (0, "late")]);
+    let outcomes: Vec<_> =
+        record.steps.iter().map(|step| (step.step, step.outcome.as_str(), step.ended_us)).collect();
+    assert_eq!(outcomes, [(0, "late", 10_000), (1, "failed", 10_000), (2, "cancelled", 10_000)]);
 }
 
 #[tokio::test(start_paused = true)]

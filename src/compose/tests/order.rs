@@ -84,7 +84,7 @@ respond: {body: 1}
 }
 
 #[tokio::test(start_paused = true)]
-async fn the_record_has_every_settled_step() {
+async fn the_record_has_every_step() {
     let route = r#"
 steps:
   one: {http: {service: a, path: /one}}
@@ -103,8 +103,8 @@ respond: {body: 1}
     assert_eq!(
         steps,
         [
-            (2, "failed", 0, 5000, Some("upstream_status")),
             (0, "ok", 0, 10000, None),
+            (2, "failed", 0, 5000, Some("upstream_status")),
             (1, "skipped", 10000, 10000, None)
         ]
     );

@@ -41,7 +41,7 @@ fields! {
     Path = "path", "The path in canonical form, without its query.";
     Protocol = "protocol", "`1.0`, `1.1` or `2`.";
     Status = "status", "The status answered; absent if the client left before.";
-    Outcome = "outcome", "`ok`, `degraded`, `refused`, `failed`, `aborted`; `streaming` while an answer lasts.";
+    Outcome = "outcome", "`ok`, `degraded`, `refused`, `failed`, `aborted`; `streaming` and `closed` of what lasts.";
     Code = "code", "Why it was refused or failed.";
     DurationMs = "durationMs", "From the request's head to the answer's last byte.";
     UpstreamMs = "upstreamMs", "Of a proxy route: until the head of the upstream's answer.";
@@ -56,7 +56,7 @@ fields! {
     Generation = "generation", "The generation that served it.";
     Service = "service", "The service of each call, in order.";
     Attempts = "attempts", "How many calls were made.";
-    Sampled = "sampled", "Whether the trace was sampled at its start; what is told late says so in its span.";
+    Sampled = "sampled", "Whether its spans go to the collector: decided at its start, or late.";
 }
 
 impl Field {

@@ -5,24 +5,17 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use super::{Field, Format, Settings};
+use super::{Field, Format, Now, Settings};
 use crate::telemetry::{Exchange, Record, StepOutcome, route::protocol_version, trace};
 
 /// Appends the line of a request.
-pub(super) fn write(
-    out: &mut Vec<u8>,
-    settings: &Settings,
-    exchange: &Exchange,
-    record: &Record,
-    us: u64,
-    outcome: &str,
-) {
+pub(super) fn write(out: &mut Vec<u8>, settings: &Settings, exchange: &Exchange, record: &Record, now: &Now) {
     let mut line = Line { json: settings.format == Format::Json, first: true, out };
     if line.json {
         line.out.push(b'{');
     }
     for field in &settings.fields {
-        one(&mut line, *field, exchange, record, us, outcome);
+        one(&mut line, *field, exchange, record, now);
     }
     if line.json {
         line.out.push(b'}');
@@ -30,7 +23,8 @@ pub(super) fn write(
     line.out.push(b'\n');
 }
 
-fn one(line: &mut Line<'_>, field: Field, exchange: &Exchange, record: &Record, us: u64, outcome: &str) {
+fn one(line: &mut Line<'_>, field: Field, exchange: &Exchange, record: &Record, now: &Now) {
+    let Now { us, outcome, traced } = *now;
     let route = record.route.as_deref();
     match field {
         Field::Time => {
@@ -82,7 +76,7 @@ fn one(line: &mut Line<'_>, field: Field, exchange: &Exchange, record: &Record, 
         }
         Field::Received => line.number(field, record.received),
         Field::Sent => line.number(field, record.sent),
-        Field::Steps => steps(line, record),
+        Field::Steps => steps(line, record, us),
         Field::Degraded => {
             if !record.degraded.is_empty() {
                 line.list(field, record.degraded.iter().map(String::as_str));
@@ -95,11 +89,11 @@ fn one(line: &mut Line<'_>, field: Field, exchange: &Exchange, record: &Record, 
             }
         }
         Field::Attempts => line.number(field, record.calls.len() as u64),
-        Field::Sampled => line.raw(field, if exchange.trace.sampled { b"true" } else { b"false" }),
+        Field::Sampled => line.raw(field, if traced { b"true" } else { b"false" }),
     }
 }
 
-fn steps(line: &mut Line<'_>, record: &Record) {
+fn steps(line: &mut Line<'_>, record: &Record, now_us: u64) {
     let Some(route) = record.route.as_deref().filter(|_| !record.steps.is_empty()) else { return };
     line.key(Field::Steps);
     let json = line.json;
@@ -110,7 +104,7 @@ fn steps(line: &mut Line<'_>, record: &Record) {
         if !std::mem::take(&mut first) {
             line.out.push(b',');
         }
-        let us = step.ended_us.saturating_sub(step.started_us);
+        let us = step.us(now_us);
         let ran = step.outcome != StepOutcome::Skipped;
         let (name, outcome) = (&info.name, step.outcome.as_str());
         if json {

@@ -1,10 +1,7 @@
 //! The thread that writes an access log.
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
+    io,
     sync::{
         Arc,
         atomic::Ordering::{Relaxed, SeqCst},
@@ -13,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Buffers, Target, lock};
+use super::{Buffers, Target, lock, sink::Sink};
 
 /// Lines that come within this are written together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -26,16 +23,13 @@ pub(super) fn start(
     buffers: Arc<Buffers>,
     dropped: impl Fn(u64) + Send + 'static,
 ) -> io::Result<()> {
-    let mut out = match target {
-        Target::Stdout => Out::Stdout,
-        Target::File(path) => Out::File(open(&path)?, path),
-    };
+    let mut sink = Sink::open(target)?;
     let shared = Arc::clone(&buffers);
     let writer = thread::Builder::new().name("segue-access-log".to_owned()).spawn(move || {
         let mut full = Vec::new();
         loop {
             let closed = shared.closed.load(SeqCst);
-            let written = write_all(&shared, &mut out, &mut full, &dropped);
+            let written = write_all(&shared, &mut sink, &mut full, &dropped);
             if closed {
                 return;
             }
@@ -56,7 +50,7 @@ pub(super) fn start(
 }
 
 /// Writes what all workers have added. Whether that was anything.
-fn write_all(buffers: &Buffers, out: &mut Out, full: &mut Vec<u8>, dropped: &dyn Fn(u64)) -> bool {
+fn write_all(buffers: &Buffers, sink: &mut Sink, full: &mut Vec<u8>, dropped: &dyn Fn(u64)) -> bool {
     let mut any = false;
     for buffer in &buffers.all {
         full.clear();
@@ -66,8 +60,9 @@ fn write_all(buffers: &Buffers, out: &mut Out, full: &mut Vec<u8>, dropped: &dyn
             continue;
         }
         any = true;
-        if out.write(full).is_err() {
-            dropped(full.iter().filter(|byte| **byte == b'\n').count() as u64);
+        match sink.write(full) {
+            0 => {}
+            lost => dropped(lost),
         }
     }
     match buffers.dropped.swap(0, Relaxed) {
@@ -75,39 +70,4 @@ fn write_all(buffers: &Buffers, out: &mut Out, full: &mut Vec<u8>, dropped: &dyn
         lost => dropped(lost),
     }
     any
-}
-
-enum Out {
-    Stdout,
-    File(File, PathBuf),
-}
-
-impl Out {
-    fn write(&mut self, lines: &[u8]) -> io::Result<()> {
-        match self {
-            Self::Stdout => {
-                let mut out = io::stdout().lock();
-                out.write_all(lines)?;
-                out.flush()
-            }
-            Self::File(file, path) => {
-                if is_moved(file, path) {
-                    *file = open(path)?;
-                }
-                file.write_all(lines)
-            }
-        }
-    }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new().append(true).create(true).open(path)
-}
-
-/// Whether the name stands for another file by now, as after a rotation.
-fn is_moved(file: &File, path: &Path) -> bool {
-    match (file.metadata(), std::fs::metadata(path)) {
-        (Ok(own), Ok(named)) => (own.dev(), own.ino()) != (named.dev(), named.ino()),
-        _ => true,
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::{Resource, flag, nanos, number, text, wire::Message};
+use super::{Resource, nanos, number, text, wire::Message};
 use crate::telemetry::{Finished, Verb};
 
 /// A diagnostic.
@@ -81,7 +81,7 @@ fn request(record: &mut Message<'_>, one: &Finished) {
     number(record, 6, "segue.duration_us", one.us);
     number(record, 6, "http.response.body.size", one.record.sent);
     text(record, 6, "enduser.id", one.principal.as_deref().unwrap_or_default());
-    flag(record, 6, "segue.sampled", one.trace.sampled || one.late);
+    text(record, 6, "segue.sampled", one.sampled());
     record.fixed32(8, u32::from(one.trace.flags()));
     record.bytes(9, &one.trace.id.to_be_bytes());
     record.bytes(10, &one.span.to_be_bytes());

@@ -72,11 +72,11 @@ fn trace(scope: &mut Message<'_>, request: &Finished) -> u64 {
     server(scope, request, route);
     let mut count = 1;
     let Some(route) = route else { return count };
+    let tree = Tree::of(record);
     if !record.steps.is_empty() {
-        let tree = Tree::of(record);
         let critical = tree.critical(&route.info.steps, request.us, &route.generation);
         for (at, step) in record.steps.iter().enumerate() {
-            if let Some((infos, outer)) = composition(request, route, step.scope)
+            if let Some((infos, outer)) = composition((request, route), &tree, step.scope)
                 && let Some(info) = infos.get(usize::from(step.step))
             {
                 let critical = critical.binary_search(&at).is_ok();
@@ -86,7 +86,7 @@ fn trace(scope: &mut Message<'_>, request: &Finished) -> u64 {
         }
     }
     for (number, call) in record.calls.iter() {
-        call_span(scope, (request, route), number, call);
+        call_span(scope, (request, route), &tree, number, call);
         count += 1;
     }
     count
@@ -107,16 +107,8 @@ fn server(scope: &mut Message<'_>, request: &Finished, route: Option<&RouteInstr
         start: 0,
         end: request.us,
     };
-    let failed =
-        matches!(request.outcome, crate::telemetry::Outcome::Failed | crate::telemetry::Outcome::Aborted);
-    let status = record.status.map(|status| status.as_u16().to_string()).unwrap_or_default();
-    let error = match (request.aborted, record.failure) {
-        (Some(crate::problem::Fault::Client), _) => "client_gone",
-        (Some(_), _) => "answer_broken",
-        (None, Some(kind)) => kind.code(),
-        (None, None) => &status,
-    };
-    span.write(scope, failed.then_some(error), |span| {
+    let error = record.error(request.aborted);
+    span.write(scope, error.as_ref().map(|error| error.as_text()), |span| {
         text(span, 9, "http.request.method", method.as_str());
         if method == Verb::Other {
             text(span, 9, "http.request.method_original", request.method.as_str());
@@ -126,7 +118,10 @@ fn server(scope: &mut Message<'_>, request: &Finished, route: Option<&RouteInstr
         }
         text(span, 9, "url.scheme", request.scheme);
         text(span, 9, "url.path", &request.path);
-        text(span, 9, "server.address", &request.host);
+        if !request.host.is_empty() {
+            text(span, 9, "server.address", &request.host);
+            number(span, 9, "server.port", request.port.into());
+        }
         address(span, 9, "client.address", request.client);
         address(span, 9, "network.peer.address", request.peer.ip());
         number(span, 9, "network.peer.port", request.peer.port().into());
@@ -152,14 +147,14 @@ fn server(scope: &mut Message<'_>, request: &Finished, route: Option<&RouteInstr
         if record.lost > 0 {
             number(span, 9, "segue.lost", record.lost.into());
         }
-        text(span, 9, "segue.sampled", if request.late { "late" } else { "head" });
+        text(span, 9, "segue.sampled", request.sampled());
     });
 }
 
 /// The steps of a run, and the span that they are inside of.
 fn composition<'a>(
-    request: &Finished,
-    route: &'a RouteInstruments,
+    (request, route): (&Finished, &'a RouteInstruments),
+    tree: &Tree<'_>,
     scope: u16,
 ) -> Option<(&'a [StepInfo], u64)> {
     let Some(index) = scope.checked_sub(1) else {
@@ -167,7 +162,12 @@ fn composition<'a>(
     };
     let run = request.record.scopes.get(usize::from(index))?;
     let (_, steps) = route.generation.compositions.get(run.composition as usize)?;
-    Some((steps, step_id(request, run.outer, run.step)))
+    Some((steps, parent(request, tree, run.outer, run.step)))
+}
+
+/// The span of a step, or of the nearest around it that has one.
+fn parent(request: &Finished, tree: &Tree<'_>, scope: u16, step: u16) -> u64 {
+    tree.known(scope, step).map_or(request.span, |(scope, step)| step_id(request, scope, step))
 }
 
 fn step_id(request: &Finished, scope: u16, step: u16) -> u64 {
@@ -192,8 +192,12 @@ fn step_span(
         start: step.started_us,
         end: step.ended_us,
     };
-    let failed = step.outcome == StepOutcome::Failed;
-    span.write(scope, failed.then(|| step.code.unwrap_or("failed")), |span| {
+    let error = match step.outcome {
+        StepOutcome::Failed => Some(step.code.unwrap_or("failed")),
+        StepOutcome::Late | StepOutcome::Cancelled => Some(step.outcome.as_str()),
+        StepOutcome::Ok | StepOutcome::Skipped | StepOutcome::Running => None,
+    };
+    span.write(scope, error, |span| {
         text(span, 9, "segue.step", &info.name);
         number(span, 9, "segue.step.wave", info.wave.into());
         text(span, 9, "segue.step.outcome", step.outcome.as_str());
@@ -217,13 +221,14 @@ fn step_span(
 fn call_span(
     scope: &mut Message<'_>,
     (request, route): (&Finished, &RouteInstruments),
+    tree: &Tree<'_>,
     at: u32,
     call: &CallRecord,
 ) {
     let service = route.generation.services.get(call.service as usize);
     let endpoint = service.zip(call.endpoint);
     let endpoint = endpoint.and_then(|(service, at)| service.endpoints.get(usize::from(at)));
-    let parent = call.step.map_or(request.span, |step| step_id(request, call.scope, step));
+    let parent = call.step.map_or(request.span, |step| parent(request, tree, call.scope, step));
     let span = Span {
         request,
         id: derived(request.span, 1 + u64::from(at)),
@@ -242,6 +247,11 @@ fn call_span(
             number(span, 9, "http.response.status_code", status.as_u16().into());
         }
         if let Some(endpoint) = endpoint {
+            // A proxied request whose path goes on as it is has no path of its own here.
+            let own = Some(&request.path).filter(|_| call.step.is_none() && route.info.as_is);
+            if let Some(path) = call.path.as_ref().or(own) {
+                text(span, 9, "url.full", &format!("{}{path}", endpoint.url));
+            }
             text(span, 9, "url.scheme", if endpoint.secure { "https" } else { "http" });
             text(span, 9, "server.address", &endpoint.host);
             number(span, 9, "server.port", endpoint.port.into());

@@ -68,7 +68,7 @@ async fn backwards() -> Origin {
 
 async fn gateway(origin: &Origin, limits: &str) -> Gateway {
     Gateway::start_with(
-        &format!("{GATEWAY}limits: {{{limits}}}\n"),
+        &format!("{GATEWAY}limits: {{{limits}}}\ntelemetry: {{accessLog: {{path: access.log}}}}\n"),
         &[
             service("back", origin.address, ""),
             route("all", "match: {path: '/{rest...}'}\nproxy: {service: back}"),
@@ -118,6 +118,21 @@ async fn a_websocket_passes_both_ways_and_ends_with_either_side() {
             break;
         }
     }
+    // One line when it was opened and one when it was over, which says what passed.
+    let log = gateway.folder.path().join("access.log");
+    let lines = loop {
+        let log = std::fs::read_to_string(&log).unwrap();
+        let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+        let lines: Vec<_> = lines.filter(|line| line["path"] == "/chat").collect();
+        if lines.len() == 2 {
+            break lines;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    };
+    assert_eq!((&lines[0]["outcome"], &lines[0]["status"]), (&"ok".into(), &200.into()));
+    let of = |name: &str| lines[1][name].clone();
+    assert_eq!((of("outcome"), of("received"), of("sent")), ("closed".into(), 12.into(), 12.into()));
+    assert_eq!(of("traceId"), lines[0]["traceId"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

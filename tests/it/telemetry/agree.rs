@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures_util::future::join_all;
 use http::Request;
 use http_body_util::{BodyExt, Full};
 use hyper_util::rt::TokioIo;
@@ -9,9 +10,9 @@ use opentelemetry_proto::tonic::{
     metrics::v1::{metric::Data, number_data_point::Value},
     trace::v1::span::SpanKind,
 };
-use tokio::net::TcpStream;
+use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::collector::{Collector, Mood, Seen, attributes, exporting};
+use super::collector::{Collector, Mood, Seen, attributes, exporting, orphans};
 use crate::support::{
     client::get,
     gateway::{GATEWAY, Gateway, route, service},
@@ -23,6 +24,9 @@ type Counts = BTreeMap<String, u64>;
 
 const REQUESTS: usize = 10_000;
 
+/// Of each way in which steps are left.
+const LEFT: usize = 50;
+
 fn documents(origin: &Origin) -> Vec<String> {
     let composed = "
 match: {path: \"/c/{n}\"}
@@ -32,8 +36,24 @@ steps:
   three: {when: '${ request.path.n.endsWith(\"7\") }', http: {service: back, path: /three}, optional: true}
 respond: {body: {one: 1, two: '${ steps.two.?body }', three: '${ steps.three.?body }'}}
 ";
+    // What never answers is left: because the time is over, because another step failed, because the client
+    // has gone.
+    let hangs = "one: {http: {service: back, path: /one}}
+  hangs: {http: {service: back, path: /hang}, after: [one]}";
+    let late = format!(
+        "match: {{path: /late}}\ntimeout: 50ms\nsteps:\n  {hangs}\nrespond: {{body: '${{ steps.hangs.body }}'}}"
+    );
+    let failed = format!(
+        "match: {{path: /failed}}\nsteps:\n  {hangs}\n  bad: {{http: {{service: back, path: /bad}}, after: [one]}}\n\
+         respond: {{body: '${{ [steps.hangs.body, steps.bad.body] }}'}}"
+    );
+    let gone =
+        format!("match: {{path: /gone}}\nsteps:\n  {hangs}\nrespond: {{body: '${{ steps.hangs.body }}'}}");
     vec![
         service("back", origin.address, ""),
+        route("late", &late),
+        route("failed", &failed),
+        route("gone", &gone),
         route("p", "match: {path: \"/p/{n}\"}\nproxy: {service: back}"),
         route("c", composed),
         route("s", "match: {path: /s}\nstatic: {status: 204}"),
@@ -55,6 +75,17 @@ async fn drive(address: std::net::SocketAddr, from: usize, to: usize) {
         let request = Request::get(path).header("host", "a").body(Full::<bytes::Bytes>::default()).unwrap();
         sender.ready().await.unwrap();
         sender.send_request(request).await.unwrap().into_body().collect().await.unwrap();
+    }
+}
+
+/// Asks and leaves once the call that never ends has reached the origin.
+async fn leave(address: std::net::SocketAddr, origin: &Origin) {
+    let hanging = || origin.seen().iter().filter(|seen| seen.target == "/hang").count();
+    let before = hanging();
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(b"GET /gone HTTP/1.1\r\nhost: a\r\n\r\n").await.unwrap();
+    while hanging() == before {
+        tokio::task::yield_now().await;
     }
 }
 
@@ -140,7 +171,9 @@ fn from_prometheus(page: &str) -> Counts {
 async fn every_signal_counts_the_same() {
     let origin = Origin::start(|request| async move {
         let path = request.uri().path().to_owned();
-        if path.contains("bad") || (path.starts_with("/two") && path.ends_with("2")) {
+        if path == "/hang" {
+            std::future::pending().await
+        } else if path.contains("bad") || (path.starts_with("/two") && path.ends_with("2")) {
             status(500)
         } else {
             json("1")
@@ -152,8 +185,9 @@ async fn every_signal_counts_the_same() {
     let gateway = Gateway::start_with(&document, &documents(&origin));
     // In portions that the queue holds: what it drops is another test's.
     let mut sent = 0;
-    while sent < REQUESTS {
-        let half = 250;
+    let most = REQUESTS - 3 * LEFT;
+    while sent < most {
+        let half = 250.min((most - sent) / 2);
         tokio::join!(
             drive(gateway.address, sent, sent + half),
             drive(gateway.address, sent + half, sent + 2 * half)
@@ -164,6 +198,15 @@ async fn every_signal_counts_the_same() {
             seen.spans.iter().filter(|span| span.kind() == SpanKind::Server).count() == wanted
         };
         collector.until("every request", servers).await;
+    }
+    let (late, failed) = tokio::join!(
+        join_all((0..LEFT).map(|_| get(gateway.address, "/late"))),
+        join_all((0..LEFT).map(|_| get(gateway.address, "/failed")))
+    );
+    assert!(late.iter().all(|answer| answer.json()["step"] == "hangs" && answer.status == 504));
+    assert!(failed.iter().all(|answer| answer.json()["step"] == "bad" && answer.status == 502));
+    for _ in 0..LEFT {
+        leave(gateway.address, &origin).await;
     }
     let page = loop {
         let page = get(gateway.admin, "/metrics").await;
@@ -179,10 +222,16 @@ async fn every_signal_counts_the_same() {
         tokio::task::yield_now().await;
     };
     let counts = from_prometheus(page.text());
-    assert_eq!(counts["shop/p ok"], 4000);
-    assert_eq!(counts["shop/s ok"], 2000);
-    assert_eq!(counts[" refused"], 1000);
-    assert_eq!(counts["shop/c failed"], 1000);
+    assert_eq!(counts["shop/p ok"], 3940);
+    assert_eq!(counts["shop/s ok"], 1970);
+    assert_eq!(counts[" refused"], 985);
+    assert_eq!(counts["shop/c failed"], 985);
+    for (route, outcome) in [("late", "failed"), ("failed", "failed"), ("gone", "aborted")] {
+        for name in ["one ok", "hangs cancelled", outcome] {
+            assert_eq!(counts[&format!("shop/{route} {name}")], LEFT as u64, "{route} {name}");
+        }
+    }
+    assert_eq!(counts["shop/failed bad failed"], LEFT as u64);
     assert!(counts["shop/c degraded"] > 100 && counts["shop/c three skipped"] > 100);
     let folder = gateway.folder.path().to_owned();
     let log = loop {
@@ -198,5 +247,6 @@ async fn every_signal_counts_the_same() {
     tokio::task::spawn_blocking(|| running.wait()).await.unwrap().unwrap();
     let seen = collector.seen();
     assert_eq!(from_spans(&seen), counts, "spans");
+    assert_eq!(orphans(&seen), [""; 0], "every span but the request's has a parent");
     assert_eq!(from_otlp(&seen), counts, "metrics over OTLP");
 }

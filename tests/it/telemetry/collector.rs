@@ -1,7 +1,7 @@
 //! A collector that reads what it is sent with the official messages, or behaves badly.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, HashSet},
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
@@ -159,6 +159,17 @@ fn text(value: Option<&AnyValue>) -> String {
         }
         other => panic!("{other:?}"),
     }
+}
+
+/// Names of spans whose parent was never told.
+pub(super) fn orphans(seen: &Seen) -> Vec<&str> {
+    let known: HashSet<(&[u8], &[u8])> =
+        seen.spans.iter().map(|span| (&*span.trace_id, &*span.span_id)).collect();
+    assert_eq!(known.len(), seen.spans.len(), "each span has an id of its own");
+    let lost = |span: &&Span| {
+        !span.parent_span_id.is_empty() && !known.contains(&(&*span.trace_id, &*span.parent_span_id))
+    };
+    seen.spans.iter().filter(lost).map(|span| span.name.as_str()).collect()
 }
 
 /// A Gateway document that exports to this collector.

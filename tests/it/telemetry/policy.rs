@@ -1,8 +1,14 @@
 //! `tracing` of a policy, and the access log's settings.
 
+use segue::{
+    diagnostic::{Code, Severity},
+    reload::Outcome,
+    serve::StartError,
+};
+
 use crate::support::{
     client::get,
-    gateway::{GATEWAY, Gateway, route, service},
+    gateway::{GATEWAY, Gateway, route, service, write},
     origin::{Origin, json, status},
 };
 
@@ -43,6 +49,27 @@ async fn text_lines_have_the_fields_that_were_chosen() {
         "method=GET path=/nowhere status=404 outcome=refused sent=239 attempts=0\n"
             .replace("239", &sent(&path))
     );
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_log_that_cannot_be_opened_stops_a_start_and_changes_nothing_at_a_reload() {
+    let origin = Origin::json("1").await;
+    let document = |path: &str| format!("{GATEWAY}telemetry: {{accessLog: {{path: {path}}}}}\n");
+    let documents =
+        [service("back", origin.address, ""), route("p", "match: {path: /p}\nproxy: {service: back}")];
+    let Err(StartError::Findings(findings, _)) = Gateway::try_start(&document("logs/a.log"), &documents)
+    else {
+        panic!("it starts without its log");
+    };
+    let found: Vec<_> = findings.items().iter().filter(|one| one.code == Code::CannotLog).collect();
+    assert_eq!((found.len(), found[0].severity, found[0].place.line), (1, Severity::Error, 8));
+    let gateway = Gateway::start_with(&document("a.log"), &documents);
+    write(gateway.folder.path(), "policies/gateway.yaml", &document("a.log/b.log"));
+    assert_eq!(gateway.running().reload(), Some(Outcome::Rejected));
+    get(gateway.address, "/p").await;
+    while std::fs::read_to_string(gateway.folder.path().join("a.log")).unwrap().lines().count() < 1 {
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
 }
 
 /// How many bytes the last answer had, which its id decides.
