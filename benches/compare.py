@@ -170,11 +170,11 @@ def microseconds(text):
     return float(number) * {"us": 1, "ms": 1e3, "s": 1e6}[unit]
 
 
-def load(peer, target, connections, seconds, cores):
-    """One run of wrk against a peer."""
+def load(peer, target, connections, seconds, cores, more=()):
+    """One run of wrk against a peer; `more` are arguments of it."""
     before = cpu_seconds(peer.process.pid)
     report = subprocess.run(
-        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", f"http://127.0.0.1:{peer.port}{target}"],
+        ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "--latency", *more, f"http://127.0.0.1:{peer.port}{target}"],
         capture_output=True,
         text=True,
         check=True,

@@ -54,7 +54,7 @@ fn drafted(tree: &Tree) -> (Option<Plan>, Diagnostics) {
     let gateway = gateway::compile(&templates.gateways, &mut findings);
     let consumers = consumer::compile(&templates.consumers, &mut findings);
     let units = unit::Units::index(tree, &templates, &mut findings);
-    let mut governance = policy::Governance::index(&templates, &units, &mut findings);
+    let mut governance = policy::Governance::index(tree, &templates, &units, &mut findings);
     templates.services.iter().for_each(|template| units.grants(template, &mut findings));
     let services = service::Services::index(&templates, &mut findings);
     let compositions = nested::Compositions::index(&templates, &services, &mut findings);

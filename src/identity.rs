@@ -76,7 +76,7 @@ impl Store {
         Arc::new(Self { fetcher, state: Mutex::default() })
     }
 
-    /// A store without keys: no token is good. For tests of templates, which say who a request is from.
+    /// A store that fetches nothing, for tests of templates: keys are those of files, or not there.
     #[must_use]
     pub fn offline() -> Arc<Self> {
         Arc::new(Self { fetcher: None, state: Mutex::default() })
@@ -103,15 +103,17 @@ impl Store {
     ) -> Authenticator {
         Authenticator::new(settings, consumers, |issuer| {
             let source = match &issuer.keys {
-                KeySource::File(path) if self.fetcher.is_some() => {
-                    self.file(path, issuer, sources).unwrap_or_else(|finding| {
+                KeySource::File(path) => match self.file(path, issuer, sources) {
+                    Ok(source) => source,
+                    Err(_) if self.fetcher.is_none() => Source::never(),
+                    Err(finding) => {
                         if !findings.iter().any(|known| known.place == finding.place) {
                             findings.push(finding);
                         }
                         Source::fixed(Arc::new(KeySet::empty()))
-                    })
-                }
-                KeySource::File(_) | KeySource::Uri(_) | KeySource::Discover => self.fetched(issuer),
+                    }
+                },
+                KeySource::Uri(_) | KeySource::Discover => self.fetched(issuer),
             };
             self.verifier(issuer, source, consumers)
         })
@@ -119,10 +121,10 @@ impl Store {
 
     #[expect(clippy::result_large_err, reason = "a finding of load time travels one call up")]
     fn file(&self, path: &str, issuer: &Issuer, sources: &dyn Sources) -> Result<Arc<Source>, Diagnostic> {
-        let wrong = |why: String| {
-            Diagnostic::new(Code::InvalidKeys, issuer.place.clone(), format!("`jwks.file: {path}`: {why}"))
-        };
-        let bytes = sources.file(path).map_err(|error| wrong(format!("it cannot be read: {error}")))?;
+        let bytes = sources.keys(path).map_err(|error| {
+            let why = format!("`jwks.file: {path}`: it cannot be read: {error}");
+            Diagnostic::new(Code::InvalidKeys, issuer.place.clone(), why)
+        })?;
         let hash: [u8; 32] = digest(&SHA256, &bytes).as_ref().try_into().unwrap_or_default();
         let mut state = self.state();
         state.files.retain(|(_, _, source)| source.strong_count() > 0);
@@ -130,17 +132,7 @@ impl Store {
         if let Some(source) = known.and_then(|(_, _, source)| source.upgrade()) {
             return Ok(source);
         }
-        let keys = KeySet::parse(Bytes::from(bytes), true);
-        let keys = keys.map_err(|why| wrong(format!("it is no JWK Set: {why}")))?;
-        if keys.is_empty() {
-            let reasons = keys.skipped.iter().take(4).map(|(index, why)| format!("key {}: {why}", index + 1));
-            let reasons = reasons.collect::<Vec<_>>().join("; ");
-            return Err(wrong("it has no usable key".to_owned()).help(if reasons.is_empty() {
-                "add a key to `keys`".to_owned()
-            } else {
-                reasons
-            }));
-        }
+        let keys = KeySet::of_file(path, Bytes::from(bytes), &issuer.place)?;
         warn_of_skipped(path, &keys);
         let source = Source::fixed(Arc::new(keys));
         state.files.push((path.to_owned(), hash, Arc::downgrade(&source)));
@@ -148,7 +140,7 @@ impl Store {
     }
 
     fn fetched(&self, issuer: &Issuer) -> Arc<Source> {
-        let Some(fetcher) = &self.fetcher else { return Source::fixed(Arc::new(KeySet::empty())) };
+        let Some(fetcher) = &self.fetcher else { return Source::never() };
         let origin =
             Origin { issuer: issuer.issuer.clone(), keys: issuer.keys.clone(), cooldown: issuer.cooldown };
         let mut state = self.state();

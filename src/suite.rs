@@ -83,12 +83,14 @@ pub fn run(tree: &Tree, mut plan: Plan, wanted: &dyn Fn(&str) -> bool) -> Report
     let names = Arc::new(Names::of(&templates));
     stage::furnish(&mut plan);
     let plan = Arc::new(plan);
+    let keys = tree.others.iter().filter_map(|file| Some((Arc::clone(&file.path), file.text.clone()?)));
+    let keys = keys.collect();
     let mut coverage = Coverage::of(&templates);
     let mut cases = Vec::new();
     for suite in &suites {
         let mut reached = BTreeSet::new();
         for test in &suite.tests {
-            let played = play::play(&plan, &names, suite, test);
+            let played = play::play((&plan, &keys), &names, suite, test);
             coverage.note(&played, &plan);
             if !played.route.is_empty() {
                 reached.insert(played.route.clone());

@@ -30,6 +30,7 @@ pub mod handshake;
 pub mod identity;
 pub mod instruments;
 pub mod keep;
+mod lines;
 pub mod metric;
 pub mod otlp;
 pub mod outbox;
@@ -161,6 +162,22 @@ impl Exchange {
     /// What is learnt on the way. Never held across an await.
     pub fn record(&self) -> MutexGuard<'_, Record> {
         self.record.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether the log may have a line about this request, and how many were left out since the last one of its route.
+    #[must_use]
+    pub fn line(&self) -> Option<u64> {
+        static NOWHERE: lines::Lines = lines::Lines::new();
+        let route = self.record().route.clone();
+        route.as_ref().map_or(&NOWHERE, |route| &route.lines).one_more()
+    }
+
+    /// A rule of `authorize` could not be evaluated for it.
+    pub fn rule_failed(&self) {
+        let route = self.record().route.clone();
+        if let Some(route) = route {
+            route.rule_failed();
+        }
     }
 
     /// Microseconds from the request's head to then.

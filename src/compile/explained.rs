@@ -30,7 +30,7 @@ pub fn explain(tree: &Tree, name: &str) -> Explained {
     };
     let mut findings = Findings::new(Diagnostics::default());
     let units = unit::Units::index(tree, &templates, &mut findings);
-    let mut governance = policy::Governance::index(&templates, &units, &mut findings);
+    let mut governance = policy::Governance::index(tree, &templates, &units, &mut findings);
     let matches = route::matches(std::slice::from_ref(found), &mut findings);
     let captures = matches.into_iter().flat_map(|(_, captures)| captures).collect::<Vec<_>>();
     Explained::Route(Box::new(governance.explain(found, &captures, &mut findings)))

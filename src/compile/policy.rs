@@ -5,6 +5,7 @@
 
 mod binding;
 mod explain;
+mod keys;
 mod lattice;
 mod own;
 mod part;
@@ -14,7 +15,7 @@ use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
 
 use super::{Findings, path::Capture, unit::Units};
 use crate::{
-    config::{Templates, route::RouteTemplate, service::ServiceTemplate},
+    config::{Templates, Tree, route::RouteTemplate, service::ServiceTemplate},
     diagnostic::{Code, Diagnostic, Place},
     policy::Policies,
 };
@@ -51,7 +52,13 @@ struct Layers {
 
 impl<'t> Governance<'t> {
     /// Judges Policies and bindings.
-    pub(super) fn index(templates: &'t Templates, units: &'t Units<'t>, findings: &mut Findings) -> Self {
+    pub(super) fn index(
+        tree: &Tree,
+        templates: &'t Templates,
+        units: &'t Units<'t>,
+        findings: &mut Findings,
+    ) -> Self {
+        keys::check(&templates.policies, tree, findings);
         let mut shelf = Shelf::index(&templates.policies, findings);
         let bindings = Bindings::index(&templates.bindings, &mut shelf, findings);
         let named = |one: &'t ServiceTemplate| ((&*one.metadata.unit, one.metadata.name.value.as_str()), one);

@@ -185,7 +185,7 @@ impl<S> Layer<S> for AuthenticateLayer {
 impl<S> Authenticate<S> {
     /// Judges a request, and notes who it is from.
     fn judge(&self, request: &Request<Body>, since: Instant) -> Decision {
-        let Some(exchange) = request.body().carried::<Exchange>() else {
+        let Some(exchange) = request.body().cargo::<Exchange>() else {
             return Decision::Refuse(Error::new(Kind::Internal).cause("a request without a record"));
         };
         // A test of a template says who it is.
@@ -193,7 +193,7 @@ impl<S> Authenticate<S> {
             return Decision::Pass;
         }
         let wall = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-        authenticator::judge(&self.all, request, &exchange, Now { wall: wall.as_secs_f64(), since })
+        authenticator::judge(&self.all, request, exchange, Now { wall: wall.as_secs_f64(), since })
     }
 }
 

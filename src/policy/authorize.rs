@@ -80,8 +80,11 @@ impl Settings {
                     (Ok(holds), true) => allowed = Some(holds || allowed == Some(true)),
                     (Ok(false), false) => {}
                     (Err(error), _) => {
-                        let id = &*exchange.id;
-                        tracing::warn!(id, why = %error, "a rule of `authorize` could not be evaluated");
+                        exchange.rule_failed();
+                        if let Some(left_out) = exchange.line() {
+                            let (id, rule) = (&*exchange.id, rule.condition.source());
+                            tracing::warn!(id, rule, why = %error, left_out, "a rule of `authorize` could not be evaluated");
+                        }
                         denied = denied.or(Some(rule));
                     }
                 }

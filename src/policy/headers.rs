@@ -313,7 +313,10 @@ impl Prepared {
             {
                 // The answer is made: what it would have said besides is left out.
                 headers.remove(name);
-                tracing::warn!(field = name.as_str(), %error, "a field of an answer was left out");
+                if let Some(left_out) = later.and_then(|(_, exchange)| exchange.line()) {
+                    let field = name.as_str();
+                    tracing::warn!(field, %error, left_out, "a field of an answer was left out");
+                }
             }
         }
         replace(headers, fields);

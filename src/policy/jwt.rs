@@ -19,7 +19,6 @@ pub(crate) mod tests;
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest::{SHA256, digest};
 use tokio::{sync::futures::OwnedNotified, time::Instant};
 
 pub use algorithm::Algorithm;
@@ -96,13 +95,13 @@ impl Verifier {
         &self.issuer
     }
 
-    fn remembered(&self, hash: &[u8; 32], now: Now) -> Option<Arc<Principal>> {
-        let entry = self.cache.get(hash)?;
+    fn remembered(&self, text: &str, now: Now) -> Option<Arc<Principal>> {
+        let entry = self.cache.get(text)?;
         let fresh = now.wall < entry.until && now.wall >= entry.since;
         (fresh && self.source.is_current(entry.keys)).then_some(entry.principal)
     }
 
-    fn verify(&self, token: &Token<'_>, hash: [u8; 32], now: Now) -> Verdict {
+    fn verify(&self, token: &Token<'_>, text: &str, now: Now) -> Verdict {
         if !self.algorithms.contains(&token.algorithm) {
             return Verdict::Reject("the token's algorithm is none of its issuer's");
         }
@@ -115,7 +114,7 @@ impl Verifier {
                 Lack::Wait(ended) => Verdict::Wait(ended),
                 Lack::Unavailable(left) => Verdict::Unavailable(left.as_secs() + 1),
                 // It has come this moment.
-                Lack::Final => self.verify(token, hash, now),
+                Lack::Final => self.verify(token, text, now),
             };
         };
         let key = match keys.find(token.kid.as_deref(), token.algorithm) {
@@ -143,7 +142,7 @@ impl Verifier {
         });
         let until = facts.until.min(now.wall + self.issuer.cache_ttl.as_secs_f64());
         let entry = Entry { principal: Arc::clone(&principal), since: now.wall, until, keys: keys.id };
-        self.cache.insert(hash, entry);
+        self.cache.insert(text, entry);
         Verdict::Principal(principal)
     }
 }
@@ -153,9 +152,7 @@ pub(super) fn judge(verifiers: &[Arc<Verifier>], text: &str, now: Now) -> Verdic
     if text.len() > token::MOST_BYTES {
         return Verdict::Reject("the token is longer than 8 KiB");
     }
-    let mut hash = [0; 32];
-    hash.copy_from_slice(digest(&SHA256, text.as_bytes()).as_ref());
-    if let Some(principal) = verifiers.iter().find_map(|verifier| verifier.remembered(&hash, now)) {
+    if let Some(principal) = verifiers.iter().find_map(|verifier| verifier.remembered(text, now)) {
         return Verdict::Principal(principal);
     }
     let token = match Token::parse(text) {
@@ -166,7 +163,7 @@ pub(super) fn judge(verifiers: &[Arc<Verifier>], text: &str, now: Now) -> Verdic
     // One issuer may be written down twice, with other audiences or keys.
     let mut verdict = Verdict::Reject("the token is of an issuer that is not taken");
     for verifier in verifiers.iter().filter(|verifier| verifier.issuer.issuer == *issuer) {
-        match verifier.verify(&token, hash, now) {
+        match verifier.verify(&token, text, now) {
             good @ Verdict::Principal(_) => return good,
             Verdict::Reject(why) => {
                 if matches!(verdict, Verdict::Reject(_)) {

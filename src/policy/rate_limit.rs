@@ -67,6 +67,8 @@ pub struct Window {
     buckets: Arc<Buckets>,
     /// `"partner";q=100;w=10`
     policy: Arc<str>,
+    /// How much of it is the name.
+    quoted: usize,
 }
 
 /// See the module.
@@ -165,8 +167,9 @@ impl Window {
             }
         }
         policy.push('"');
+        let quoted = policy.len();
         let _ = write!(policy, ";q={};w={seconds}", settings.limit);
-        Self { settings, buckets, policy: policy.into() }
+        Self { settings, buckets, policy: policy.into(), quoted }
     }
 
     /// The key that a request is counted by; nothing if the window does not hold for it.
@@ -190,7 +193,7 @@ impl Window {
 
     /// `"partner"`
     fn quoted(&self) -> &str {
-        self.policy.rsplitn(3, ';').last().unwrap_or_default()
+        self.policy.get(..self.quoted).unwrap_or_default()
     }
 }
 
@@ -285,7 +288,9 @@ impl Windows {
             let (_, debt) = keys.get(index)?;
             Some((window.buckets.remaining(debt), seconds(window.buckets.until_full(debt))))
         };
-        let mut state = String::with_capacity(32);
+        // Room for a window with a name of usual length.
+        let mut state = String::with_capacity(48);
+        let mut number = itoa::Buffer::new();
         let mut policy = String::new();
         for (index, window) in self.all.iter().enumerate() {
             let Some((remaining, reset)) = owing(index, window) else { continue };
@@ -302,8 +307,14 @@ impl Windows {
                 let comma = if policy.is_empty() { "" } else { ", " };
                 let _ = write!(policy, "{comma}{}", window.policy);
             }
-            let comma = if state.is_empty() { "" } else { ", " };
-            let _ = write!(state, "{comma}{};r={remaining};t={reset}", window.quoted());
+            if !state.is_empty() {
+                state.push_str(", ");
+            }
+            state.push_str(window.quoted());
+            state.push_str(";r=");
+            state.push_str(number.format(remaining));
+            state.push_str(";t=");
+            state.push_str(number.format(reset));
         }
         if state.is_empty() {
             return None;

@@ -187,7 +187,11 @@ fn reshape(
             *response.body_mut() = Body::full(document);
             response.headers_mut().insert(header::CONTENT_TYPE, settings.content_type.clone());
         }
-        Err(failed) => tracing::warn!(id = &*exchange.id, %failed, "`errorBody` has no value"),
+        Err(failed) => {
+            if let Some(left_out) = exchange.line() {
+                tracing::warn!(id = &*exchange.id, %failed, left_out, "`errorBody` has no value");
+            }
+        }
     }
 }
 
@@ -276,8 +280,17 @@ fn log(error: &Error, exchange: &Exchange) {
         Fault::Gateway if error.kind() == Kind::Overloaded => {
             tracing::debug!(id, code = error.kind().code(), cause, "request shed");
         }
-        Fault::Upstream => tracing::warn!(id, code = error.kind().code(), step, cause, "upstream failed"),
-        Fault::Gateway => tracing::error!(id, code = error.kind().code(), step, cause, "request failed"),
+        // Every request may fail like this one: what is said is bounded.
+        Fault::Upstream => {
+            if let Some(left_out) = exchange.line() {
+                tracing::warn!(id, code = error.kind().code(), step, cause, left_out, "upstream failed");
+            }
+        }
+        Fault::Gateway => {
+            if let Some(left_out) = exchange.line() {
+                tracing::error!(id, code = error.kind().code(), step, cause, left_out, "request failed");
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
     names::Names,
     script::Script,
     seen::Seen,
-    stage::{Placeholders, Stage},
+    stage::{KeyFiles, Placeholders, Stage},
 };
 use crate::{
     body::Body,
@@ -82,14 +82,14 @@ impl Settled {
 
 /// Plays a test.
 pub(super) fn play(
-    plan: &Arc<Plan>,
+    (plan, keys): (&Arc<Plan>, &KeyFiles),
     names: &Arc<Names>,
     suite: &SuiteTemplate,
     test: &TestTemplate,
 ) -> Played {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     let played = match runtime {
-        Ok(runtime) => runtime.block_on(perform(plan, names, suite, test)),
+        Ok(runtime) => runtime.block_on(perform((plan, keys), names, suite, test)),
         Err(error) => Err(broken(test, format!("there is no clock to run it on: {error}"))),
     };
     played.unwrap_or_else(|broken| Played { broken, ..Played::default() })
@@ -102,14 +102,14 @@ fn broken(test: &TestTemplate, why: impl Into<String>) -> Diagnostics {
 }
 
 async fn perform(
-    plan: &Arc<Plan>,
+    (plan, keys): (&Arc<Plan>, &KeyFiles),
     names: &Arc<Names>,
     suite: &SuiteTemplate,
     test: &TestTemplate,
 ) -> Result<Played, Diagnostics> {
     let stage = Arc::new(Stage::new(names, Script::new(&suite.unit, &test.mocks, &suite.mocks)));
     let around = Surroundings {
-        sources: Arc::new(Placeholders(suite.env.clone())),
+        sources: Arc::new(Placeholders { variables: suite.env.clone(), keys: Arc::clone(keys) }),
         network: Arc::new(Network {
             resolver: Arc::new(Resolver::system()),
             egress: Egress::default(),

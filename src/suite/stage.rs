@@ -59,17 +59,28 @@ pub(super) fn furnish(plan: &mut Plan) {
     }
 }
 
-/// Secrets as they are in a test: their own names.
-pub(super) struct Placeholders(pub(super) Vec<(String, String)>);
+/// Path and text of what may be a file of keys.
+pub(super) type KeyFiles = Arc<[(Arc<str>, Arc<str>)]>;
+
+/// Secrets as they are in a test: their own names. Keys are those of the tree.
+pub(super) struct Placeholders {
+    pub(super) variables: Vec<(String, String)>,
+    pub(super) keys: KeyFiles,
+}
 
 impl Sources for Placeholders {
     fn variable(&self, name: &str) -> Option<String> {
-        let given = self.0.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
+        let given = self.variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
         Some(given.unwrap_or_else(|| name.to_owned()))
     }
 
     fn file(&self, path: &str) -> io::Result<Vec<u8>> {
         Ok(path.as_bytes().to_vec())
+    }
+
+    fn keys(&self, path: &str) -> io::Result<Vec<u8>> {
+        let known = self.keys.iter().find(|(known, _)| **known == *path);
+        known.map(|(_, text)| text.as_bytes().to_vec()).ok_or_else(|| io::ErrorKind::NotFound.into())
     }
 }
 

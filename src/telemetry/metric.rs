@@ -69,6 +69,8 @@ metrics! {
         "Failures by code and fault.";
     REFUSALS = Counter "segue.refusals" "{request}" ["unit", "route", "policy", "code"]
         "Requests that were refused, by what refused them.";
+    RULE_ERRORS = Counter "segue.rule.errors" "{rule}" ["unit", "route"]
+        "Rules of `authorize` that could not be evaluated, and denied for that reason.";
     ABORTED = Counter "segue.aborted" "{request}" ["unit", "route", "fault"]
         "Requests whose answer did not end: the client left, or what it was made of broke off.";
     DEGRADED = Counter "segue.degraded" "{request}" ["unit", "route", "step"]

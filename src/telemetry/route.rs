@@ -8,9 +8,10 @@ use metrics::{Counter, Histogram};
 use super::{
     Exchange, Generation, Outcome, Record, Refuser, StepOutcome, Verb, critical,
     keep::Floor,
+    lines::Lines,
     metric::{
         ABORTED, CRITICAL_TIME, DEGRADED, FAILURES, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
-        SERVER_DURATION, STEP_BYTES, STEP_DURATION, STEPS,
+        RULE_ERRORS, SERVER_DURATION, STEP_BYTES, STEP_DURATION, STEPS,
     },
     record::RequestError,
     registry::Registry,
@@ -70,6 +71,8 @@ pub struct RouteInstruments {
     pub generation: Arc<Generation>,
     /// What a request must exceed to be kept.
     pub(super) floor: Arc<Floor>,
+    /// What the log may have about its requests.
+    pub(super) lines: Lines,
     registry: Arc<Registry>,
     duration: Chain<DurationKey, Histogram>,
     requests: Chain<Outcome, Counter>,
@@ -77,6 +80,7 @@ pub struct RouteInstruments {
     sent: Counter,
     failures: Chain<Kind, Counter>,
     refusals: Chain<(Refuser, Kind), Counter>,
+    rule_errors: Chain<(), Counter>,
     aborted: Chain<bool, Counter>,
     gateway_time: Counter,
     transfer_time: Counter,
@@ -139,12 +143,14 @@ impl RouteInstruments {
         let proxied = info.proxied.map(|service| generation.service_name(service));
         Self {
             floor,
+            lines: Lines::default(),
             duration: Chain::default(),
             requests: Chain::default(),
             received: registry.counter(&REQUEST_BYTES, &own),
             sent: registry.counter(&RESPONSE_BYTES, &own),
             failures: Chain::default(),
             refusals: Chain::default(),
+            rule_errors: Chain::default(),
             aborted: Chain::default(),
             gateway_time: time("gateway", ""),
             transfer_time: time("transfer", ""),
@@ -160,6 +166,11 @@ impl RouteInstruments {
     #[must_use]
     pub fn name(&self) -> &str {
         &self.info.name
+    }
+
+    /// A rule of `authorize` could not be evaluated.
+    pub(super) fn rule_failed(&self) {
+        self.rule_errors.get((), || self.counter(&RULE_ERRORS, &[])).increment(1);
     }
 
     /// Writes a request's numbers. `us` is all of its time.

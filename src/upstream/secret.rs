@@ -20,6 +20,10 @@ pub trait Sources {
     fn variable(&self, name: &str) -> Option<String>;
     /// A file; the path is relative to the configuration directory.
     fn file(&self, path: &str) -> io::Result<Vec<u8>>;
+    /// A file of public keys, which is no secret.
+    fn keys(&self, path: &str) -> io::Result<Vec<u8>> {
+        self.file(path)
+    }
 }
 
 /// The process's environment and the files below a configuration directory.

@@ -9,7 +9,7 @@ use segue::{
     suite,
 };
 
-use crate::sources::{files_below, root};
+use crate::sources::{files_below, root, shown};
 
 fn assert_clean(what: &str, tree: &Tree, mut findings: Diagnostics) {
     let (plan, compiled) = compile(tree);
@@ -54,22 +54,6 @@ fn the_templates_of_the_benches_compile_without_a_finding() {
     }
 }
 
-/// The yaml blocks of a page that start with a comment of their path, such as `# routes/shop/a.yaml`.
-fn blocks(page: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut rest = page;
-    while let Some(start) = rest.find("```yaml\n") {
-        let block = &rest[start + "```yaml\n".len()..];
-        let end = block.find("```").expect("a yaml block has no end");
-        let text = &block[..end];
-        let path = text.lines().next().and_then(|line| line.strip_prefix("# ")).unwrap_or_default();
-        assert!(path.ends_with(".yaml"), "a yaml block must start with its path:\n{text}");
-        found.push((path.to_owned(), text.to_owned()));
-        rest = &block[end..];
-    }
-    found
-}
-
 #[test]
 fn every_template_in_the_documentation_compiles_without_a_finding() {
     let mut pages: Vec<_> = files_below(&root().join("src/docs"));
@@ -77,7 +61,7 @@ fn every_template_in_the_documentation_compiles_without_a_finding() {
     let mut seen = 0;
     for page in pages {
         let Ok(text) = std::fs::read_to_string(&page) else { continue };
-        let mut files = blocks(&text);
+        let mut files = shown(&page.display().to_string(), &text);
         if files.is_empty() {
             continue;
         }

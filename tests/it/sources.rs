@@ -57,3 +57,33 @@ pub(crate) fn code(text: &str) -> String {
         .map(|line| format!("{line}\n"))
         .collect()
 }
+
+/// The files that a page shows: yaml blocks, which start with a comment of their path, and json blocks that do.
+pub(crate) fn shown(name: &str, page: &str) -> Vec<(String, String)> {
+    let mut found = Vec::new();
+    let mut kind = None;
+    let mut block = String::new();
+    for line in page.split_inclusive('\n') {
+        match (kind, line.trim_end()) {
+            (None, "```yaml") => kind = Some("yaml"),
+            (None, "```json") => kind = Some("json"),
+            (Some(is), "```") => {
+                let (first, rest) = block.split_once('\n').unwrap_or((&block, ""));
+                match (is, first.strip_prefix("# ")) {
+                    // A spec that wants no file of this name says so by an empty one.
+                    (_, Some(path)) if rest.is_empty() => found.push((path.to_owned(), String::new())),
+                    // With the comment, so that lines are those of the block.
+                    ("yaml", Some(path)) => found.push((path.to_owned(), block.clone())),
+                    (_, Some(path)) => found.push((path.to_owned(), rest.to_owned())),
+                    ("yaml", None) => panic!("{name}: a yaml block starts with its path:\n{block}"),
+                    (_, None) => {}
+                }
+                (kind, block) = (None, String::new());
+            }
+            (Some(_), _) => block.push_str(line),
+            (None, _) => {}
+        }
+    }
+    assert!(kind.is_none(), "{name}: a block has no end");
+    found
+}

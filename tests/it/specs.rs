@@ -1,6 +1,6 @@
 //! Markdown specs: `tests/specs/**/*.md`, each a tree of templates and what commands say about it.
 //!
-//! A yaml block that starts with a comment of its path is a file. A console block starts with a command,
+//! A yaml or json block that starts with a comment of its path is a file. A console block starts with a command,
 //! `$ segue …`, and holds what that prints. `UPDATE_SPECS=1 cargo test --test it specs` writes the blocks
 //! anew; the change is then to be read like any other.
 
@@ -8,7 +8,7 @@ use std::{ffi::OsString, fmt::Write as _, fs, path::Path};
 
 use segue::{cli, diagnostic::Code, problem::Kind};
 
-use crate::sources::{code, files_below, is_tests, root, rust_files};
+use crate::sources::{code, files_below, is_tests, root, rust_files, shown};
 
 /// What every spec has unless it writes the file itself.
 const GIVEN: [(&str, &str); 3] = [
@@ -42,24 +42,6 @@ fn specs() -> Vec<(String, String)> {
     specs
 }
 
-/// The files that a spec writes.
-fn files(name: &str, spec: &str) -> Vec<(String, String)> {
-    let mut found = Vec::new();
-    let mut rest = spec;
-    while let Some(start) = rest.find("```yaml\n") {
-        let block = &rest[start + "```yaml\n".len()..];
-        let end = block.find("```").unwrap_or_else(|| panic!("{name}: a yaml block has no end"));
-        let (first, text) = block[..end].split_once('\n').unwrap_or_default();
-        let path =
-            first.strip_prefix("# ").unwrap_or_else(|| panic!("{name}: a yaml block starts with its path"));
-        // With the comment, so that lines are those of the block.
-        let text = if text.is_empty() { "" } else { &block[..end] };
-        found.push((path.to_owned(), text.to_owned()));
-        rest = &block[end..];
-    }
-    found
-}
-
 /// What a command prints for these files; what it says of itself only if it prints nothing else.
 fn run(folder: &Path, command: &str) -> String {
     // A path is one of the folder, where its reader would stand.
@@ -81,7 +63,7 @@ fn run(folder: &Path, command: &str) -> String {
 /// The spec as it would be if its console blocks held what the commands print.
 fn performed(name: &str, spec: &str) -> String {
     let folder = tempfile::tempdir().unwrap();
-    let own = files(name, spec);
+    let own = shown(name, spec);
     let given = GIVEN.map(|(path, text)| (path.to_owned(), text.to_owned()));
     let given = given.into_iter().filter(|(path, _)| own.iter().all(|(own, _)| own != path));
     for (path, text) in given.chain(own.iter().cloned()) {
@@ -132,13 +114,17 @@ fn every_spec_holds() {
 }
 
 #[test]
-fn what_the_page_on_testing_shows_is_what_is_printed() {
-    let page = fs::read_to_string(root().join("src/docs/testing.md")).unwrap();
-    let fresh = performed("testing.md", &page);
-    if std::env::var_os("UPDATE_SPECS").is_some() {
-        return fs::write(root().join("src/docs/testing.md"), fresh).unwrap();
+fn what_pages_show_is_what_is_printed() {
+    for name in ["testing.md", "identity.md"] {
+        let path = root().join("src/docs").join(name);
+        let page = fs::read_to_string(&path).unwrap();
+        let fresh = performed(name, &page);
+        if std::env::var_os("UPDATE_SPECS").is_some() {
+            fs::write(path, fresh).unwrap();
+            continue;
+        }
+        assert!(fresh == page, "{}", difference(name, &page, &fresh));
     }
-    assert!(fresh == page, "{}", difference("testing.md", &page, &fresh));
 }
 
 /// The first lines in which two texts differ.
@@ -152,7 +138,6 @@ fn difference(name: &str, spec: &str, fresh: &str) -> String {
 /// Finding codes that no template alone gives: the disk, the environment or the moment of a reload does.
 /// With the file whose tests provoke them.
 const CODES_ELSEWHERE: &[(Code, &str)] = &[
-    (Code::InvalidKeys, "src/identity/tests.rs"),
     (Code::FileTooLarge, "src/config/tree/tests.rs"),
     (Code::HalfWritten, "src/reload.rs"),
     (Code::MissingSecret, "src/upstream/tests/settings.rs"),
@@ -163,9 +148,6 @@ const CODES_ELSEWHERE: &[(Code, &str)] = &[
 
 /// Problem codes that no single request to a template gives, with the file whose tests provoke them.
 const KINDS_ELSEWHERE: &[(Kind, &str)] = &[
-    (Kind::KeysUnavailable, "src/identity/tests.rs"),
-    (Kind::Unauthenticated, "src/identity/tests.rs"),
-    (Kind::Forbidden, "src/policy/authorize.rs"),
     (Kind::RequestTimeout, "tests/it/slow.rs"),
     (Kind::PayloadTooLarge, "src/compose/tests/request.rs"),
     (Kind::RateLimited, "src/policy/rate_limit/tests.rs"),

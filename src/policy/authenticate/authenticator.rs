@@ -23,6 +23,10 @@ use crate::{
 #[derive(Debug)]
 pub struct Authenticator {
     methods: Box<[Prepared]>,
+    /// Where a credential of any of them may stand.
+    places: Box<[Place]>,
+    /// The same, as what is noted of a request.
+    everywhere: Arc<[Source]>,
     all: bool,
     anonymous: bool,
     consumers: Arc<Consumers>,
@@ -30,22 +34,27 @@ pub struct Authenticator {
 
 #[derive(Debug)]
 enum Prepared {
-    Jwt { from: Box<[Place]>, verifiers: Box<[Arc<Verifier>]>, scheme: Box<str> },
-    ApiKey { from: Box<[Place]>, challenge: HeaderValue },
-    Mtls { subjects: Box<[Pattern]> },
+    /// `from` are indexes of the places.
+    Jwt {
+        from: Box<[usize]>,
+        verifiers: Box<[Arc<Verifier>]>,
+        scheme: Box<str>,
+    },
+    ApiKey {
+        from: Box<[usize]>,
+        challenge: HeaderValue,
+    },
+    Mtls {
+        subjects: Box<[Pattern]>,
+    },
 }
 
 /// A place of credentials, and the same as what is noted of a request.
 #[derive(Debug)]
 struct Place {
     source: Source,
-    spent: Arc<[Source]>,
-    /// The same with the places after it.
-    rest: Arc<[Source]>,
+    alone: Arc<[Source]>,
 }
-
-/// A credential and the places that have one.
-type Credential<'a, 'r> = (&'a Arc<[Source]>, Cow<'r, str>);
 
 /// What becomes of a request.
 #[derive(Debug)]
@@ -58,15 +67,19 @@ pub(super) enum Decision {
     Wait(OwnedNotified),
 }
 
-/// Somebody, and where the credential stood that tells.
-struct Somebody<'a> {
+/// Somebody, and the place of the credential that tells, unless that is the connection's.
+struct Somebody {
     principal: Arc<Principal>,
-    spent: Option<&'a Arc<[Source]>>,
+    place: Option<usize>,
 }
 
+/// Which places were read, a bit each.
+#[derive(Clone, Copy, Default)]
+struct Read(u64);
+
 /// What a method comes to.
-enum Outcome<'a> {
-    Good(Somebody<'a>),
+enum Outcome {
+    Good(Somebody),
     /// No credential of this kind.
     Missing,
     Bad(Reject),
@@ -76,8 +89,8 @@ enum Outcome<'a> {
 
 /// What a policy comes to.
 enum Verdicts<'a> {
-    /// In the order of the document; none for anonymous.
-    Good(Vec<Somebody<'a>>),
+    /// Somebody, or nobody where that is allowed; and the places that have a credential, which goes no further.
+    Good(Option<Arc<Principal>>, Option<&'a Arc<[Source]>>),
     Refuse(Error),
     Wait(OwnedNotified),
 }
@@ -92,19 +105,17 @@ pub(super) fn judge(
     let mut principal = None;
     let mut spent: Option<Arc<[Source]>> = None;
     for authenticator in all {
-        let found = match authenticator.verdict(request, exchange, now) {
-            Verdicts::Good(found) => found,
+        let (found, places) = match authenticator.verdict(request, exchange, now) {
+            Verdicts::Good(found, places) => (found, places),
             Verdicts::Refuse(error) => return Decision::Refuse(error),
             Verdicts::Wait(ended) => return Decision::Wait(ended),
         };
-        for one in found {
-            principal.get_or_insert(one.principal);
-            spent = match (spent, one.spent) {
-                (spent, None) => spent,
-                (None, Some(first)) => Some(Arc::clone(first)),
-                (Some(spent), Some(more)) => Some(spent.iter().chain(more.iter()).cloned().collect()),
-            };
-        }
+        principal = principal.or(found);
+        spent = match (spent, places) {
+            (spent, None) => spent,
+            (None, Some(first)) => Some(Arc::clone(first)),
+            (Some(spent), Some(more)) => Some(spent.iter().chain(more.iter()).cloned().collect()),
+        };
     }
     let principal = principal.unwrap_or_else(|| Arc::new(Principal::anonymous()));
     let _ = exchange.principal.set(principal);
@@ -124,6 +135,16 @@ impl Authenticator {
         consumers: &Arc<Consumers>,
         mut verifier: impl FnMut(&Arc<super::Issuer>) -> Arc<Verifier>,
     ) -> Self {
+        let mut everywhere: Vec<Source> = Vec::new();
+        let mut places = |from: &[Source]| {
+            let place = |source: &Source| {
+                everywhere.iter().position(|known| known == source).unwrap_or_else(|| {
+                    everywhere.push(source.clone());
+                    everywhere.len() - 1
+                })
+            };
+            from.iter().map(place).collect()
+        };
         let methods = settings.methods.iter().map(|method| match method {
             Method::Jwt(jwt) => Prepared::Jwt {
                 from: places(&jwt.from),
@@ -137,8 +158,12 @@ impl Authenticator {
                 Prepared::Mtls { subjects: mtls.subjects.iter().map(|text| Pattern::new(text)).collect() }
             }
         });
+        let methods = methods.collect();
+        let place = |source: &Source| Place { source: source.clone(), alone: [source.clone()].into() };
         Self {
-            methods: methods.collect(),
+            methods,
+            places: everywhere.iter().map(place).collect(),
+            everywhere: everywhere.into(),
             all: settings.all,
             anonymous: settings.anonymous,
             consumers: Arc::clone(consumers),
@@ -146,14 +171,20 @@ impl Authenticator {
     }
 
     fn verdict(&self, request: &Request<Body>, exchange: &Exchange, now: Now) -> Verdicts<'_> {
-        let mut good = Vec::new();
+        let mut principal = None;
+        let mut read = Read::default();
         let mut bad = None;
         let mut unavailable = None;
         let mut missing = 0;
         for (index, method) in self.methods.iter().enumerate() {
             match self.outcome(method, request, exchange, now) {
-                Outcome::Good(one) if !self.all => return Verdicts::Good(vec![one]),
-                Outcome::Good(one) => good.push(one),
+                Outcome::Good(one) => {
+                    read.add(one.place);
+                    if !self.all {
+                        return Verdicts::Good(Some(one.principal), self.held(read, request));
+                    }
+                    principal.get_or_insert(one.principal);
+                }
                 Outcome::Missing => missing += 1,
                 Outcome::Bad(why) => bad = bad.or(Some((index, why))),
                 Outcome::Wait(ended) => return Verdicts::Wait(ended),
@@ -166,40 +197,49 @@ impl Authenticator {
         if let Some(seconds) = unavailable {
             return Verdicts::Refuse(Error::new(Kind::KeysUnavailable).retry_after(seconds));
         }
-        if self.all && missing == 0 && !good.is_empty() {
-            return Verdicts::Good(good);
+        if self.all && missing == 0 && principal.is_some() {
+            return Verdicts::Good(principal, self.held(read, request));
         }
         // Some of what must all be there is no credential at all.
         if self.anonymous && missing == self.methods.len() {
-            return Verdicts::Good(Vec::new());
+            return Verdicts::Good(None, None);
         }
         Verdicts::Refuse(self.unauthenticated(None))
     }
 
-    fn outcome<'a>(
-        &'a self,
-        method: &'a Prepared,
-        request: &Request<Body>,
-        exchange: &Exchange,
-        now: Now,
-    ) -> Outcome<'a> {
+    /// The places that have a credential: those that were read, and what stands in any other place of any method.
+    /// That is a credential too, whoever it would have told, and goes no further either.
+    fn held(&self, read: Read, request: &Request<Body>) -> Option<&Arc<[Source]>> {
+        let mut held = self
+            .places
+            .iter()
+            .enumerate()
+            .filter(|(index, place)| read.has(*index) || find(&place.source, request) != Found::Nothing);
+        match (held.next(), held.next()) {
+            (None, _) => None,
+            (Some((_, place)), None) => Some(&place.alone),
+            (Some(_), Some(_)) => Some(&self.everywhere),
+        }
+    }
+
+    fn outcome(&self, method: &Prepared, request: &Request<Body>, exchange: &Exchange, now: Now) -> Outcome {
         match method {
-            Prepared::Jwt { from, verifiers, .. } => match credential(from, request) {
+            Prepared::Jwt { from, verifiers, .. } => match self.credential(from, request) {
                 Ok(None) => Outcome::Missing,
                 Err(why) => Outcome::Bad(why),
-                Ok(Some((spent, token))) => match jwt::judge(verifiers, &token, now) {
+                Ok(Some((place, token))) => match jwt::judge(verifiers, &token, now) {
                     Verdict::Principal(principal) => {
-                        Outcome::Good(Somebody { principal, spent: Some(spent) })
+                        Outcome::Good(Somebody { principal, place: Some(place) })
                     }
                     Verdict::Reject(why) => Outcome::Bad(why),
                     Verdict::Wait(ended) => Outcome::Wait(ended),
                     Verdict::Unavailable(seconds) => Outcome::Unavailable(seconds),
                 },
             },
-            Prepared::ApiKey { from, .. } => match credential(from, request) {
+            Prepared::ApiKey { from, .. } => match self.credential(from, request) {
                 Ok(None) => Outcome::Missing,
                 Err(why) => Outcome::Bad(why),
-                Ok(Some((spent, key))) => match self.consumers.of_key(&key) {
+                Ok(Some((place, key))) => match self.consumers.of_key(&key) {
                     Some(consumer) => {
                         let principal = Arc::new(Principal {
                             kind: PrincipalKind::ApiKey,
@@ -208,7 +248,7 @@ impl Authenticator {
                             scopes: Arc::default(),
                             consumer: Some(consumer),
                         });
-                        Outcome::Good(Somebody { principal, spent: Some(spent) })
+                        Outcome::Good(Somebody { principal, place: Some(place) })
                     }
                     None => Outcome::Bad("the key is unknown"),
                 },
@@ -231,9 +271,26 @@ impl Authenticator {
                     scopes: Arc::default(),
                     consumer: self.consumers.of_certificate(uri),
                 });
-                Outcome::Good(Somebody { principal, spent: None })
+                Outcome::Good(Somebody { principal, place: None })
             }
         }
+    }
+
+    /// The one credential in the first of these places that has any.
+    fn credential<'r>(
+        &self,
+        from: &[usize],
+        request: &'r Request<Body>,
+    ) -> Result<Option<(usize, Cow<'r, str>)>, Reject> {
+        for index in from {
+            match find(&self.places[*index].source, request) {
+                Found::Nothing => {}
+                Found::One(text) => return Ok(Some((*index, text))),
+                Found::Several => return Err("there is more than one credential in one place"),
+                Found::Garbled => return Err("the credential is not text"),
+            }
+        }
+        Ok(None)
     }
 
     /// 401, with a challenge for each way there is (RFC 9110 §11.6.1).
@@ -264,34 +321,24 @@ impl Authenticator {
     }
 }
 
-fn places(from: &[Source]) -> Box<[Place]> {
-    let place = |(index, source): (usize, &Source)| Place {
-        source: source.clone(),
-        spent: [source.clone()].into(),
-        rest: from[index..].to_vec().into(),
-    };
-    from.iter().enumerate().map(place).collect()
+// === impl Read ===
+
+impl Read {
+    fn add(&mut self, place: Option<usize>) {
+        // What finds no room here is looked for again.
+        self.0 |= place.and_then(|place| 1u64.checked_shl(u32::try_from(place).ok()?)).unwrap_or_default();
+    }
+
+    fn has(self, place: usize) -> bool {
+        u32::try_from(place)
+            .ok()
+            .and_then(|place| self.0.checked_shr(place))
+            .is_some_and(|rest| rest & 1 == 1)
+    }
 }
 
-/// The one credential in the first place that has any, and all places that have one: what stands in a later place is
-/// a credential too, whoever it would have told, and goes no further either.
-fn credential<'a, 'r>(
-    from: &'a [Place],
-    request: &'r Request<Body>,
-) -> Result<Option<Credential<'a, 'r>>, Reject> {
-    let find = |place: &Place| credential::find(&place.source, request.headers(), request.uri());
-    for (index, place) in from.iter().enumerate() {
-        match find(place) {
-            Found::Nothing => {}
-            Found::One(text) => {
-                let alone = from[index + 1..].iter().all(|later| find(later) == Found::Nothing);
-                return Ok(Some((if alone { &place.spent } else { &place.rest }, text)));
-            }
-            Found::Several => return Err("there is more than one credential in one place"),
-            Found::Garbled => return Err("the credential is not text"),
-        }
-    }
-    Ok(None)
+fn find<'r>(source: &Source, request: &'r Request<Body>) -> Found<'r> {
+    credential::find(source, request.headers(), request.uri())
 }
 
 fn scheme(from: &[Source]) -> &str {

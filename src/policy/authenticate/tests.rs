@@ -138,7 +138,7 @@ async fn a_credential_says_who_it_is() {
     let bearer = format!("GET /\nauthorization: Bearer {}", token());
     assert_eq!(ask(any(), &bearer, None).await, "jwt ann - 1");
     // What stands in a later place of the same kind goes no further either.
-    assert_eq!(ask(any(), &format!("{bearer}\ncookie: session={}", token()), None).await, "jwt ann - 3");
+    assert_eq!(ask(any(), &format!("{bearer}\ncookie: session={}", token()), None).await, "jwt ann - 4");
     assert_eq!(ask(any(), "GET /\nx-api-key: key-of-the-app", None).await, "apiKey app app 1");
     assert_eq!(ask(any(), "GET /", pay()).await, "mtls spiffe://example/team/pay pay-team 0");
     let ops = Some(certificate(&["spiffe://example/team/ops"], i64::MAX));
@@ -147,12 +147,17 @@ async fn a_credential_says_who_it_is() {
     assert_eq!(ask(any(), &format!("GET /?token={}", token()), None).await, "jwt ann - 1");
     // The first of the document wins, wherever it stands in the request.
     let both = format!("GET /\nx-api-key: key-of-the-app\nauthorization: bearer {}", token());
-    assert_eq!(ask(any(), &both, pay()).await, "jwt ann - 1");
+    // And what another method would have read goes no further, whether it is good or bad.
+    assert_eq!(ask(any(), &both, pay()).await, "jwt ann - 4");
+    assert_eq!(
+        ask(any(), "GET /\nx-api-key: unknown", pay()).await,
+        "mtls spiffe://example/team/pay pay-team 1"
+    );
     let keys_first = vec![policy(vec![api_key(), jwt()], false, false)];
-    assert_eq!(ask(keys_first, &both, None).await, "apiKey app app 1");
+    assert_eq!(ask(keys_first, &both, None).await, "apiKey app app 4");
     // Any one that succeeds is enough.
     let one_bad = format!("GET /\nx-api-key: key-of-the-app\nauthorization: Bearer {}", expired());
-    assert_eq!(ask(any(), &one_bad, None).await, "apiKey app app 1");
+    assert_eq!(ask(any(), &one_bad, None).await, "apiKey app app 4");
 }
 
 #[tokio::test]

@@ -13,7 +13,10 @@ use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
 use super::algorithm::{Algorithm, Curve, Material, Verifier};
-use crate::json::{Document, Kind, Ref};
+use crate::{
+    diagnostic::{Code, Diagnostic, Place},
+    json::{Document, Kind, Ref},
+};
 
 /// Keys of a set are told apart by a walk, so there are not many.
 const MOST_KEYS: usize = 256;
@@ -81,6 +84,22 @@ impl KeySet {
             }
         }
         Ok(set)
+    }
+
+    /// Reads a set of one's own, from a file that a template names. Without a usable key it is a finding.
+    #[expect(clippy::result_large_err, reason = "a finding of load time travels two calls up")]
+    pub fn of_file(path: &str, bytes: Bytes, place: &Place) -> Result<Self, Diagnostic> {
+        let wrong = |why: String| {
+            Diagnostic::new(Code::InvalidKeys, place.clone(), format!("`jwks.file: {path}`: {why}"))
+        };
+        let set = Self::parse(bytes, true).map_err(|why| wrong(format!("it is no JWK Set: {why}")))?;
+        if !set.is_empty() {
+            return Ok(set);
+        }
+        let reasons = set.skipped.iter().take(4).map(|(index, why)| format!("key {}: {why}", index + 1));
+        let reasons = reasons.collect::<Vec<_>>().join("; ");
+        let help = if reasons.is_empty() { "add a key to `keys`".to_owned() } else { reasons };
+        Err(wrong("it has no usable key".to_owned()).help(help))
     }
 
     /// A set by which no token is good.

@@ -71,6 +71,12 @@ impl Source {
         Arc::new(Self::new(None, Some(cooldown)))
     }
 
+    /// Keys that nobody fetches.
+    #[must_use]
+    pub fn never() -> Arc<Self> {
+        Arc::new(Self::new(None, None))
+    }
+
     fn new(keys: Option<Arc<KeySet>>, cooldown: Option<Duration>) -> Self {
         Self {
             current: ArcSwapOption::new(keys),
@@ -99,6 +105,9 @@ impl Source {
         let state = self.state();
         if self.current.load().is_some() {
             return Lack::Final;
+        }
+        if self.cooldown.is_none() {
+            return Lack::Unavailable(Duration::ZERO);
         }
         let now = Instant::now();
         let left = state.next.map_or(Duration::ZERO, |next| next.saturating_duration_since(now));

@@ -74,7 +74,12 @@ fn what_differs_in_one_character_is_another_token() {
     let verifiers = verifier(&source, |_| {});
     let token = es256(&make::claims());
     assert!(principal(judge(&verifiers, &token, at(NOW_F))).is_some());
-    for other in [format!("{token}="), token[..token.len() - 1].to_owned(), token.to_uppercase()] {
+    // The last one ends with the same signature.
+    let (signed, signature) = token.rsplit_once('.').unwrap();
+    let forged =
+        format!("{}.{signature}", es256(&make::claims_with(",\"admin\":true")).rsplit_once('.').unwrap().0);
+    assert_ne!(forged[..signed.len()], *signed);
+    for other in [format!("{token}="), token[..token.len() - 1].to_owned(), token.to_uppercase(), forged] {
         assert!(principal(judge(&verifiers, &other, at(NOW_F))).is_none());
     }
 }
