@@ -168,8 +168,6 @@ const KINDS_ELSEWHERE: &[(Kind, &str)] = &[
     (Kind::Forbidden, "src/policy/authorize.rs"),
     (Kind::RequestTimeout, "tests/it/slow.rs"),
     (Kind::PayloadTooLarge, "src/compose/tests/request.rs"),
-    (Kind::RateLimited, "src/policy/rate_limit/tests.rs"),
-    (Kind::Overloaded, "src/compose/tests/custody.rs"),
     (Kind::Internal, "src/policy/catch_panic.rs"),
 ];
 
