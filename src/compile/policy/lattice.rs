@@ -98,11 +98,7 @@ pub(super) fn combine(layers: &[Layer], own: OwnKeys, explain: bool) -> Outcome 
         compress: lattice.first("compress", |part| part.compress.as_ref(), |it| explain::compress(it)),
         tracing: lattice.first("tracing", |part| part.tracing.as_ref(), |it| explain::tracing(it)),
         priority: lattice
-            .first(
-                "priority",
-                |part| part.priority.as_ref(),
-                |it: &Priority| explain::priority(*it).to_owned(),
-            )
+            .first("priority", |part| part.priority.as_ref(), |it: &Priority| it.as_str().to_owned())
             .unwrap_or_default(),
         error_body: lattice.first("errorBody", |part| part.error_body.as_ref(), |it| explain::error_body(it)),
     };

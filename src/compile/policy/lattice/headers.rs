@@ -57,6 +57,9 @@ impl<'l> Lattice<'l> {
                             Line::of(field, explain::text(text), &said)
                         });
                         edits.set.push((name.value.clone(), Arc::clone(text)));
+                        if matches!(layer.voice, Voice::Mandate(_)) {
+                            edits.mandated.push(name.value.clone());
+                        }
                     }
                     None => {
                         self.line(format!("{field}.remove"), |field| {
