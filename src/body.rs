@@ -233,6 +233,12 @@ impl Body {
         Ok(self.ruled(|body| Ruled::capped(body, limit)))
     }
 
+    /// Whether it comes from somewhere, perhaps with trailers, and is not in memory.
+    #[must_use]
+    pub const fn is_stream(&self) -> bool {
+        !matches!(self.source, Source::Empty | Source::Full(_))
+    }
+
     /// The same body, whose trailers do not have these fields.
     #[must_use]
     pub fn without_trailers(self, names: Arc<[HeaderName]>) -> Self {

@@ -28,6 +28,7 @@ pub mod error;
 pub mod diagnostic;
 // -- parts
 pub mod descriptors;
+pub mod memory;
 pub mod json;
 pub mod principal;
 pub mod telemetry;

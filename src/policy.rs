@@ -17,6 +17,7 @@ pub mod facts;
 pub mod gate;
 pub mod headers;
 pub mod jwt;
+pub mod overload;
 pub mod rate_limit;
 pub mod respond;
 pub mod tracing;
@@ -59,8 +60,8 @@ pub struct Policies {
 // === impl Policies ===
 
 impl Policies {
-    /// Whether a route has no layer of these at all. What share of requests is traced, and who is shed first, has
-    /// none.
+    /// Whether a route has no layer of these at all. What share of requests is traced has none, and who is shed
+    /// first is a matter of a layer that every route has.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Self {
@@ -121,4 +122,19 @@ pub enum Priority {
     Normal,
     High,
     Critical,
+}
+
+// === impl Priority ===
+
+impl Priority {
+    /// The word of the format.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Low => "low",
+            Self::Normal => "normal",
+            Self::High => "high",
+            Self::Critical => "critical",
+        }
+    }
 }

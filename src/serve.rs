@@ -24,12 +24,16 @@ use crate::{
     export::{self, Exports},
     gateway::{AdminListener, Surroundings},
     identity::Store,
+    memory,
     plan::Listener,
     reload::{Outcome, Reloader, watch},
     server::{Shared, Tls, Workers},
     telemetry::{Instruments, identity::KeyInstruments, registry::Registry},
     upstream::{Network, secret::Sources},
 };
+
+/// How often the process's memory is measured.
+const MEMORY_EVERY: Duration = Duration::from_millis(100);
 
 /// What to serve and how.
 pub struct Options {
@@ -232,6 +236,7 @@ impl Control {
             }
         }
         tokio::spawn(export::sweep(Arc::clone(&self.admin)));
+        tokio::spawn(watch_memory(Arc::clone(&self.admin.shared)));
         self.follow_telemetry();
         let reloader = Arc::clone(&self.admin.reloader);
         let mut changes = watch::start(&self.root, move || reloader.folders_elsewhere());
@@ -331,6 +336,23 @@ impl Control {
         }
         let own = self.listeners.iter().map(|open| open.address).chain(self.own_admin).collect();
         self.network.egress.set_own(own);
+    }
+}
+
+/// Measures the process's memory against what the Gateway document, or the system, lets it have.
+async fn watch_memory(shared: Arc<Shared>) {
+    let system = memory::allowed().map(|allowed| allowed / 5 * 4);
+    let mut ticks = tokio::time::interval(MEMORY_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        let bound = match shared.gateway.load().plan.gateway.limits.memory {
+            0 => system,
+            own => Some(own),
+        };
+        if let (Some(bound), Some(used)) = (bound, memory::used()) {
+            shared.memory.note(used, Some(bound));
+        }
     }
 }
 

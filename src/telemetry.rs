@@ -42,6 +42,7 @@ pub mod registry;
 pub mod route;
 mod series;
 pub mod settings;
+pub mod shed;
 pub mod sinks;
 pub mod trace;
 pub mod trail;
@@ -55,6 +56,7 @@ pub use record::{CallRecord, Outcome, Record, Scope, StepOutcome, StepRecord, Ve
 pub use refusal::Refusal;
 pub use refuser::Refuser;
 pub use route::{Does, RouteInfo, RouteInstruments, StepInfo};
+pub use shed::Shed;
 pub use trace::Trace;
 pub use trail::Trail;
 

@@ -116,6 +116,9 @@ pub(super) fn build<'a>(
 
     let mut headers = HeaderMap::new();
     render::headers(&call.headers, &frame, &mut headers).map_err(refused)?;
+    if let Some(policy) = &state.run.route().policies.headers {
+        policy.request.hold(&state.run.request.headers.raw.0, &mut headers);
+    }
     let mut body = Body::empty();
     if let Some(shape) = &call.body
         && let Some(encoded) = encode::body(shape, headers.get(header::CONTENT_TYPE), state, &frame, 256)

@@ -284,9 +284,18 @@ impl Decoder<'_> {
 
     /// A size above zero.
     pub(super) fn size(&mut self, fields: &Fields<'_>, key: &str) -> Option<u64> {
+        self.size_from(1, fields, key)
+    }
+
+    /// A size, or 0.
+    pub(super) fn size_or_zero(&mut self, fields: &Fields<'_>, key: &str) -> Option<u64> {
+        self.size_from(0, fields, key)
+    }
+
+    fn size_from(&mut self, least: u64, fields: &Fields<'_>, key: &str) -> Option<u64> {
         debug_assert!(matches!(fields.object.key(key).map(|key| key.shape), Some(Shape::Size)));
         let text = self.scalar(key, fields.get(key)?, scalar::SIZE_FORM)?;
-        let value = scalar::size(&text).filter(|size| *size > 0);
+        let value = scalar::size(&text).filter(|size| *size >= least);
         if value.is_none() {
             let message = format!("`{}` is no size", text.value);
             self.invalid(&text.place, message, format!("write {}", scalar::SIZE_FORM));

@@ -68,8 +68,13 @@ static LIMITS: Object = Object {
         ),
         optional("maxCalls", Shape::Count(1, MOST), "The most upstream calls one request could make (500)."),
         optional("maxConnections", Shape::Count(1, MOST), "The most client connections (20000)."),
-        later("memory"),
-        later("adaptive"),
+        optional(
+            "memory",
+            Shape::Size,
+            "The memory of the process, near which requests are shed; 0: 80 % of what its control group, or the \
+             machine, has (0).",
+        ),
+        optional("adaptive", Shape::Flag, "Whether requests are shed when workers cannot keep up (true)."),
     ],
     one_of: &[],
     open: false,
@@ -152,6 +157,10 @@ pub struct LimitsTemplate {
     pub max_connections: u32,
     /// `maxCalls` (500): upstream calls that one request could make at worst; judged at load.
     pub max_calls: u32,
+    /// `memory` (0): bytes; 0 is 80 % of what the system allows.
+    pub memory: u64,
+    /// `adaptive` (true)
+    pub adaptive: bool,
 }
 
 impl AddressTemplate {
@@ -177,6 +186,8 @@ impl Default for LimitsTemplate {
             write_stall: Duration::from_secs(30),
             max_connections: 20_000,
             max_calls: 500,
+            memory: 0,
+            adaptive: true,
         }
     }
 }
@@ -249,5 +260,7 @@ fn limits(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> LimitsTemplate {
         write_stall: decoder.duration_or_zero(fields, "writeStall").map_or(default.write_stall, |d| d.value),
         max_connections: decoder.count(fields, "maxConnections").unwrap_or(default.max_connections),
         max_calls: decoder.count(fields, "maxCalls").unwrap_or(default.max_calls),
+        memory: decoder.size_or_zero(fields, "memory").unwrap_or(default.memory),
+        adaptive: decoder.flag(fields, "adaptive").unwrap_or(default.adaptive),
     }
 }

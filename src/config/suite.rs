@@ -37,6 +37,11 @@ static TEST: Object = Object {
         required("name", Shape::Text, "A sentence that says what holds."),
         required("request", Shape::Object(&REQUEST), "What the client sends."),
         optional(
+            "before",
+            Shape::List(&Shape::Object(&EARLIER)),
+            "Requests that were sent before, in this order; nothing is expected of them.",
+        ),
+        optional(
             "mocks",
             Shape::Map(&Shape::Value),
             "What answers the calls: by step, operation or service.",
@@ -53,17 +58,30 @@ static TEST: Object = Object {
     open: false,
 };
 
-static REQUEST: Object = Object {
-    name: "a request",
-    keys: &[
-        optional("method", Shape::Text, "The method (GET)."),
-        required("path", Shape::Text, "The path; may have a query."),
-        optional("query", Shape::Map(&Shape::Value), "Query parameters; a list repeats."),
-        optional("headers", Shape::Map(&Shape::Value), "Fields; a list repeats."),
-        optional("host", Shape::Text, "The host (segue.test)."),
-        optional("body", Shape::Value, "The body: a text as it is, anything else as JSON."),
-        optional("leavesAfter", Shape::Duration, "When the client leaves without waiting for the answer."),
-        optional("principal", Shape::Object(&PRINCIPAL), "Who it is from, as if authenticated."),
+macro_rules! request_keys {
+    ($($more:expr),* $(,)?) => {
+        &[
+            optional("method", Shape::Text, "The method (GET)."),
+            required("path", Shape::Text, "The path; may have a query."),
+            optional("query", Shape::Map(&Shape::Value), "Query parameters; a list repeats."),
+            optional("headers", Shape::Map(&Shape::Value), "Fields; a list repeats."),
+            optional("host", Shape::Text, "The host (segue.test)."),
+            optional("body", Shape::Value, "The body: a text as it is, anything else as JSON."),
+            optional("leavesAfter", Shape::Duration, "When the client leaves without waiting for the answer."),
+            optional("principal", Shape::Object(&PRINCIPAL), "Who it is from, as if authenticated."),
+            $($more),*
+        ]
+    };
+}
+
+static REQUEST: Object = Object { name: "a request", keys: request_keys![], one_of: &[], open: false };
+
+static EARLIER: Object = Object {
+    name: "an earlier request",
+    keys: request_keys![
+        optional("times", Shape::Count(1, 10_000), "How often it is sent, one after the other (1)."),
+        optional("underWay", Shape::Flag, "Whether what follows does not wait for its answer (false)."),
+        optional("pause", Shape::Duration, "How long it is until what follows, on the test's clock (0s)."),
     ],
     one_of: &[],
     open: false,
@@ -135,6 +153,8 @@ pub struct SuiteTemplate {
 pub struct TestTemplate {
     /// `name`
     pub name: Spanned<String>,
+    /// `before`
+    pub before: Vec<EarlierTemplate>,
     /// `request`
     pub request: RequestTemplate,
     /// `mocks`
@@ -168,6 +188,19 @@ pub struct RequestTemplate {
     pub principal: Option<PrincipalTemplate>,
     /// `leavesAfter`
     pub leaves_after: Option<Duration>,
+}
+
+/// An entry of `before`.
+#[derive(Clone, Debug)]
+pub struct EarlierTemplate {
+    /// What is sent.
+    pub request: RequestTemplate,
+    /// `times` (1)
+    pub times: u32,
+    /// `underWay` (false)
+    pub under_way: bool,
+    /// `pause` (0s)
+    pub pause: Duration,
 }
 
 /// What answers the calls of one name.
@@ -310,7 +343,11 @@ fn suite(
 fn test(decoder: &mut Decoder<'_>, node: &Node) -> Option<TestTemplate> {
     let fields = decoder.fields("tests", &TEST, node, &node.place)?;
     let name = decoder.text(&fields, "name");
-    let request = request(decoder, &fields);
+    let mut before = Vec::new();
+    for node in decoder.list(&fields, "before") {
+        before.extend(earlier(decoder, node));
+    }
+    let request = decoder.object(&fields, "request").and_then(|fields| request(decoder, &fields));
     let mocks = mocks(decoder, &fields);
     let expect = expect(decoder, &fields);
     let mut calls = Vec::new();
@@ -325,31 +362,40 @@ fn test(decoder: &mut Decoder<'_>, node: &Node) -> Option<TestTemplate> {
     for node in decoder.list(&fields, "never") {
         never.extend(decoder.text_of("never", node));
     }
-    Some(TestTemplate { name: name?, request: request?, mocks, expect, calls, never })
+    Some(TestTemplate { name: name?, before, request: request?, mocks, expect, calls, never })
+}
+
+fn earlier(decoder: &mut Decoder<'_>, node: &Node) -> Option<EarlierTemplate> {
+    let fields = decoder.fields("before", &EARLIER, node, &node.place)?;
+    Some(EarlierTemplate {
+        request: request(decoder, &fields)?,
+        times: decoder.count(&fields, "times").unwrap_or(1),
+        under_way: decoder.flag(&fields, "underWay").unwrap_or(false),
+        pause: decoder.duration_or_zero(&fields, "pause").map_or(Duration::ZERO, |pause| pause.value),
+    })
 }
 
 fn request(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<RequestTemplate> {
-    let fields = decoder.object(fields, "request")?;
-    let path = decoder.text(&fields, "path");
+    let path = decoder.text(fields, "path");
     if let Some(path) = path.as_ref().filter(|path| !path.starts_with('/')) {
         decoder.invalid(&path.place, format!("`{}` is no path", path.value), "a path starts with `/`");
     }
     let mut query = Vec::new();
-    for (name, value) in decoder.map(&fields, "query") {
+    for (name, value) in decoder.map(fields, "query") {
         query.extend(
             texts(decoder, &name.value, value).into_iter().map(|text| (name.value.clone(), text.value)),
         );
     }
     Some(RequestTemplate {
         place: fields.place.clone(),
-        method: decoder.call_method(&fields),
+        method: decoder.call_method(fields),
         path: path?,
         query,
-        headers: sent_headers(decoder, &fields),
-        host: decoder.text(&fields, "host").map_or_else(|| "segue.test".to_owned(), |host| host.value),
+        headers: sent_headers(decoder, fields),
+        host: decoder.text(fields, "host").map_or_else(|| "segue.test".to_owned(), |host| host.value),
         body: fields.get("body").cloned(),
-        principal: principal::principal(decoder, &fields),
-        leaves_after: decoder.duration_or_zero(&fields, "leavesAfter").map(|after| after.value),
+        principal: principal::principal(decoder, fields),
+        leaves_after: decoder.duration_or_zero(fields, "leavesAfter").map(|after| after.value),
     })
 }
 

@@ -22,7 +22,7 @@ use crate::{
     headers::Peer,
     id::RouteId,
     plan::Endpoint,
-    policy::{cors, respond},
+    policy::{cors, overload::Overload, respond},
     principal::Principal,
     problem::Kind,
     telemetry::{Exchange, Finish},
@@ -36,6 +36,7 @@ pub struct Handle {
     runner: Runner<Upstreams>,
     tunnels: Arc<Tunnels>,
     stacks: Box<[OnceLock<Stack>]>,
+    overload: Option<Arc<Overload>>,
 }
 
 // === impl Handle ===
@@ -45,7 +46,14 @@ impl Handle {
     #[must_use]
     pub fn new(gateway: Arc<Gateway>, runner: Runner<Upstreams>, tunnels: Arc<Tunnels>) -> Self {
         let stacks = gateway.plan.routes.iter().map(|_| OnceLock::new()).collect();
-        Self { gateway, runner, tunnels, stacks }
+        Self { gateway, runner, tunnels, stacks, overload: None }
+    }
+
+    /// With how much its worker has to do, for the sake of which requests are shed.
+    #[must_use]
+    pub fn shedding(mut self, overload: &Arc<Overload>) -> Self {
+        self.overload = Some(Arc::clone(overload));
+        self
     }
 
     /// The generation it serves.
@@ -198,7 +206,8 @@ impl Handle {
                 let own = self.gateway.plan.routes[id.index()].timeout;
                 exchange.timeout = exchange.given.map_or(own, |given| given.min(own));
                 Ok(Routed::Stack(
-                    self.stacks[id.index()].get_or_init(|| stack::build(self.target(id), &self.tunnels)),
+                    self.stacks[id.index()]
+                        .get_or_init(|| stack::build(self.target(id), &self.tunnels, self.overload.as_ref())),
                 ))
             }
             Found::MethodNotAllowed(methods) => {

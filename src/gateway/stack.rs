@@ -32,6 +32,7 @@ use crate::{
         counters::Counters,
         deadline::{ArrivedLayer, DeadlineLayer},
         headers::{self, StripLayer},
+        overload::{Overload, OverloadLayer},
         respond::{RespondLayer, RespondWithLayer},
         tracing::TracingLayer,
     },
@@ -46,13 +47,17 @@ struct Parts<'a> {
     policies: &'a Policies,
     counters: &'a Counters,
     known: &'a Arc<[Arc<Authenticator>]>,
+    overload: Option<OverloadLayer>,
 }
 
-/// Builds a route's stack for one worker.
-pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>) -> Stack {
+/// Builds a route's stack for one worker; `overload` is how much that has to do.
+pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Arc<Overload>>) -> Stack {
     let gateway = Arc::clone(&target.gateway);
+    let policies = &gateway.plan.routes[target.id.index()].policies;
+    let adaptive = gateway.plan.gateway.limits.adaptive;
     let parts = &Parts {
-        policies: &gateway.plan.routes[target.id.index()].policies,
+        policies,
+        overload: overload.map(|overload| OverloadLayer::new(overload, adaptive, policies.priority)),
         counters: &gateway.counters,
         known: gateway.authenticators(target.id),
     };
@@ -97,13 +102,15 @@ where
     S: Service<Request<Body>, Response = Response<Body>, Error = Error> + Clone + Send + Sync + 'static,
     S::Future: Send,
 {
-    let Parts { policies, counters, known } = parts;
+    let Parts { policies, counters, known, overload } = parts;
     if policies.is_empty() {
         let service = ServiceBuilder::new()
             // Outermost: whatever fails below, one layer answers.
             .layer(RespondLayer)
             // Inside it, so that a panic is answered like any failure.
             .layer(CatchPanicLayer)
+            // Before anything costs something.
+            .option_layer(overload.clone())
             .service(endpoint);
         return Stack(Box::new(service));
     }
@@ -122,12 +129,10 @@ where
         .layer(RespondWithLayer::new(policies.error_body.as_ref()))
         // Inside it, so that a panic is answered like any failure.
         .layer(CatchPanicLayer)
+        // Before anything costs something.
+        .option_layer(overload.clone())
         // Before anything reads the request: what a policy sets is not its client's to say.
-        .option_layer(
-            headers
-                .and_then(|settings| StripLayer::new(settings))
-                .map(|layer| layer.sparing(|name| policies.seeks_credential_in(name))),
-        )
+        .option_layer(headers.and_then(|it| StripLayer::new(it, |name| policies.seeks_credential_in(name))))
         // Outside of authenticate, so that waiting for keys is bounded.
         .option_layer(policies.may_wait().then_some(DeadlineLayer))
         // Limits that read only the request: before authenticate, so that they slow down who guesses.

@@ -116,7 +116,7 @@ impl Coding {
 
 impl Settings {
     /// Whether an answer would be compressed for somebody.
-    fn takes(&self, response: &Response<Body>) -> bool {
+    fn takes(&self, response: &Response<Body>, head: bool) -> bool {
         let headers = response.headers();
         let status = response.status();
         let bodiless = status.is_informational()
@@ -139,7 +139,9 @@ impl Settings {
             let mut words = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             words.any(|word| word.eq_ignore_ascii_case(b"no-transform"))
         });
-        let known = response.body().size_hint().exact();
+        // An answer to HEAD says how long the body would be, if it knows.
+        let said = || headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok();
+        let known = if head { said() } else { response.body().size_hint().exact() };
         let small = known.is_some_and(|size| size < self.min_bytes);
         !bodiless && !coded && !fixed && !kept && !small && self.lists(headers)
     }
@@ -162,14 +164,14 @@ impl Settings {
     }
 
     fn apply(&self, response: &mut Response<Body>, coding: Option<Coding>, head: bool) {
-        if head {
-            // There is no body to judge, and the fields are those of an answer that was not compressed.
-            return;
-        }
-        if !self.takes(response) {
+        if !self.takes(response, head) {
             return;
         }
         vary(response.headers_mut(), &header::ACCEPT_ENCODING);
+        if head {
+            // There is no body to judge, and the other fields are those of an answer that was not compressed.
+            return;
+        }
         let Some(coding) = coding else { return };
         let body = std::mem::take(response.body_mut());
         *response.body_mut() = match body.whole() {

@@ -174,7 +174,7 @@ impl<S> Concurrency<S> {
         for (settings, places) in &*self.limits {
             let key = match &settings.key {
                 None => None,
-                Some(key) => match facts.get_or_insert_with(|| Facts::new(request, exchange)).text(key)? {
+                Some(key) => match facts.get_or_insert_with(|| Facts::new(request, exchange)).key(key)? {
                     Given::Text(key) => Some(key),
                     // Somebody is there, whose name is not known.
                     Given::Nothing => Some("".into()),
@@ -261,8 +261,9 @@ mod tests {
         let held = send(&layer, "GET /\nx-a: 1").await.unwrap();
         assert_eq!(send(&layer, "GET /\nx-a: 1").await.unwrap_err(), Kind::Overloaded);
         let other = send(&layer, "GET /\nx-a: 2").await.unwrap();
-        assert_eq!(send(&layer, "GET /").await.unwrap_err(), Kind::ExpressionError);
-        drop((held, other));
+        let unnamed = send(&layer, "GET /").await.unwrap();
+        assert_eq!(send(&layer, "GET /").await.unwrap_err(), Kind::Overloaded);
+        drop((held, other, unnamed));
         assert!(places.shards.iter().all(|shard| shard.lock().unwrap().is_empty()));
     }
 

@@ -89,6 +89,15 @@ impl<'a> Facts<'a> {
         self.within(self, |frame| given(text.eval(frame)?, frame.meter)).map_err(fault)
     }
 
+    /// Evaluates to what requests are counted by. Nothing where that cannot be told, because a field is absent for
+    /// example: leaving one out is a client's to do, and no failure of the gateway.
+    pub fn key<'b>(&'b self, text: &'b Text) -> Result<Given<'b>, Error> {
+        match self.text(text) {
+            Err(error) if error.kind() == Kind::ExpressionError => Ok(Given::Nothing),
+            given => given,
+        }
+    }
+
     /// Evaluates and calls `each` with every scalar: the elements of a list, nothing for none.
     pub fn each<'b>(
         &'b self,

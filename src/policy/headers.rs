@@ -43,22 +43,30 @@ pub struct Edits {
     pub set: Vec<(HeaderName, Arc<Text>)>,
     /// Taken out.
     pub remove: Vec<HeaderName>,
+    /// Those of `set` that a mandate sets: whoever else sends a field of that name sends this one.
+    pub mandated: Vec<HeaderName>,
 }
 
 /// Takes out of a client's request what a policy sets. See the module.
 #[derive(Clone, Debug)]
 pub struct StripLayer {
-    names: Arc<[HeaderName]>,
-    /// Parallel to the names: not in the head yet.
-    spared: Arc<[bool]>,
+    stripped: Arc<Stripped>,
 }
 
 /// See the layer.
 #[derive(Clone, Debug)]
 pub struct Strip<S> {
     inner: S,
-    names: Arc<[HeaderName]>,
-    spared: Arc<[bool]>,
+    stripped: Arc<Stripped>,
+}
+
+/// What is taken out of a client's request.
+#[derive(Debug)]
+struct Stripped {
+    /// Of its head, before anything reads it.
+    head: Box<[HeaderName]>,
+    /// Of its trailers: what is removed too, since a head is only part of a request.
+    trailers: Arc<[HeaderName]>,
 }
 
 /// Sets and removes a request's fields. See the module.
@@ -91,6 +99,8 @@ pub struct EditResponse<S> {
 #[derive(Debug)]
 struct Prepared {
     settings: Arc<Settings>,
+    /// Every field that is set or removed: none comes behind the body either.
+    trailers: Arc<[HeaderName]>,
     /// Values without an expression, in the order of the settings.
     fixed: Box<[Option<HeaderValue>]>,
     evaluates: bool,
@@ -138,23 +148,38 @@ impl Edits {
     pub fn is_empty(&self) -> bool {
         self.set.is_empty() && self.remove.is_empty()
     }
+
+    /// Puts what mandates say in the place of what a template sends under their names, or under one that servers
+    /// take for them. `edited` is the head of the client's request as the endpoint sees it.
+    pub fn hold(&self, edited: &HeaderMap, sent: &mut HeaderMap) {
+        let plain = |name: &HeaderName| name.as_str().replace('_', "-");
+        for mandated in &self.mandated {
+            let alike: Vec<HeaderName> =
+                sent.keys().filter(|name| plain(name) == plain(mandated)).cloned().collect();
+            for name in &alike {
+                sent.remove(name);
+            }
+            if !alike.is_empty() {
+                for value in edited.get_all(mandated) {
+                    sent.append(mandated.clone(), value.clone());
+                }
+            }
+        }
+    }
 }
 
 // === impl StripLayer ===
 
 impl StripLayer {
-    /// Of the fields that these settings set in requests.
+    /// Of the fields that these settings set in requests, or remove from them, but for those in which the route
+    /// looks for a credential: they stay in the head until it was looked at, and what is set takes their place then.
     #[must_use]
-    pub fn new(settings: &Settings) -> Option<Self> {
-        let names: Arc<[_]> = settings.request.set.iter().map(|(name, _)| name.clone()).collect();
-        (!names.is_empty()).then(|| Self { spared: names.iter().map(|_| false).collect(), names })
-    }
-
-    /// The same, but for fields in which the route looks for a credential: they stay until it was looked at, and
-    /// what is set takes their place then.
-    #[must_use]
-    pub fn sparing(self, is_credential: impl Fn(&HeaderName) -> bool) -> Self {
-        Self { spared: self.names.iter().map(is_credential).collect(), ..self }
+    pub fn new(settings: &Settings, is_credential: impl Fn(&HeaderName) -> bool) -> Option<Self> {
+        let Edits { set, remove, .. } = &settings.request;
+        let set = set.iter().map(|(name, _)| name);
+        let trailers: Arc<[_]> = set.clone().chain(remove).cloned().collect();
+        let head = set.filter(|name| !is_credential(name)).cloned().collect();
+        (!trailers.is_empty()).then(|| Self { stripped: Arc::new(Stripped { head, trailers }) })
     }
 }
 
@@ -162,7 +187,7 @@ impl<S> Layer<S> for StripLayer {
     type Service = Strip<S>;
 
     fn layer(&self, inner: S) -> Strip<S> {
-        Strip { inner, names: Arc::clone(&self.names), spared: Arc::clone(&self.spared) }
+        Strip { inner, stripped: Arc::clone(&self.stripped) }
     }
 }
 
@@ -176,14 +201,12 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Strip<S> {
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        for (name, spared) in self.names.iter().zip(&*self.spared) {
-            if !spared {
-                request.headers_mut().remove(name);
-            }
+        for name in &self.stripped.head {
+            request.headers_mut().remove(name);
         }
         if request.body().upload().is_some() {
             let body = std::mem::take(request.body_mut());
-            *request.body_mut() = body.without_trailers(Arc::clone(&self.names));
+            *request.body_mut() = body.without_trailers(Arc::clone(&self.stripped.trailers));
         }
         self.inner.call(request)
     }
@@ -211,7 +234,7 @@ impl<S> Layer<S> for RequestLayer {
 
 impl<S> EditRequest<S> {
     fn edit(&self, request: &mut Request<Body>) -> Result<(), Error> {
-        let Edits { set, remove } = &self.settings.request;
+        let Edits { set, remove, .. } = &self.settings.request;
         let mut fields = HeaderMap::with_capacity(set.len());
         if let Some(exchange) = request.body().cargo::<Exchange>() {
             let facts = Facts::new(request, exchange);
@@ -279,6 +302,7 @@ impl ResponseLayer {
         };
         let edits = Prepared {
             settings: Arc::clone(settings),
+            trailers: set.iter().map(|(name, _)| name).chain(&settings.response.remove).cloned().collect(),
             fixed: set.iter().map(fixed).collect(),
             evaluates: set.iter().any(|(_, text)| text.programs().next().is_some()),
             reads_head: set.iter().flat_map(|(_, text)| text.references()).any(|one| facts::reads_head(&one)),
@@ -298,8 +322,13 @@ impl<S> Layer<S> for ResponseLayer {
 // === impl Prepared ===
 
 impl Prepared {
-    fn apply(&self, headers: &mut HeaderMap, later: Option<&(Snapshot, Arc<Exchange>)>) {
-        let Edits { set, remove } = &self.settings.response;
+    fn apply(&self, response: &mut Response<Body>, later: Option<&(Snapshot, Arc<Exchange>)>) {
+        let Edits { set, remove, .. } = &self.settings.response;
+        if response.body().is_stream() {
+            let body = std::mem::take(response.body_mut());
+            *response.body_mut() = body.without_trailers(Arc::clone(&self.trailers));
+        }
+        let headers = response.headers_mut();
         for name in remove {
             headers.remove(name);
         }
@@ -359,7 +388,7 @@ where
         let this = self.project();
         let mut answer = ready!(this.future.poll(cx));
         if let Ok(response) = &mut answer {
-            this.edits.apply(response.headers_mut(), this.later.as_deref());
+            this.edits.apply(response, this.later.as_deref());
         }
         Poll::Ready(answer)
     }

@@ -180,7 +180,7 @@ impl Window {
             return Ok(None);
         }
         if let (Some(text), Some(facts), false) = (&self.settings.key, facts, self.settings.is_by_address())
-            && let Given::Text(text) = facts.text(text)?
+            && let Given::Text(text) = facts.key(text)?
         {
             return Ok(Some(self.buckets.key(1, text.as_bytes())));
         }

@@ -8,7 +8,13 @@ use std::sync::{
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
-use crate::{descriptors::Share, gateway::Gateway, telemetry::Instruments, upstream::Network};
+use crate::{
+    descriptors::{Share, Taken},
+    gateway::Gateway,
+    memory::Memory,
+    telemetry::Instruments,
+    upstream::Network,
+};
 
 /// See the module.
 #[derive(Debug)]
@@ -21,6 +27,8 @@ pub struct Shared {
     pub generations: watch::Sender<u64>,
     /// Metrics.
     pub instruments: Arc<Instruments>,
+    /// How full the memory is.
+    pub memory: Arc<Memory>,
     network: Arc<Network>,
 }
 
@@ -36,6 +44,7 @@ impl Shared {
             generation: AtomicU64::new(generation),
             generations: watch::channel(generation).0,
             instruments,
+            memory: Arc::default(),
             network,
         }
     }
@@ -52,6 +61,12 @@ impl Shared {
 
     pub(super) fn current_generation(&self) -> u64 {
         self.generation.load(Ordering::Acquire)
+    }
+
+    /// Waits until another connection may be served.
+    pub(super) async fn place(&self) -> Taken {
+        self.memory.room().await;
+        self.clients().wait().await
     }
 
     /// What connections of clients take one of. Past `limits.maxConnections` accepting pauses.

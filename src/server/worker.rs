@@ -33,7 +33,7 @@ use crate::{
     descriptors::Taken,
     gateway::{Begun, Handle, upgrade::Tunnels},
     headers::Peer,
-    policy::respond,
+    policy::{overload::Overload, respond},
     telemetry::{self, Histogram, Instruments, registry},
     upstream::Upstreams,
 };
@@ -41,7 +41,7 @@ use crate::{
 /// Executions a worker may keep for the sake of an unsafe call before it refuses new ones.
 const CUSTODY: usize = 1024;
 /// How often it is measured how late a worker is.
-const LAG_EVERY: Duration = Duration::from_millis(250);
+const LAG_EVERY: Duration = Duration::from_millis(50);
 /// How long accepting pauses after it has failed.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 
@@ -73,6 +73,7 @@ pub(super) struct Worker {
     tunnels: Arc<Tunnels>,
     /// The current generation as this worker runs it. Only this worker locks it.
     handle: Mutex<Arc<Handle>>,
+    overload: Arc<Overload>,
     connections: AtomicUsize,
     closed: tokio::sync::Notify,
     pub(super) handshakes: Handshakes,
@@ -85,13 +86,15 @@ impl Worker {
         let gateway = shared.gateway.load_full();
         let runner = Runner { caller: Arc::clone(&upstreams), custody: Arc::clone(&custody) };
         let tunnels = Arc::new(Tunnels::default());
-        let handle = Arc::new(Handle::new(gateway, runner.clone(), Arc::clone(&tunnels)));
+        let overload = Arc::new(Overload::new(Arc::clone(&shared.memory), shared.instruments.shed()));
+        let handle = Handle::new(gateway, runner.clone(), Arc::clone(&tunnels)).shedding(&overload);
         Arc::new(Self {
             shared,
             phase,
             runner,
             tunnels,
-            handle: Mutex::new(handle),
+            handle: Mutex::new(Arc::new(handle)),
+            overload,
             connections: AtomicUsize::new(0),
             closed: tokio::sync::Notify::new(),
             handshakes: Handshakes::new(),
@@ -101,7 +104,8 @@ impl Worker {
     /// Serves until the drain has ended.
     pub(super) async fn run(self: Arc<Self>, index: usize, mut sockets: mpsc::UnboundedReceiver<Listen>) {
         registry::use_shard(index);
-        let lag = tokio::spawn(measure_lag(self.shared.instruments.lag(index)));
+        let lag = self.shared.instruments.lag(index);
+        let lag = tokio::spawn(measure_lag(lag, Arc::clone(&self.overload)));
         let mut accepting: Vec<(SocketAddr, oneshot::Sender<()>, JoinHandle<()>)> = Vec::new();
         let mut phase = self.phase.clone();
         let mut generations = self.shared.generations.subscribe();
@@ -150,10 +154,10 @@ impl Worker {
                     continue;
                 }
             };
-            // At the limit this one waits to be served, and those after it to be accepted.
+            // At the limit, or short of memory, this one waits to be served, and those after it to be accepted.
             let taken = tokio::select! {
                 biased;
-                taken = self.shared.clients().wait() => taken,
+                taken = self.shared.place() => taken,
                 _ = &mut stopped => {
                     self.serve(stream, peer, self.shared.clients().exceed(), &tls);
                     break;
@@ -258,7 +262,8 @@ impl Worker {
             return;
         }
         self.runner.caller.retain(&gateway.upstreams);
-        *handle = Arc::new(Handle::new(gateway, self.runner.clone(), Arc::clone(&self.tunnels)));
+        let new = Handle::new(gateway, self.runner.clone(), Arc::clone(&self.tunnels));
+        *handle = Arc::new(new.shedding(&self.overload));
     }
 
     pub(super) fn limits(&self) -> Limits {
@@ -317,13 +322,15 @@ impl Drop for Open {
 }
 
 /// Records how late this thread comes to what is due.
-async fn measure_lag(lag: Histogram) {
+async fn measure_lag(lag: Histogram, overload: Arc<Overload>) {
     let mut ticks = tokio::time::interval(LAG_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         let due = ticks.tick().await;
         telemetry::clock::tick();
-        lag.record(due.elapsed().as_secs_f64());
+        let late = due.elapsed();
+        lag.record(late.as_secs_f64());
+        overload.late(late);
     }
 }
 

@@ -7,7 +7,10 @@ use std::{
 };
 
 use http::{HeaderValue, Method, Request, header};
-use tokio::time::{Instant, timeout};
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep, timeout},
+};
 
 use super::{
     Answered, caller, compare,
@@ -19,7 +22,7 @@ use super::{
 use crate::{
     body::Body,
     compose::{Custody, Runner},
-    config::suite::{RequestTemplate, SuiteTemplate, TestTemplate},
+    config::suite::{EarlierTemplate, RequestTemplate, SuiteTemplate, TestTemplate},
     descriptors::Descriptors,
     diagnostic::{Code, Diagnostic, Diagnostics},
     gateway::{Gateway, Handle, Surroundings, upgrade::Tunnels},
@@ -126,6 +129,9 @@ async fn perform(
     let handle = Handle::new(gateway, runner, Arc::new(Tunnels::default()));
     let peer = Arc::new(Peer::new(SocketAddr::from((Ipv4Addr::new(192, 0, 2, 1), 50_000))));
 
+    // Under way until the test has its answer: dropped like this, their clients leave.
+    let _under_way = before(&handle, plan, &peer, &test.before).await?;
+    stage.script().begin();
     let request = request(&test.request)?;
     let head = *request.method() == Method::HEAD;
     let started = Instant::now();
@@ -166,6 +172,43 @@ async fn perform(
         rule: record.rule,
         broken: Diagnostics::default(),
     })
+}
+
+/// Sends what comes before the test's own request. Gives those of it that are still under way.
+async fn before(
+    handle: &Handle,
+    plan: &Plan,
+    peer: &Arc<Peer>,
+    earlier: &[EarlierTemplate],
+) -> Result<JoinSet<()>, Diagnostics> {
+    let mut under_way = JoinSet::new();
+    for one in earlier {
+        let principal = one.request.principal.as_ref();
+        let principal = principal.map(|who| Arc::new(caller::principal(who, plan, &one.request.place)));
+        for _ in 0..one.times {
+            let begun = handle.take(request(&one.request)?, peer, principal.clone());
+            let stay = one.request.leaves_after.unwrap_or(LONGEST);
+            let answered = async move {
+                let answered = timeout(stay, async {
+                    let (response, _finish, _upload) = begun.answer().await;
+                    response.into_body().collect(u64::MAX).await.is_ok()
+                });
+                // Whether it had an answer is for its own test.
+                let _ = answered.await;
+            };
+            if one.under_way {
+                under_way.spawn(answered);
+                // The clock moves when nothing else does: by then it waits for whatever it waits for.
+                sleep(Duration::from_millis(1)).await;
+            } else {
+                answered.await;
+            }
+        }
+        if !one.pause.is_zero() {
+            sleep(one.pause).await;
+        }
+    }
+    Ok(under_way)
 }
 
 /// The client's request.

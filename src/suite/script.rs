@@ -77,6 +77,12 @@ impl Script {
         })
     }
 
+    /// What came so far was before the test's own request: only a call without an answer still matters.
+    pub(super) fn begin(&mut self) {
+        self.log.clear();
+        self.started = Instant::now();
+    }
+
     /// All calls, and those without an answer.
     pub(super) fn take(&mut self) -> (Vec<Seen>, Vec<Seen>) {
         (std::mem::take(&mut self.log), std::mem::take(&mut self.unanswered))

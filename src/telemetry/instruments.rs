@@ -162,6 +162,12 @@ impl Instruments {
         self.registry.counter(&TELEMETRY_EXPORTS, &[signal.as_str(), result]).increment(1);
     }
 
+    /// What counts requests that are shed.
+    #[must_use]
+    pub fn shed(&self) -> super::Shed {
+        super::Shed::new(&self.registry)
+    }
+
     /// How late a worker comes to what is due.
     pub fn lag(&self, worker: usize) -> Histogram {
         self.registry.histogram(&WORKER_LAG, &[&worker.to_string()])

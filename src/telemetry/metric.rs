@@ -71,6 +71,8 @@ metrics! {
         "Requests that were refused, by what refused them.";
     RULE_ERRORS = Counter "segue.rule.errors" "{rule}" ["unit", "route"]
         "Rules of `authorize` that could not be evaluated, and denied for that reason.";
+    SHED = Counter "segue.shed" "{request}" ["reason", "priority"]
+        "Requests that were shed: the gateway could not keep up (`work`) or was short of `memory`.";
     ABORTED = Counter "segue.aborted" "{request}" ["unit", "route", "fault"]
         "Requests whose answer did not end: the client left, or what it was made of broke off.";
     DEGRADED = Counter "segue.degraded" "{request}" ["unit", "route", "step"]
@@ -122,7 +124,7 @@ metrics! {
     UPSTREAM_IN_FLIGHT = UpDown "segue.upstream.in_flight" "{call}" ["service"]
         "Calls under way, streaming answers included.";
     WORKER_LAG = Histogram "segue.worker.lag" "s" ["worker"]
-        "How late a worker comes to what is due, measured four times a second.";
+        "How late a worker comes to what is due, measured twenty times a second.";
     TELEMETRY_DROPPED = Counter "segue.telemetry.dropped" "{item}" ["signal"]
         "Items that were dropped because their queue was full or the collector did not take them.";
     TELEMETRY_EXPORTS = Counter "segue.telemetry.exports" "{export}" ["signal", "result"]

@@ -56,6 +56,8 @@ fn defaults(plan: &Plan) -> Vec<(&'static str, String)> {
         ("`limits.writeStall`", duration(limits.write_stall)),
         ("`limits.idleTimeout`", duration(limits.idle_timeout)),
         ("`limits.maxConnections`", limits.max_connections.to_string()),
+        ("`limits.memory`", limits.memory.to_string()),
+        ("`limits.adaptive`", limits.adaptive.to_string()),
         ("`drain.delay`", duration(gateway.drain_delay)),
         ("`drain.timeout`", duration(gateway.drain_timeout)),
         ("`telemetry.sample`", gateway.telemetry.sample.to_string()),

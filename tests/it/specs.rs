@@ -150,8 +150,6 @@ const CODES_ELSEWHERE: &[(Code, &str)] = &[
 const KINDS_ELSEWHERE: &[(Kind, &str)] = &[
     (Kind::RequestTimeout, "tests/it/slow.rs"),
     (Kind::PayloadTooLarge, "src/compose/tests/request.rs"),
-    (Kind::RateLimited, "src/policy/rate_limit/tests.rs"),
-    (Kind::Overloaded, "src/compose/tests/custody.rs"),
     (Kind::Internal, "src/policy/catch_panic.rs"),
 ];
 

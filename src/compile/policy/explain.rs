@@ -7,7 +7,6 @@ use crate::{
     diagnostic::Place,
     expr::{Part, Text},
     policy::{
-        Priority,
         authenticate::{self, Method},
         authorize, compress, concurrency, cors, error_body, rate_limit, tracing,
     },
@@ -202,15 +201,6 @@ pub(super) fn tracing(settings: &tracing::Settings) -> String {
         flag(settings.server_timing, "serverTiming"),
         flag(settings.generation_header, "generationHeader")
     )
-}
-
-pub(super) const fn priority(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Critical => "critical",
-        Priority::High => "high",
-        Priority::Normal => "normal",
-        Priority::Low => "low",
-    }
 }
 
 pub(super) fn error_body(settings: &error_body::Settings) -> String {

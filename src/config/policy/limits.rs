@@ -94,6 +94,15 @@ pub(super) fn rates(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<RateL
             key: fields.get("key").cloned(),
             when: fields.get("when").cloned(),
         };
+        if let Some(first) = found.iter().find(|first| entry.repeats(first)) {
+            let message = format!("the limit `{}` is here twice, the same in everything", entry.name.value);
+            decoder.findings.push(
+                Diagnostic::new(Code::DuplicateName, entry.name.place.clone(), message)
+                    .help("remove one of them")
+                    .related(first.name.place.clone(), "the first one"),
+            );
+            continue;
+        }
         if let Some(first) = found.iter().find(|first| first.name.value == entry.name.value)
             && let Some(what) = entry.disagrees(first)
         {
@@ -106,6 +115,14 @@ pub(super) fn rates(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<RateL
 }
 
 impl RateLimitTemplate {
+    /// Whether it says again what another entry says. Both would count in one place, each request twice.
+    fn repeats(&self, other: &Self) -> bool {
+        self.name.value == other.name.value
+            && (self.limit, self.burst, self.window) == (other.limit, other.burst, other.window)
+            && written(self.key.as_ref()) == written(other.key.as_ref())
+            && written(self.when.as_ref()) == written(other.when.as_ref())
+    }
+
     /// In what two entries of one name differ though they may not.
     #[must_use]
     pub fn disagrees(&self, other: &Self) -> Option<&'static str> {
@@ -119,7 +136,7 @@ impl RateLimitTemplate {
     }
 }
 
-/// A key as it is written.
+/// An expression as it is written.
 fn written(key: Option<&Node>) -> Option<&str> {
     match &key?.value {
         Value::Text(text) | Value::Number(text) => Some(text.trim()),

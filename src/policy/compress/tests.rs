@@ -21,7 +21,7 @@ fn text(size: usize) -> Bytes {
 }
 
 /// Sends a request whose answer has these fields and this body.
-async fn answer(head: &str, fields: &'static [(&'static str, &'static str)], body: Body) -> Response<Body> {
+async fn answer(head: &str, fields: &[(&'static str, &'static str)], body: Body) -> Response<Body> {
     let mut body = Some(body);
     let endpoint = service_fn(move |_: Request<Body>| {
         let mut response = Response::new(body.take().unwrap());
@@ -101,8 +101,13 @@ async fn what_must_stay_as_it_is_stays_as_it_is() {
     }
     let small = answer("GET /\naccept-encoding: gzip", JSON, Body::full(text(1023))).await;
     assert_eq!(small.headers().get("content-encoding"), None);
-    let head = answer("HEAD /\naccept-encoding: gzip", JSON, Body::empty()).await;
-    assert_eq!(head.headers().get("content-encoding"), None);
+    for (length, varies) in [(None, true), (Some("5000"), true), (Some("1023"), false)] {
+        let mut fields = JSON.to_vec();
+        fields.extend(length.map(|length| ("content-length", length)));
+        let head = answer("HEAD /\naccept-encoding: gzip", &fields, Body::empty()).await;
+        assert_eq!(head.headers().get("content-encoding"), None);
+        assert_eq!(head.headers().contains_key("vary"), varies, "{length:?}");
+    }
 }
 
 #[tokio::test]

@@ -25,6 +25,7 @@ fn edits(set: &[(&'static str, &str)], remove: &[&'static str]) -> Edits {
     Edits {
         set: set.iter().map(|(name, value)| (HeaderName::from_static(name), Arc::new(text(value)))).collect(),
         remove: remove.iter().map(|name| HeaderName::from_static(name)).collect(),
+        mandated: Vec::new(),
     }
 }
 
@@ -37,7 +38,7 @@ async fn sent(edits: Edits, head: &str) -> Result<HeaderMap, Kind> {
         Ok::<_, Error>(response)
     });
     let service = ServiceBuilder::new()
-        .option_layer(StripLayer::new(&settings))
+        .option_layer(StripLayer::new(&settings, |_| false))
         .option_layer(RequestLayer::new(&settings))
         .service(endpoint);
     let mut record = exchange();
@@ -87,9 +88,7 @@ async fn a_credential_stays_until_it_was_looked_at_and_goes_no_further() {
             Ok::<_, Error>(response)
         });
         let service = ServiceBuilder::new()
-            .option_layer(
-                StripLayer::new(&settings).map(|layer| layer.sparing(|name| name == "authorization")),
-            )
+            .option_layer(StripLayer::new(&settings, |name| name == "authorization"))
             .map_request(looks)
             .option_layer(RequestLayer::new(&settings))
             .service(endpoint);
@@ -114,16 +113,28 @@ async fn a_value_that_is_none_is_refused_by_whose_it_is() {
 }
 
 #[tokio::test]
-async fn what_is_set_cannot_come_as_a_trailer() {
-    let settings = Settings { request: edits(&[("x-who", "ada")], &[]), response: Edits::default() };
-    let names = StripLayer::new(&settings).unwrap().names;
-    let mut trailers = HeaderMap::new();
-    trailers.insert("x-who", HeaderValue::from_static("root"));
-    trailers.insert("x-sum", HeaderValue::from_static("1"));
-    let frames = [Ok(http_body::Frame::trailers(trailers))];
-    let body = Body::other(StreamBody::new(futures_util::stream::iter(frames))).without_trailers(names);
-    let trailers = http_body_util::BodyExt::collect(body).await.unwrap().trailers().cloned().unwrap();
-    assert_eq!(fields(&trailers), ["x-sum: 1"]);
+async fn what_is_set_or_removed_cannot_come_as_a_trailer() {
+    let settings = || edits(&[("x-who", "ada")], &["x-old"]);
+    let trailing = || {
+        let mut trailers = HeaderMap::new();
+        for name in ["x-who", "x-old", "x-sum"] {
+            trailers.insert(name, HeaderValue::from_static("1"));
+        }
+        let frames = [Ok(http_body::Frame::trailers(trailers))];
+        Body::other(StreamBody::new(futures_util::stream::iter(frames)))
+    };
+    let left = async |body: Body| {
+        let trailers = http_body_util::BodyExt::collect(body).await.unwrap().trailers().cloned().unwrap();
+        fields(&trailers)
+    };
+    let request = Settings { request: settings(), response: Edits::default() };
+    let names = Arc::clone(&StripLayer::new(&request, |_| false).unwrap().stripped.trailers);
+    assert_eq!(left(trailing().without_trailers(names)).await, ["x-sum: 1"]);
+    let response = Arc::new(Settings { request: Edits::default(), response: settings() });
+    let endpoint = service_fn(async |_: Request<Body>| Ok::<_, Error>(Response::new(trailing())));
+    let service = option_layer(ResponseLayer::new(&response)).layer(endpoint);
+    let answer = service.oneshot(super::super::testing::request("GET /", exchange())).await.unwrap();
+    assert_eq!(left(answer.into_body()).await, ["x-sum: 1"]);
 }
 
 #[tokio::test]

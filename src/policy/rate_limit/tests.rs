@@ -111,7 +111,7 @@ async fn an_ipv6_client_is_counted_by_its_network_however_the_address_is_asked_f
 }
 
 #[tokio::test(start_paused = true)]
-async fn keys_and_conditions_are_expressions_and_one_that_fails_refuses() {
+async fn keys_and_conditions_are_expressions_and_a_condition_that_fails_refuses() {
     let by_tenant = || Text::One(program("request.headers['x-tenant']"));
     let gold = || program("request.headers[?'x-plan'].orValue('') == 'gold'");
     let layer = [RateLimitLayer::new(
@@ -127,17 +127,24 @@ async fn keys_and_conditions_are_expressions_and_one_that_fails_refuses() {
     assert_eq!(text(&answer, "ratelimit-policy"), "\"tenant\";q=2;w=60, \"gold\";q=1;w=60");
     assert!(send(&layer, request("GET /\nx-tenant: a", exchange())).await.is_err());
     assert!(send(&layer, request("GET /\nx-tenant: b", exchange())).await.is_ok());
+    let fails =
+        Settings { when: Some(program("request.headers['x-plan'] == 'gold'")), ..entry("gold", 1, 60) };
+    let layer = [RateLimitLayer::new(windows([fails]), false)];
     let (error, _) = send(&layer, request("GET /", exchange())).await.unwrap_err();
     assert_eq!(error.kind(), Kind::ExpressionError);
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_key_that_is_none_is_the_clients_address() {
-    let key = || Some(Text::One(program("request.headers[?'x-tenant']")));
-    let layer = [RateLimitLayer::new(windows([Settings { key: key(), ..entry("a", 1, 60) }]), false)];
-    assert!(send(&layer, request("GET /", exchange())).await.is_ok());
-    assert!(send(&layer, request("GET /", exchange())).await.is_err());
-    assert!(send(&layer, request("GET /\nx-tenant: b", exchange())).await.is_ok());
+async fn a_key_that_is_none_or_reads_what_is_absent_is_the_clients_address() {
+    for source in ["request.headers[?'x-tenant']", "request.headers['x-tenant']"] {
+        let key = Some(Text::One(program(source)));
+        let layer = [RateLimitLayer::new(windows([Settings { key, ..entry("a", 1, 60) }]), false)];
+        assert!(send(&layer, request("GET /", exchange())).await.is_ok());
+        let (error, _) = send(&layer, request("GET /", exchange())).await.unwrap_err();
+        assert_eq!(error.kind(), Kind::RateLimited, "{source}");
+        assert!(send(&layer, request("GET /", from("192.0.2.7"))).await.is_ok());
+        assert!(send(&layer, request("GET /\nx-tenant: b", exchange())).await.is_ok());
+    }
 }
 
 #[tokio::test(start_paused = true)]
