@@ -145,6 +145,7 @@ impl Body {
     pub fn malformed(&self) -> Option<&'static str> {
         match &self.source {
             Source::Client(FromClient::Broken(why), _) => Some(why),
+            Source::Ruled(ruled) => ruled.malformed(),
             _ => None,
         }
     }
@@ -482,10 +483,12 @@ impl FromClient {
             Self::Nothing => Poll::Ready(None),
             Self::Broken(why) => Poll::Ready(Some(Err(BodyError::Client(why)))),
             Self::Http1(body) => body.poll_frame(cx),
-            Self::Http2(body) => {
-                let frame = ready!(Pin::new(body).poll_frame(cx));
-                Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Hyper)))
-            }
+            Self::Http2(body) => Poll::Ready(match ready!(Pin::new(&mut *body).poll_frame(cx)) {
+                // The codec takes a reset without an error for the end, also where END_STREAM has not come
+                // (RFC 9113 §8.1).
+                None if !body.is_end_stream() => Some(Err(BodyError::Client("it was reset before its end"))),
+                frame => frame.map(|frame| frame.map_err(BodyError::Hyper)),
+            }),
         }
     }
 }

@@ -95,6 +95,9 @@ fn is_hop_by_hop(name: &str) -> bool {
     }
 }
 
+/// What `Connection` says of itself; not the name of a field that is to go.
+const CONNECTION_OPTIONS: [&[u8]; 3] = [b"close", b"keep-alive", b"upgrade"];
+
 /// Fields that only the gateway may say of a client, whatever its spelling of `-`.
 fn is_claimed(name: &str) -> bool {
     // Servers that turn `-` into `_` cannot tell them apart.
@@ -135,26 +138,45 @@ fn is_protected(name: &HeaderName) -> bool {
         )
 }
 
-/// Fields that a trailer section may not carry (RFC 9110 §6.5.1): framing, routing, authentication, the
-/// content's own, and what only makes sense before the content.
+/// Fields that a trailer section may not carry (RFC 9110 §6.5.1): framing, routing, authentication, conditions,
+/// the content's own, what controls an answer, and what only makes sense before the content.
 fn is_never_trailer(name: &HeaderName) -> bool {
-    is_hop_by_hop(name.as_str())
+    let text = name.as_str();
+    is_hop_by_hop(text)
         // HTTP/2's codec takes it, and HTTP/1 has no such name.
-        || name.as_str().contains('"')
+        || text.contains('"')
+        || ["access-control-", "if-", "segue-"].iter().any(|prefix| text.starts_with(prefix))
+        || matches!(
+            text,
+            "authentication-info" | "client-cert" | "client-cert-chain" | "early-data" | "proxy-authentication-info"
+        )
+        || matches!(text, "set-cookie2" | "proxy-status" | "clear-site-data")
         || matches!(
             *name,
-            header::AUTHORIZATION
+            header::AGE
+                | header::AUTHORIZATION
                 | header::CACHE_CONTROL
                 | header::CONTENT_ENCODING
                 | header::CONTENT_LENGTH
                 | header::CONTENT_RANGE
                 | header::CONTENT_TYPE
                 | header::COOKIE
+                | header::DATE
+                | header::EXPECT
+                | header::EXPIRES
                 | header::HOST
+                | header::LOCATION
                 | header::MAX_FORWARDS
+                | header::PRAGMA
+                | header::RANGE
+                | header::RETRY_AFTER
                 | header::SET_COOKIE
+                | header::STRICT_TRANSPORT_SECURITY
                 | header::TE
                 | header::TRAILER
+                | header::VARY
+                | header::VIA
+                | header::WWW_AUTHENTICATE
         )
 }
 
@@ -171,7 +193,7 @@ pub fn sanitize_request_trailers(trailers: &mut HeaderMap) {
 
 /// The same for an answer's.
 pub fn sanitize_answer_trailers(trailers: &mut HeaderMap) {
-    retain(trailers, |name| !is_never_trailer(name));
+    retain(trailers, |name| !is_never_trailer(name) && !name.as_str().starts_with("x-segue-"));
 }
 
 fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
@@ -181,21 +203,25 @@ fn retain(headers: &mut HeaderMap, keep: impl Fn(&HeaderName) -> bool) {
     }
 }
 
-/// Takes out what concerns only the connection it came on, and all that `Connection` names.
-pub fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    remove(headers, is_hop_by_hop);
+/// Takes out what concerns only the connection it came on, and all that `Connection` names. Gives these names:
+/// their fields may not go on in trailers either.
+#[must_use]
+pub fn remove_hop_by_hop(headers: &mut HeaderMap) -> Vec<HeaderName> {
+    remove(headers, is_hop_by_hop)
 }
 
 /// The same for a request, and with it what its sender may not say: a client nothing of where it comes
-/// from, a trusted proxy only `x-forwarded-for`, `-proto` and `-host`.
-pub fn sanitize_request(headers: &mut HeaderMap, trusted: bool) {
+/// from, a trusted proxy only `x-forwarded-for`, `-proto` and `-host`. Gives what `Connection` names.
+#[must_use]
+pub fn sanitize_request(headers: &mut HeaderMap, trusted: bool) -> Vec<HeaderName> {
     let believed =
         |name: &str| trusted && matches!(name, "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host");
-    remove(headers, |name| is_hop_by_hop(name) || (is_claimed(name) && !believed(name)));
+    remove(headers, |name| is_hop_by_hop(name) || (is_claimed(name) && !believed(name)))
 }
 
-fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
+fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) -> Vec<HeaderName> {
     let mut gone: Vec<HeaderName> = Vec::new();
+    let mut named: Vec<HeaderName> = Vec::new();
     let mut te = false;
     let mut connection = false;
     for name in headers.keys() {
@@ -209,13 +235,14 @@ fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
     if connection {
         for line in headers.get_all(header::CONNECTION) {
             let names = line.as_bytes().split(|b| *b == b',').map(<[u8]>::trim_ascii);
-            let names = names.filter(|name| !name.eq_ignore_ascii_case(b"keep-alive") && !name.is_empty());
+            let option = |name: &[u8]| CONNECTION_OPTIONS.iter().any(|own| own.eq_ignore_ascii_case(name));
+            let names = names.filter(|name| !option(name) && !name.is_empty());
             let names = names.filter_map(|name| HeaderName::from_bytes(name).ok());
-            gone.extend(names.filter(|name| !is_protected(name)));
+            named.extend(names.filter(|name| !is_protected(name)));
         }
         headers.remove(header::CONNECTION);
     }
-    for name in gone {
+    for name in gone.iter().chain(&named) {
         headers.remove(name);
     }
     // `te` says what this hop understands; all that may pass on is that trailers are welcome.
@@ -228,6 +255,7 @@ fn remove(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
             headers.remove(header::TE);
         }
     }
+    named
 }
 
 #[cfg(test)]
@@ -265,8 +293,9 @@ mod tests {
             ("authorization", "b"),
             ("accept", "*/*"),
         ]);
-        remove_hop_by_hop(&mut headers);
+        let named = remove_hop_by_hop(&mut headers);
         assert_eq!(headers, map(&[("host", "a"), ("authorization", "b"), ("accept", "*/*")]));
+        assert_eq!(named, ["x-secret"]);
     }
 
     #[test]
@@ -280,7 +309,7 @@ mod tests {
             ("te", "trailers, deflate"),
             ("cookie", "a=b"),
         ]);
-        sanitize_request(&mut headers, false);
+        let _ = sanitize_request(&mut headers, false);
         assert_eq!(headers, map(&[("te", "trailers"), ("cookie", "a=b")]));
     }
 
@@ -294,6 +323,12 @@ mod tests {
             ("content-length", "1"),
             ("x-forwarded-for", "1.1.1.1"),
             ("remote_user", "root"),
+            ("www-authenticate", "Basic"),
+            ("authentication-info", "x"),
+            ("if-match", "\"x\""),
+            ("location", "/"),
+            ("segue-degraded", "a"),
+            ("access-control-allow-origin", "*"),
         ];
         let mut request = map(&all);
         sanitize_request_trailers(&mut request);

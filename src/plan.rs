@@ -27,7 +27,7 @@ pub mod typed;
 
 pub use crate::content::BodyUse;
 pub use answer::{ErrorRule, Problem, Respond, StaticAnswer};
-pub use call::{Call, Headers, PathPart, Proxy, Query, Values};
+pub use call::{Call, Headers, PathPart, Proxy, Query, Values, reads};
 pub use composition::{Composition, ForEach, Retry, Step, Tolerance};
 pub use nested::{Action, Callable, Input, Nested};
 pub use route::{Endpoint, Match, PathPattern, Route, Segment};

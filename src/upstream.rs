@@ -175,9 +175,9 @@ pub struct Outgoing {
     pub request: Request<Body>,
     /// Fields that the gateway adds. The service's own win over them.
     pub added: Added,
-    /// The method is idempotent or the operation `safe`: it may be sent again when a pooled connection was
-    /// found closed, even if bytes were written. A body that streams is never sent again.
-    pub idempotent: bool,
+    /// It only reads ([`crate::plan::call::reads`] or an operation that is `safe`): it may be sent again when a
+    /// pooled connection was found closed, even if bytes were written. A body that streams is never sent again.
+    pub safe: bool,
     /// Until the response head. The caller bounds the body.
     pub timeout: Duration,
     /// What a resend that the origin may see as a second call is taken from; each call has its one when absent.

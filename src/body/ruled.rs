@@ -38,6 +38,10 @@ impl Ruled {
         self.body.upload()
     }
 
+    pub(super) fn malformed(&self) -> Option<&'static str> {
+        self.body.malformed()
+    }
+
     pub(super) fn poll_frame(
         &mut self,
         cx: &mut Context<'_>,

@@ -17,7 +17,7 @@ use crate::{
     },
     diagnostic::{Code, Diagnostic, Place},
     id::ServiceId,
-    plan::Service,
+    plan::{Service, reads},
 };
 
 /// Every Service of a tree by name.
@@ -51,7 +51,7 @@ pub(super) struct Target<'s> {
 
 /// Whether a call only reads, so that order does not matter and it may be dropped.
 pub(super) fn is_safe(method: &Method, declared: bool) -> bool {
-    declared || matches!(method.as_str(), "GET" | "HEAD" | "OPTIONS" | "QUERY")
+    declared || reads(method)
 }
 
 impl<'t> Services<'t> {

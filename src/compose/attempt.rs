@@ -96,10 +96,9 @@ async fn send<C: Caller>(
     {
         request.headers_mut().insert(STEP, label);
     }
-    let idempotent = call.safe || call.method.is_idempotent();
     let (added, timeout) = (Added::default(), end - now);
     let (spare, trail) = (state.run.spare.clone(), Some(trail.clone()));
-    let outgoing = Outgoing { request, added, idempotent, timeout, spare, trail };
+    let outgoing = Outgoing { request, added, safe: call.safe, timeout, spare, trail };
     let (head, body) = match env.caller.send(upstream, outgoing).await {
         Ok(answer) => answer.into_parts(),
         Err(error) if error.kind() == Kind::UpstreamTimeout => {

@@ -3,9 +3,9 @@
 //! The canonical path is computed here, once, and put into the request: matching, policies and
 //! forwarding all see the same. Framing fields are taken out; whoever sends on frames anew.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{borrow::Cow, net::IpAddr, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Request, StatusCode, Uri, Version, header, uri::PathAndQuery};
+use http::{HeaderName, HeaderValue, Method, Request, StatusCode, Uri, Version, header, uri::PathAndQuery};
 
 use super::{forward, path, upgrade::Wanted};
 use crate::{
@@ -17,6 +17,9 @@ use crate::{
     telemetry::{self, Exchange, Trace},
 };
 
+/// The most that HTTP/1 takes of a method too.
+const LONGEST_METHOD: usize = 32;
+
 /// Makes the record of a request, from what the peer may say of it.
 #[must_use]
 pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) -> Exchange {
@@ -27,8 +30,10 @@ pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) 
     let mut id = None;
     if trusted {
         client = forwarded_client(request.headers(), client, &settings.trusted_proxies);
-        if let Some(proto) = request.headers().get("x-forwarded-proto") {
-            scheme = ["http", "https"].into_iter().find(|known| proto == known).unwrap_or(scheme);
+        if let Some(proto) = last(request.headers(), "x-forwarded-proto") {
+            let known =
+                ["http", "https"].into_iter().find(|known| proto.eq_ignore_ascii_case(known.as_bytes()));
+            scheme = known.unwrap_or(scheme);
         }
         id = request.headers().get("x-request-id").and_then(|id| id.to_str().ok()).filter(|id| {
             let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.:".contains(&b);
@@ -42,9 +47,43 @@ pub fn exchange<B>(request: &Request<B>, peer: &Arc<Peer>, settings: &Settings) 
     exchange.trusted = trusted;
     if trusted {
         let left = request.headers().get("x-segue-deadline-ms").and_then(|left| left.to_str().ok());
+        let left = left.filter(|left| left.bytes().all(|byte| byte.is_ascii_digit()));
         exchange.given = left.and_then(|left| left.parse().ok()).map(Duration::from_millis);
     }
     exchange
+}
+
+/// What the nearest proxy said: the last element of a list, whose first ones a client may have written.
+fn last<'h>(headers: &'h http::HeaderMap, name: &str) -> Option<&'h [u8]> {
+    let line = headers.get_all(name).iter().next_back()?;
+    line.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii)
+}
+
+/// The host that the nearest proxy was asked for, if it is one.
+pub(super) fn forwarded_host(headers: &http::HeaderMap) -> Option<HeaderValue> {
+    let host = last(headers, "x-forwarded-host")?;
+    host_name(std::str::from_utf8(host).ok()?)?;
+    HeaderValue::from_bytes(host).ok()
+}
+
+/// Whether a request says that it has gone far enough (RFC 9110 §7.6.2, for the methods that it names and that
+/// pass). One that may go on is told that it has been here.
+pub(super) fn has_gone_far_enough(request: &mut Request<Body>) -> bool {
+    if *request.method() != Method::OPTIONS {
+        return false;
+    }
+    let left = request.headers().get(header::MAX_FORWARDS).and_then(|left| left.to_str().ok());
+    match left
+        .filter(|left| left.bytes().all(|byte| byte.is_ascii_digit()))
+        .and_then(|left| left.parse().ok())
+    {
+        Some(0u64) => true,
+        Some(left) => {
+            request.headers_mut().insert(header::MAX_FORWARDS, HeaderValue::from(left - 1));
+            false
+        }
+        None => false,
+    }
 }
 
 /// Whether an address is one of the proxies whose forwarding headers are believed.
@@ -56,13 +95,14 @@ pub fn is_trusted(address: IpAddr, trusted: &[Network]) -> bool {
 /// Right to left up to the first address that is not trusted; an entry that does not parse ends it.
 fn forwarded_client(headers: &http::HeaderMap, peer: IpAddr, trusted: &[Network]) -> IpAddr {
     let mut client = peer;
-    let lines: Vec<&str> =
-        headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or("?")).collect();
-    for entry in lines.iter().rev().flat_map(|line| line.rsplit(',')) {
+    // What a client wrote into the list may be any bytes; what the proxies have put behind it counts all the same.
+    let lines = headers.get_all("x-forwarded-for").iter().rev();
+    for entry in lines.flat_map(|line| line.as_bytes().rsplit(|byte| *byte == b',')) {
         if !is_trusted(client, trusted) {
             break;
         }
-        let Ok(address) = entry.trim().parse::<IpAddr>() else { break };
+        let entry = std::str::from_utf8(entry.trim_ascii()).map(str::parse::<IpAddr>);
+        let Ok(Ok(address)) = entry else { break };
         client = address.to_canonical();
     }
     client
@@ -102,7 +142,7 @@ pub fn admit(
         }
     }
     if http2 {
-        pseudo_fields(request.uri())?;
+        pseudo_fields(request)?;
     }
     if bytes > limits.header_bytes || request.headers().len() > limits.headers as usize {
         return Err(Kind::HeaderTooLarge.into());
@@ -121,17 +161,31 @@ pub fn admit(
     if upgrades && let Some(upgrade) = Wanted::of(request) {
         request.extensions_mut().insert(upgrade);
     }
-    headers::sanitize_request(request.headers_mut(), exchange.trusted);
+    let named = headers::sanitize_request(request.headers_mut(), exchange.trusted);
+    forget_trailers(request.body_mut(), named);
     Ok(host)
 }
 
+/// What `Connection` names goes no further in trailers either.
+pub(super) fn forget_trailers(body: &mut Body, named: Vec<HeaderName>) {
+    if !named.is_empty() && body.is_stream() {
+        *body = std::mem::take(body).without_trailers(named.into());
+    }
+}
+
 /// RFC 9113 §8.3.1, as far as the codec lets it pass.
-fn pseudo_fields(uri: &Uri) -> Result<(), Error> {
-    if !matches!(uri.scheme_str(), None | Some("http" | "https")) {
+fn pseudo_fields(request: &Request<Body>) -> Result<(), Error> {
+    let uri = request.uri();
+    let http = |scheme: &str| scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https");
+    if !uri.scheme_str().is_none_or(http) {
         return Err(bad("the scheme is neither http nor https"));
     }
+    if request.method().as_str().len() > LONGEST_METHOD {
+        return Err(bad("the method is too long"));
+    }
     // `path()` makes a slash of a path that is empty before its query.
-    if !uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/')) {
+    let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
+    if !target.starts_with('/') && !(target == "*" && *request.method() == Method::OPTIONS) {
         return Err(bad("the path does not start with `/`"));
     }
     Ok(())
@@ -158,7 +212,7 @@ fn framing(request: &mut Request<Body>) -> Result<(), Error> {
         }
         request.headers_mut().remove(header::TRANSFER_ENCODING);
     } else if let Some(length) = length
-        && matches!(length.as_bytes(), [b'0', _, ..])
+        && matches!(length.as_bytes(), [] | [b'0', _, ..])
     {
         // Zeros in front are valid and have been read as octal elsewhere.
         let length = length.to_str().ok().and_then(|length| length.parse::<u64>().ok());
@@ -274,8 +328,10 @@ fn canonical_target(request: &mut Request<Body>) -> Result<(), Error> {
         return Ok(());
     }
     let canonical = path::canonical(uri.path()).map_err(bad)?;
+    let query = uri.query().map(path::canonical_query).transpose().map_err(bad)?;
     // Only origin form goes on; nothing to build when it is that already.
-    let unchanged = matches!(canonical, std::borrow::Cow::Borrowed(_));
+    let unchanged = matches!(canonical, Cow::Borrowed(_))
+        && !query.as_ref().is_some_and(|query| matches!(query, Cow::Owned(_)));
     if unchanged && uri.authority().is_none() {
         return Ok(());
     }
@@ -283,7 +339,7 @@ fn canonical_target(request: &mut Request<Body>) -> Result<(), Error> {
     let target = if unchanged && uri.path_and_query().is_some_and(|target| target.as_str().starts_with('/')) {
         uri.path_and_query().cloned().ok_or_else(|| bad("the target has no path"))?
     } else {
-        let text = match uri.query() {
+        let text = match query {
             Some(query) => format!("{canonical}?{query}"),
             None => canonical.into_owned(),
         };

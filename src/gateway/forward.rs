@@ -2,6 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 
+use super::admission::{forget_trailers, forwarded_host};
 use crate::{
     body::Body, config::service::AssetType, error::Error, headers, problem::Kind, telemetry::Exchange,
     upstream::Added,
@@ -36,7 +37,9 @@ pub(super) fn request(
     // Admission has let these through from trusted proxies only.
     let (said_for, said_host) = if exchange.trusted {
         map.remove(FORWARDED_PROTO);
-        (joined(map, &FORWARDED_FOR), map.remove(FORWARDED_HOST))
+        let host = forwarded_host(map);
+        map.remove(FORWARDED_HOST);
+        (joined(map, &FORWARDED_FOR), host)
     } else {
         (None, None)
     };
@@ -94,7 +97,8 @@ pub(super) fn set(headers: &mut HeaderMap, fields: HeaderMap) {
 
 /// Makes an upstream's answer the gateway's.
 pub(super) fn response(response: &mut Response<Body>) {
-    headers::remove_hop_by_hop(response.headers_mut());
+    let named = headers::remove_hop_by_hop(response.headers_mut());
+    forget_trailers(response.body_mut(), named);
 }
 
 /// Whether a request has come by here so often that it is in a loop.

@@ -171,7 +171,7 @@ impl Handle {
         }
         (exchange.host, exchange.port) = admission::admit(request, exchange, &self.gateway.plan.gateway)?;
         exchange.target = request.uri().path_and_query().cloned();
-        if request.uri().path() == "*" {
+        if request.uri().path() == "*" || admission::has_gone_far_enough(request) {
             return Ok(Routed::Nothing);
         }
         // A preflight is answered by the route of the method that it asks about, if that has rules for it.

@@ -34,6 +34,32 @@ pub fn canonical(path: &str) -> Result<Cow<'_, str>, &'static str> {
     Ok(Cow::Owned(resolve_dots(&decoded)))
 }
 
+/// What of a query goes on: as it came, but for characters that no query holds and user agents send as they are
+/// (RFC 3986 §3.4), which are percent-encoded. Percents stay as they are: many clients send bare ones, and
+/// nothing is matched by a query that was decoded differently behind us.
+pub fn canonical_query(query: &str) -> Result<Cow<'_, str>, &'static str> {
+    let mut strays = 0;
+    for byte in query.bytes() {
+        match byte {
+            0..=0x20 | 0x7f.. => return Err("the query has a character that must be percent-encoded"),
+            byte => strays += usize::from(is_stray(byte) || byte == b'\\'),
+        }
+    }
+    if strays == 0 {
+        return Ok(Cow::Borrowed(query));
+    }
+    let mut out = String::with_capacity(query.len() + 2 * strays);
+    for byte in query.bytes() {
+        if is_stray(byte) || byte == b'\\' { encode(&mut out, byte) } else { out.push(char::from(byte)) }
+    }
+    Ok(Cow::Owned(out))
+}
+
+fn encode(out: &mut String, byte: u8) {
+    let digit = |digit: u8| char::from(b"0123456789ABCDEF"[usize::from(digit)]);
+    out.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+}
+
 /// Neither of RFC 3986 §3.3 nor refused.
 const fn is_stray(byte: u8) -> bool {
     matches!(byte, b'"' | b'<' | b'>' | b'[' | b']' | b'^' | b'`' | b'{' | b'|' | b'}')
@@ -45,11 +71,7 @@ fn decode_unreserved(bytes: &[u8]) -> Result<String, &'static str> {
     while let [first, tail @ ..] = rest {
         if *first != b'%' {
             if is_stray(*first) {
-                out.push('%');
-                out.extend(
-                    [*first >> 4, *first & 15]
-                        .map(|digit| char::from(b"0123456789ABCDEF"[usize::from(digit)])),
-                );
+                encode(&mut out, *first);
             } else {
                 out.push(char::from(*first));
             }

@@ -11,10 +11,11 @@ use std::{
     time::Duration,
 };
 
-use http::{Method, Request, Response, Uri, uri::PathAndQuery};
+use http::{Request, Response, Uri, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 
 use super::{
+    admission::forget_trailers,
     composed::{Target, exchange_of},
     forward,
     tunnel::Patience,
@@ -24,7 +25,8 @@ use crate::{
     body::Body,
     compose::{self, Prepared, Rendered},
     error::Error,
-    plan,
+    headers::may_trail_request,
+    plan::{self, reads},
     policy::authenticate::{Source, credential},
     problem::Kind,
     telemetry::{CallRecord, Exchange, Trail, Verb},
@@ -226,6 +228,11 @@ impl Proxy {
                 let mut uri = std::mem::take(request.uri_mut());
                 credential::remove(source, request.headers_mut(), &mut uri);
                 *request.uri_mut() = uri;
+                if let Source::Header(name, _) = source
+                    && may_trail_request(name)
+                {
+                    forget_trailers(request.body_mut(), vec![name.clone()]);
+                }
             }
         }
     }
@@ -248,10 +255,10 @@ impl Proxy {
         spare: Option<Arc<Spare>>,
     ) -> Result<Sent<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>>, Error> {
         let upstream = &self.target.gateway.upstreams[self.proxy()?.service.index()];
-        let idempotent = is_idempotent(request.method());
+        let safe = reads(request.method());
         let late = left <= upstream.timeout;
         let timeout = left.min(upstream.timeout);
-        let outgoing = Outgoing { request, added, idempotent, timeout, spare, trail: Some(trail) };
+        let outgoing = Outgoing { request, added, safe, timeout, spare, trail: Some(trail) };
         let call = self.target.runner.caller.call(upstream, outgoing);
         Ok(Sent { call, upgrade, late, proxy: Arc::clone(self) })
     }
@@ -302,14 +309,6 @@ impl Proxy {
 /// Fields that the template sets, on their way past what forwarding does to the client's.
 #[derive(Clone, Debug)]
 struct Set(http::HeaderMap);
-
-/// RFC 9110 §9.2.2.
-fn is_idempotent(method: &Method) -> bool {
-    matches!(
-        *method,
-        Method::GET | Method::HEAD | Method::OPTIONS | Method::PUT | Method::DELETE | Method::QUERY
-    )
-}
 
 #[cfg(test)]
 mod tests {

@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
 use tokio::sync::Notify;
 
 use super::tunnel::{self, Patience};
@@ -33,6 +33,17 @@ pub(super) struct Wanted {
     protocol: HeaderValue,
     client: Promise,
     exchange: Option<Arc<Exchange>>,
+}
+
+/// `protocol-name["/"version]` (RFC 9110 §7.8), but for HTTP/2, whatever version is said of it.
+fn may_be_asked_for(protocol: &[u8]) -> bool {
+    let mut parts = protocol.trim_ascii().split(|byte| *byte == b'/');
+    let token = |part: &[u8]| !part.is_empty() && HeaderName::from_bytes(part).is_ok();
+    let name = parts.next().unwrap_or_default();
+    token(name)
+        && !name.eq_ignore_ascii_case(b"h2c")
+        && parts.next().is_none_or(token)
+        && parts.next().is_none()
 }
 
 // === impl Tunnels ===
@@ -68,12 +79,7 @@ impl Wanted {
     pub(super) fn of(request: &mut Request<Body>) -> Option<Self> {
         let headers = request.headers();
         let protocol = headers.get(header::UPGRADE)?;
-        if !names_upgrade(headers)
-            || protocol
-                .as_bytes()
-                .split(|b| *b == b',')
-                .any(|one| one.trim_ascii().eq_ignore_ascii_case(b"h2c"))
-        {
+        if !names_upgrade(headers) || !protocol.as_bytes().split(|byte| *byte == b',').all(may_be_asked_for) {
             return None;
         }
         let protocol = protocol.clone();

@@ -26,6 +26,13 @@ pub struct Call {
     pub body: Option<Shape>,
 }
 
+/// Whether a method only reads, so that a call may be dropped, or sent again when nobody knows whether it arrived:
+/// those that RFC 9110 §9.2.1 calls safe and that pass, and QUERY.
+#[must_use]
+pub fn reads(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD | Method::OPTIONS | Method::QUERY)
+}
+
 /// A piece of a path.
 #[derive(Debug)]
 pub enum PathPart {

@@ -13,10 +13,9 @@
 
 use std::{cell::OnceCell, sync::Arc, time::Duration};
 
-use http::Method;
-
 use super::{
     Action, BodyUse, Callable, Composition, Endpoint, ForEach, Plan, Retry, Route, Service, Step, Tolerance,
+    reads,
 };
 use crate::id::CompositionId;
 
@@ -114,13 +113,13 @@ impl<'p> Estimates<'p> {
     #[must_use]
     pub fn route(&self, route: &Route) -> Cost {
         let mut cost = self.steps(route).cost;
-        let reads = |composition: &Composition| composition.request_body > BodyUse::Unread;
+        let reads_body = |composition: &Composition| composition.request_body > BodyUse::Unread;
         match &route.endpoint {
-            Endpoint::Compose { composition, .. } if reads(composition) => cost.bytes += REQUEST_BYTES,
+            Endpoint::Compose { composition, .. } if reads_body(composition) => cost.bytes += REQUEST_BYTES,
             // Its body streams, and its time ends with the route's.
             Endpoint::Proxy { .. } => {
                 let methods = &route.matching.methods;
-                let repeatable = methods.is_empty() || methods.iter().any(Method::is_idempotent);
+                let repeatable = methods.is_empty() || methods.iter().any(reads);
                 cost.calls = cost.calls.saturating_add(1);
                 cost.again = cost.again.saturating_add(repeatable.into());
             }
@@ -164,8 +163,7 @@ impl<'p> Estimates<'p> {
                 let (attempts, time) = attempts(attempt, step.retry.as_ref());
                 // What nobody reads is dropped, not held.
                 let bytes = if step.body == BodyUse::Unread { 0 } else { ANSWER_BYTES };
-                let repeatable = call.safe || call.method.is_idempotent();
-                let again = if repeatable { attempts.into() } else { 0 };
+                let again = if call.safe { attempts.into() } else { 0 };
                 (Cost { calls: attempts.into(), again, time, bytes }, attempt, None)
             }
             // Deeper ones are refused; what they would cost is nobody's question.

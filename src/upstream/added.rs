@@ -21,10 +21,10 @@ impl Added {
         self.line(name, value.as_bytes());
     }
 
-    /// Adds a field whose value is text of our own making; one that could be read as more than a value
-    /// is left out.
+    /// Adds a field whose value is text of our own making, perhaps around received bytes; one that could be read as
+    /// more than a value is left out.
     pub fn push_text(&mut self, name: &HeaderName, value: &[u8]) {
-        if value.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        if value.iter().all(|byte| matches!(byte, b'\t' | b' '..=b'~' | 0x80..)) {
             self.line(name, value);
         }
     }
@@ -86,6 +86,9 @@ mod tests {
         added.push_text(&ACCEPT, b"*/*");
         added.push_text(&FROM, b"a\r\nb: c");
         assert_eq!(added.as_bytes(), b"via: 1.1 segue\r\naccept: */*\r\n");
+        added.push_text(&FROM, b"\xff,\t1.2.3.4");
+        assert!(added.as_bytes().ends_with(b"\r\nfrom: \xff,\t1.2.3.4\r\n"));
+        added.remove(&FROM);
         let mut headers = HeaderMap::new();
         added.insert_into(&mut headers);
         assert_eq!(

@@ -192,7 +192,7 @@ impl Stream {
         again: bool,
         lease: Lease,
     ) -> Result<Response<Incoming>, Broken> {
-        let (idempotent, timeout, spare) = (call.idempotent, call.timeout, call.spare.clone());
+        let (safe, timeout, spare) = (call.safe, call.timeout, call.spare.clone());
         let mut request = call.into_request();
         let mut fields = Vec::new();
         let copy = again.then(|| Copy::of(&request, &mut fields)).flatten();
@@ -225,7 +225,7 @@ impl Stream {
                     call: request
                         .map(|request| {
                             let added = Added::default();
-                            Outgoing { request, added, idempotent, timeout, spare, trail: None }
+                            Outgoing { request, added, safe, timeout, spare, trail: None }
                         })
                         .map(Box::new),
                 })

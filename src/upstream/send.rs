@@ -2,7 +2,7 @@
 //!
 //! **Resend.** A pooled connection may have been closed by the peer just before the request went out.
 //! The codec gives the request back if it wrote none of it: that is sent again whatever its method. Once
-//! bytes were written, an idempotent call is sent again if its body does not stream, and if the request that
+//! bytes were written, a safe call is sent again if its body does not stream, and if the request that
 //! it belongs to has not spent its [`Spare`](super::Spare). Once, on a new connection.
 
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Broken {
 /// One future without another of its size in it, and the request behind a pointer: what a call's future
 /// holds is moved and is cold memory to all that wait.
 pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<Response<Body>, Error> {
-    let idempotent = call.idempotent;
+    let safe = call.safe;
     let began = Instant::now();
     let deadline = began + call.timeout;
     let sent = Sent { since: Some(began.into_std()), ..Sent::default() };
@@ -116,7 +116,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
             local.counters.reuse();
         }
         target.set(&mut call.request, upstream, endpoint, channel.is_http2());
-        let again = used && idempotent && !want.fresh;
+        let again = used && safe && !want.fresh;
         let exchange = channel.exchange(call, deadline, again, upgrades, lease, target.own_host);
         match exchange.await {
             Ok(answer) => {

@@ -1,6 +1,6 @@
 //! What the gateway answers by itself, and what it does with bytes that are no request.
 
-use http::Request;
+use http::{HeaderValue, Request};
 use http_body_util::Full;
 use tokio::io::AsyncReadExt;
 
@@ -93,6 +93,7 @@ async fn requests_that_servers_read_differently_do_not_pass() {
         (format!("TRACE /p/a HTTP/1.1\r\n{host}\r\n"), "405"),
         (format!("CONNECT a:80 HTTP/1.1\r\n{host}\r\n"), "405"),
         (format!("OPTIONS * HTTP/1.1\r\n{host}\r\n"), "204"),
+        (format!("OPTIONS /p/a HTTP/1.1\r\n{host}max-forwards: 0\r\n\r\n"), "204"),
         (format!("GET /p/{} HTTP/1.1\r\n{host}\r\n", "a".repeat(9000)), "414"),
         (format!("GET /p/a HTTP/1.1\r\n{host}{}\r\n", "x: y\r\n".repeat(120)), "431"),
         (format!("GET /p/a HTTP/1.1\r\n{host}x: {}\r\n\r\n", "y".repeat(33_000)), "431"),
@@ -136,6 +137,33 @@ async fn only_a_trusted_proxy_speaks_for_its_clients() {
     let who = send(open.address, ask("/who")).await.json();
     assert_eq!(who, serde_json::json!({"ip": "7.7.7.7", "scheme": "https", "id": "given-1"}));
     send(open.address, ask("/p")).await;
+
+    // What a client wrote in front of what the proxy says may be any bytes.
+    for (list, client) in [
+        (&b"\xff, 7.7.7.7"[..], "7.7.7.7"),
+        (b"\xff, 7.7.7.7, 10.1.1.1", "7.7.7.7"),
+        (b"1.1.1.1,\t7.7.7.7", "7.7.7.7"),
+        (b"7.7.7.7, \xff", "127.0.0.1"),
+    ] {
+        let mut request = ask("/who");
+        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_bytes(list).unwrap());
+        assert_eq!(send(open.address, request).await.json()["ip"], client, "{list:?}");
+        let mut request = ask("/p");
+        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_bytes(list).unwrap());
+        request.headers_mut().insert("x-segue-deadline-ms", "+5".parse().unwrap());
+        for (name, last) in [("x-forwarded-proto", "http"), ("x-forwarded-host", "shop.example:8443")] {
+            request.headers_mut().insert(name, "client's".parse().unwrap());
+            request.headers_mut().append(name, last.parse().unwrap());
+        }
+        send(open.address, request).await;
+        let seen = &origin.seen().pop().unwrap().headers;
+        assert_eq!(seen["x-forwarded-for"].as_bytes(), [list, b", 127.0.0.1"].concat());
+        assert_eq!(
+            (&seen["x-forwarded-proto"], &seen["x-forwarded-host"]),
+            (&"http".parse().unwrap(), &"shop.example:8443".parse().unwrap())
+        );
+        assert_eq!(seen["x-segue-deadline-ms"], "30000");
+    }
 
     let seen = origin.seen();
     assert_eq!(seen[0].headers["x-forwarded-for"], "127.0.0.1");

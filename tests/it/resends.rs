@@ -16,7 +16,7 @@ use tokio::{
 };
 
 use crate::support::{
-    client::get,
+    client::{get, send},
     gateway::{GATEWAY, Gateway, route, service},
 };
 
@@ -94,6 +94,34 @@ async fn an_origin_that_closes_kept_connections_sees_no_more_than_the_plan_says(
     assert_eq!(answers, [r#"["ok","ok","ok"]"#; 2]);
     // The second request finds three connections that are closed under it.
     assert_eq!((counts, calls, wire), ([3, 6], 3, 6));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_changes_things_reaches_an_origin_once() {
+    for method in ["PUT", "DELETE", "POST"] {
+        let (address, seen) = origin().await;
+        let gateway = Gateway::start_with(
+            &GATEWAY.replace("workers: 2", "workers: 1"),
+            &[
+                service("a", address, ""),
+                route("warm", "match: {path: /warm}\nproxy: {service: a}"),
+                route("proxied", "match: {path: /proxied}\nproxy: {service: a}"),
+                route(
+                    "composed",
+                    &format!(
+                        "match: {{path: /composed}}\nsteps: {{one: {{http: {{service: a, method: {method}, path: /one}}}}}}\nrespond: {{status: 204}}"
+                    ),
+                ),
+            ],
+        );
+        for path in ["/proxied", "/composed"] {
+            assert_eq!(get(gateway.address, "/warm").await.status, 200);
+            let before = seen.load(SeqCst);
+            let request = http::Request::builder().method(method).uri(path).body(Default::default()).unwrap();
+            assert_eq!(send(gateway.address, request).await.status, 502, "{method} {path}");
+            assert_eq!(seen.load(SeqCst) - before, 1, "{method} {path}");
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

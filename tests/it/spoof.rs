@@ -134,6 +134,18 @@ async fn no_spelling_of_an_identity_header_reaches_an_upstream_over_http1() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_connection_names_is_no_trailer_either() {
+    let (origin, trailers) = listening().await;
+    let gateway = gateway(&origin).await;
+    let request = "POST /a HTTP/1.1\r\nhost: a.example\r\nconnection: close, X-Hop\r\ntrailer: x-sum, x-hop, www-authenticate\r\ntransfer-encoding: chunked\r\n\r\n1\r\nx\r\n0\r\nx-sum: 1\r\nx-hop: 1\r\nwww-authenticate: 1\r\n\r\n";
+    let answer = raw(gateway.address, request.as_bytes()).await;
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    let seen = trailers.lock().unwrap().clone();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].keys().collect::<Vec<_>>(), ["x-sum"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn no_spelling_of_an_identity_header_reaches_an_upstream_over_http2() {
     let (origin, trailers) = listening().await;
     let gateway = gateway(&origin).await;

@@ -1,4 +1,4 @@
-use super::canonical;
+use super::{canonical, canonical_query};
 
 #[test]
 fn gives_one_form() {
@@ -23,6 +23,19 @@ fn gives_one_form() {
         ("/.a", "/.a"),
     ] {
         assert_eq!(canonical(raw).as_deref(), Ok(expected), "{raw}");
+    }
+}
+
+#[test]
+fn a_query_goes_on_as_it_came_but_for_what_none_may_hold() {
+    for (raw, expected) in [
+        ("a=1&b=%zz&c=50%&d=/?:@!$'()*+,;~", "a=1&b=%zz&c=50%&d=/?:@!$'()*+,;~"),
+        ("a|b{c}^[d]`\\\"<>", "a%7Cb%7Bc%7D%5E%5Bd%5D%60%5C%22%3C%3E"),
+    ] {
+        assert_eq!(canonical_query(raw).as_deref(), Ok(expected), "{raw}");
+    }
+    for refused in ["é", "a b", "a\u{85}", "a\u{7f}", "a\tb"] {
+        assert!(canonical_query(refused).is_err(), "{refused:?}");
     }
 }
 

@@ -301,8 +301,8 @@ mod tests {
     use crate::upstream::Added;
 
     fn outgoing(request: Request<Body>) -> Outgoing {
-        let (idempotent, timeout) = (true, Duration::ZERO);
-        Outgoing { request, added: Added::default(), idempotent, timeout, spare: None, trail: None }
+        let (safe, timeout) = (true, Duration::ZERO);
+        Outgoing { request, added: Added::default(), safe, timeout, spare: None, trail: None }
     }
 
     fn encoded(request: Request<Body>) -> String {

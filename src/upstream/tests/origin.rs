@@ -91,10 +91,10 @@ pub(super) fn build_with(service: &Service, given: &Given) -> Arc<Upstream> {
 }
 
 pub(super) fn request(method: Method, path: &str, body: Body) -> Outgoing {
-    let idempotent = method != Method::POST;
+    let safe = method.is_safe();
     let request = Request::builder().method(method).uri(path).body(body).unwrap();
     let (added, timeout) = (Added::default(), Duration::from_secs(10));
-    Outgoing { request, added, idempotent, timeout, spare: None, trail: None }
+    Outgoing { request, added, safe, timeout, spare: None, trail: None }
 }
 
 pub(super) fn get(path: &str) -> Outgoing {

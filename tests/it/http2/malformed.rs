@@ -146,6 +146,13 @@ fn pseudo_fields() -> Vec<Case> {
         with_fields("no scheme", &[METHOD, AUTHORITY, PATH], Stream),
         with_fields("no path", &[METHOD, SCHEME, AUTHORITY], Stream),
         with_fields("no path, host", &[METHOD, SCHEME, (b"host", b"a.example")], With(400)),
+        with_fields("a raw query", &[METHOD, SCHEME, AUTHORITY, (b":path", b"/p?\xc3\xa9")], With(400)),
+        with_fields("a long method", &[(b":method", &[b'A'; 33]), SCHEME, AUTHORITY, PATH], With(400)),
+        with_fields(
+            "a length of nothing",
+            &[METHOD, SCHEME, AUTHORITY, PATH, (b"content-length", b"")],
+            With(400),
+        ),
         with_fields("two methods", &[METHOD, METHOD, SCHEME, AUTHORITY, PATH], Stream),
         with_fields("two schemes", &[METHOD, SCHEME, SCHEME, AUTHORITY, PATH], Stream),
         with_fields("two paths", &[METHOD, SCHEME, AUTHORITY, PATH, (b":path", b"/p/other")], Stream),
