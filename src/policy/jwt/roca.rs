@@ -23,7 +23,7 @@ pub(super) fn is_marked(modulus: &[u8]) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     /// Of the public test data of those who found it (crocs-muni/roca, `mod03.txt`).
@@ -33,7 +33,7 @@ mod tests {
         2550d31b1babf161e7692d00b86e3dd886ecab4abfbe1a8f8cc263ff4af55cdb45f4249a5193925f5e983d762f0b6800943eb0267b08f42e\
         d311ce1f5c86eacbc8ce4d3cb7a2fee1ef5641423a1cf4114e5ecf50034a60a412523af9e6f4aa11";
 
-    pub(in crate::policy::jwt) fn marked() -> Vec<u8> {
+    pub(crate) fn marked() -> Vec<u8> {
         let digits: Vec<u32> = MARKED.chars().filter_map(|digit| digit.to_digit(16)).collect();
         digits.chunks(2).map(|pair| (pair[0] * 16 + pair[1]) as u8).collect()
     }
@@ -88,6 +88,3 @@ mod tests {
         assert!(!is_marked(&nearly));
     }
 }
-
-#[cfg(test)]
-pub(super) use tests::marked;

@@ -343,7 +343,7 @@ fn a_key_that_anybody_can_factor_is_none_and_others_are() {
         let set = KeySet::parse(keys.into(), false).unwrap();
         (set.len(), set.skipped.first().map(|(_, why)| *why))
     };
-    assert_eq!(usable(&roca::marked()), (0, Some("anybody can factor it (CVE-2017-15361)")));
+    assert_eq!(usable(&roca::tests::marked()), (0, Some("anybody can factor it (CVE-2017-15361)")));
     for _ in 0..6 {
         let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
         assert_eq!(usable(&make::modulus(&key)), (1, None));
