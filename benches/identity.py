@@ -141,10 +141,11 @@ def tree(folder, name, keys, collector, everything):
             f"  accessLog: {{path: {folder}/access.log}}\n"
         )
     gateway.write_text(text)
+    routes = next((root / "routes").glob("*/*.yaml"))
+    routes.write_text(routes.read_text().replace(":9001", f":{compare.BACKEND}"))
     if name != "plain":
         (root / "policies" / "keys.json").write_text(keys)
         (root / "policies" / "access.yaml").write_text(policy(everything))
-        routes = next((root / "routes").glob("*/*.yaml"))
         routes.write_text(routes.read_text().replace("proxy: {", "policies: [access]\nproxy: {"))
     return root, port
 
@@ -211,6 +212,7 @@ def main():
     parser.add_argument("--tokens", type=int, default=20000, help="of each algorithm, shown once (%(default)s; 0: none)")
     options = parser.parse_args()
     load_cores, peer_cores = {0}, {1}
+    compare.BACKEND = free_port()
     signers = {algorithm: Signer(algorithm) for algorithm in ALGORITHMS}
     keys = json.dumps({"keys": [signer.jwk() for signer in signers.values()]})
     with contextlib.ExitStack() as stack:

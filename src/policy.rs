@@ -106,10 +106,15 @@ impl Policies {
         })
     }
 
-    /// Whether a layer in front of the endpoint may wait for something.
+    /// Whether a layer in front of the endpoint may wait for something: for keys that are fetched.
     #[must_use]
     pub fn may_wait(&self) -> bool {
-        !self.authenticate.is_empty()
+        use authenticate::{KeySource, Method};
+        let mut methods = self.authenticate.iter().flat_map(|settings| &settings.methods);
+        methods.any(|method| match method {
+            Method::Jwt(jwt) => jwt.issuers.iter().any(|issuer| !matches!(issuer.keys, KeySource::File(_))),
+            Method::ApiKey(_) | Method::Mtls(_) => false,
+        })
     }
 }
 

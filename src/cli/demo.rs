@@ -106,7 +106,7 @@ pub(super) fn run(
         running.drain();
     } else {
         report::invitation(address, secure.as_ref(), running.admin, out)?;
-        report::credentials(address, &key.token(PARTNER)?, issuer.state(), out)?;
+        report::credentials(address, secure.as_ref(), (&key.token(PARTNER)?, issuer.state()), out)?;
         out.flush()?;
     }
     let ended = serve::until_drained(running, err)?;

@@ -4,6 +4,7 @@
 //! routes with the same layers share their effective policy.
 
 mod binding;
+mod denies;
 mod explain;
 mod keys;
 mod lattice;
@@ -11,7 +12,12 @@ mod own;
 mod part;
 mod shelf;
 
-use std::{collections::HashMap, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{Findings, path::Capture, unit::Units};
 use crate::{
@@ -33,6 +39,8 @@ pub(super) struct Governance<'t> {
     services: HashMap<(&'t str, &'t str), &'t ServiceTemplate>,
     /// Outcomes by what they come from.
     known: HashMap<Key, Rc<Outcome>>,
+    /// Rules of which it was told that they deny everybody.
+    denying: HashSet<(Arc<str>, u32, u32)>,
 }
 
 /// What an effective policy is made of: Policies with who puts them there, captures if they matter, and
@@ -63,7 +71,7 @@ impl<'t> Governance<'t> {
         let bindings = Bindings::index(&templates.bindings, &mut shelf, findings);
         let named = |one: &'t ServiceTemplate| ((&*one.metadata.unit, one.metadata.name.value.as_str()), one);
         let services = templates.services.iter().map(named).collect();
-        Self { shelf, bindings, units, services, known: HashMap::new() }
+        Self { shelf, bindings, units, services, known: HashMap::new(), denying: HashSet::new() }
     }
 
     /// What holds for a route: its timeout and its policies.
@@ -99,6 +107,7 @@ impl<'t> Governance<'t> {
         if !layers.whole {
             return None;
         }
+        denies::check(&layers.all, &outcome.policies, template, &mut self.denying, findings);
         if outcome.policies.authenticate.is_empty() {
             let name = &template.metadata.name;
             let message = format!("anybody can call `{}/{}`", template.metadata.unit, name.value);

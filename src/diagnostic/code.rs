@@ -275,6 +275,11 @@ codes! {
         "A certificate of a listener has expired, or is not valid yet by this machine's clock, so clients will refuse it. Replace its file \
          and its key's: they are read again when they change, and no connection is dropped. The metric \
          `segue_tls_certificate_expiry_seconds` tells when the next one expires.";
+    DeniesEverybody = "denies_everybody", Warning,
+        "A rule of `authorize` reads of the caller what no caller of the route has: `principal.id` where nobody is asked who \
+         they are, for example. A rule that cannot be evaluated denies, so nobody gets past it. Bind a Policy with a method under \
+         `authenticate` to the route. Where the rule is meant for other routes, read with `.?`: \
+         `principal.?plan.orValue(\"\") == \"gold\"`.";
     OpenRoute = "open_route", Warning,
         "The route's effective policy has no `authenticate`, so anybody can call it. That may be meant: then say it with \
          `authenticate: {anonymous: true}` in a Policy that is bound to it. Otherwise bind a Policy that authenticates.";

@@ -12,7 +12,7 @@ use http::{Request, Response};
 use tower::{Layer, Service};
 
 use super::{facts::Facts, gate::ResponseFuture};
-use crate::{body::Body, error::Error, expr::Program, problem::Kind, telemetry::Exchange};
+use crate::{body::Body, diagnostic::Place, error::Error, expr::Program, problem::Kind, telemetry::Exchange};
 
 /// Every rule that holds for a route, of all its layers.
 #[derive(Debug, Default)]
@@ -30,6 +30,8 @@ pub struct Rule {
     pub condition: Program,
     /// `message`, which becomes the problem's `detail`.
     pub message: Option<String>,
+    /// Where it is written.
+    pub place: Place,
 }
 
 /// See the module.
@@ -152,7 +154,8 @@ mod tests {
                 None => (rest, None),
             };
             let condition = Program::compile(condition, &scope).unwrap();
-            Rule { allow: kind == "allow", condition, message }
+            let place = Place { file: "policies/a.yaml".into(), line: 1, column: 1, width: 1 };
+            Rule { allow: kind == "allow", condition, message, place }
         };
         texts.iter().map(rule).collect()
     }

@@ -11,6 +11,7 @@
 mod algorithm;
 mod cache;
 mod keys;
+mod roca;
 mod source;
 mod token;
 

@@ -1,5 +1,8 @@
 //! Who a request is from, over real listeners: tokens, keys and what of them reaches an upstream.
 
+mod https;
+mod mtls;
+
 use std::{
     io::{Read, Write},
     net::TcpListener,
@@ -173,6 +176,55 @@ async fn the_credential_that_authenticated_goes_no_further() {
     let got = with(&gateway, "/keep/a", &[("authorization", &bearer(&token))]).await;
     assert_eq!(got.status, 200);
     assert_eq!(origin.seen().pop().unwrap().headers["authorization"], bearer(&token));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_another_method_would_have_read_goes_no_further_either() {
+    let key = Key::new();
+    let origin = Origin::start(|_| async { json("{}") }).await;
+    let consumer = format!(
+        "apiVersion: segue/v1\nkind: Consumer\nmetadata: {{name: app, owner: platform}}\nplan: gold\napiKeys: [{{sha256: {}}}]\n",
+        hash()
+    );
+    let both =
+        format!("{}  apiKey: {{from: [{{header: x-api-key}}, {{query: key}}]}}\n", jwt("{file: keys.json}"));
+    let keep = "match: {path: '/keep/{rest...}'}\npolicies: [access]\nproxy: {service: back, forwardCredentials: true}";
+    let gateway = start(
+        &key.set("1"),
+        &[policy("access", &both), consumer],
+        &[
+            service("back", origin.address, ""),
+            route("keep", keep),
+            route("pass", "match: {path: '/pass/{rest...}'}\npolicies: [access]\nproxy: {service: back}"),
+        ],
+    );
+    let token = bearer(&key.token("1", ""));
+    for (fields, path) in [
+        (&[("authorization", &*token), ("x-api-key", "key-of-the-app")][..], "/pass/a?x=1"),
+        // A bad one too: who knows for whom it is good.
+        (&[("authorization", &token), ("x-api-key", "of somebody else")], "/pass/a?x=1"),
+        (&[("authorization", &token)], "/pass/a?key=key-of-the-app&x=1"),
+        (&[("authorization", "Bearer bad"), ("x-api-key", "key-of-the-app")], "/pass/a?x=1"),
+        (&[("cookie", "session=bad"), ("x-api-key", "key-of-the-app")], "/pass/a?x=1&key=b"),
+    ] {
+        assert_eq!(with(&gateway, path, fields).await.status, 200, "{fields:?}");
+        let seen = origin.seen().pop().unwrap();
+        assert_eq!(seen.target, "/pass/a?x=1");
+        for name in ["authorization", "x-api-key", "cookie"] {
+            assert!(!seen.headers.contains_key(name), "{fields:?}: {:?}", seen.headers);
+        }
+    }
+    // Another scheme is for somebody else.
+    let fields = [("authorization", "Basic YTpi"), ("x-api-key", "key-of-the-app")];
+    assert_eq!(with(&gateway, "/pass/a", &fields).await.status, 200);
+    assert_eq!(origin.seen().pop().unwrap().headers["authorization"], "Basic YTpi");
+    let fields = [("authorization", &*token), ("x-api-key", "key-of-the-app")];
+    assert_eq!(with(&gateway, "/keep/a", &fields).await.status, 200);
+    let seen = origin.seen().pop().unwrap().headers;
+    assert_eq!(
+        (&seen["authorization"], &seen["x-api-key"]),
+        (&token.parse().unwrap(), &"key-of-the-app".parse().unwrap())
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

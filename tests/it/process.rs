@@ -108,10 +108,10 @@ fn exit_codes_are_0_1_and_2() {
 }
 
 /// A gateway as a process of its own, ended when dropped.
-struct Served {
+pub(crate) struct Served {
     child: Child,
-    address: std::net::SocketAddr,
-    admin: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
+    pub(crate) admin: std::net::SocketAddr,
 }
 
 impl Drop for Served {
@@ -128,6 +128,11 @@ fn free() -> [std::net::SocketAddr; 2] {
 }
 
 async fn serve(root: &Path, drain: &str) -> Served {
+    serve_in(root, drain, &[]).await
+}
+
+/// The same with these environment variables.
+pub(crate) async fn serve_in(root: &Path, drain: &str, environment: &[(&str, &Path)]) -> Served {
     let [address, admin] = free();
     let gateway = format!(
         "apiVersion: segue/v1\nkind: Gateway\nmetadata: {{name: g, owner: it}}\nlisteners: [{{name: h, address: \"{address}\"}}]\nadmin: {{address: \"{admin}\"}}\n{drain}\n"
@@ -136,6 +141,7 @@ async fn serve(root: &Path, drain: &str) -> Served {
     let mut child = Command::new(env!("CARGO_BIN_EXE_segue"))
         .args(["serve", "--config"])
         .arg(root)
+        .envs(environment.iter().copied())
         .stderr(Stdio::piped())
         .stdout(Stdio::null())
         .spawn()

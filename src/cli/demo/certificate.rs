@@ -1,6 +1,6 @@
-//! A certificate for `localhost` that lives as long as one run of the demo.
+//! A certificate for `localhost`, and one for a client, that live as long as one run of the demo.
 //!
-//! Its authority signs this one certificate, and the authority's key is never written: whoever trusts it trusts
+//! Their authority signs these two certificates, and the authority's key is never written: whoever trusts it trusts
 //! nothing else by that.
 
 use std::{
@@ -12,7 +12,7 @@ use std::{
 use jiff::{Span, Timestamp, tz::TimeZone};
 use rcgen::{
     BasicConstraints, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
-    KeyUsagePurpose, date_time_ymd,
+    KeyUsagePurpose, SanType, date_time_ymd,
 };
 
 use super::folder::Folder;
@@ -20,7 +20,7 @@ use crate::{
     config::{
         Spanned,
         gateway::AddressTemplate,
-        listener::{CertificateTemplate, ListenerTls},
+        listener::{CertificateTemplate, ClientAuth, ListenerTls},
         service::SecretTemplate,
     },
     diagnostic::Place,
@@ -33,7 +33,10 @@ const NAME: &str = "demo-https";
 /// How long it is valid, for whoever leaves the demo running.
 const DAYS: i64 = 30;
 
-/// The certificate and its key in a folder of their own, removed in the end.
+/// The client that the other certificate is for: a system of the sample's operations.
+pub(super) const CLIENT: &str = "spiffe://rail.example.com/operations/control-room";
+
+/// The certificates and their keys in a folder of their own, removed in the end.
 pub(super) struct Development {
     folder: Folder,
 }
@@ -42,6 +45,16 @@ pub(super) struct Development {
 pub(super) struct Secure {
     pub(super) url: String,
     pub(super) authority: PathBuf,
+    /// The client's certificate and its key.
+    pub(super) client: (PathBuf, PathBuf),
+}
+
+/// Everything as PEM.
+struct Issued {
+    authority: String,
+    /// A certificate and its key each.
+    server: (String, String),
+    client: (String, String),
 }
 
 // === impl Development ===
@@ -50,14 +63,20 @@ impl Development {
     /// Makes it.
     pub(super) fn make() -> io::Result<Self> {
         let folder = Folder::make("tls")?;
-        let (authority, certificate, key) = issue().map_err(io::Error::other)?;
-        for (name, text) in [("ca.pem", authority), ("localhost.pem", certificate), ("localhost.key", key)] {
+        let Issued { authority, server, client } = issue().map_err(io::Error::other)?;
+        for (name, text) in [
+            ("ca.pem", authority),
+            ("localhost.pem", server.0),
+            ("localhost.key", server.1),
+            ("client.pem", client.0),
+            ("client.key", client.1),
+        ] {
             folder.write(name, &text)?;
         }
         Ok(Self { folder })
     }
 
-    /// A listener on loopback that shows it.
+    /// A listener on loopback that shows the one and asks for the other.
     pub(super) fn listener(&self, port: u16) -> Listener {
         let place = Place { file: "segue demo".into(), line: 1, column: 1, width: 1 };
         let path = |name: &str| self.folder.file(name).display().to_string();
@@ -66,11 +85,16 @@ impl Development {
             cert: Spanned { value: path("localhost.pem"), place: place.clone() },
             key: Spanned { value: key, place: place.clone() },
         };
+        let ca = Spanned { value: path("ca.pem"), place: place.clone() };
         Listener {
             name: NAME.to_owned(),
             address: AddressTemplate::Socket(SocketAddr::from((Ipv4Addr::LOCALHOST, port))),
             place,
-            tls: Some(ListenerTls { certificates: vec![certificate], only_tls13: false, client_auth: None }),
+            tls: Some(ListenerTls {
+                certificates: vec![certificate],
+                only_tls13: false,
+                client_auth: Some(ClientAuth { ca, required: false }),
+            }),
         }
     }
 
@@ -78,12 +102,12 @@ impl Development {
     pub(super) fn served(&self, running: &Running) -> Option<Secure> {
         let (_, address) = running.listeners.iter().find(|(name, _)| name == NAME)?;
         let url = format!("https://localhost:{}", address.port());
-        Some(Secure { url, authority: self.folder.file("ca.pem") })
+        let file = |name| self.folder.file(name);
+        Some(Secure { url, authority: file("ca.pem"), client: (file("client.pem"), file("client.key")) })
     }
 }
 
-/// Authority, certificate and the certificate's key, as PEM.
-fn issue() -> Result<(String, String, String), rcgen::Error> {
+fn issue() -> Result<Issued, rcgen::Error> {
     let today = Timestamp::now().to_zoned(TimeZone::UTC).date();
     let day = |days: i64| {
         let date = today.saturating_add(Span::new().days(days));
@@ -98,13 +122,18 @@ fn issue() -> Result<(String, String, String), rcgen::Error> {
     let authority = params.self_signed(&key)?.pem();
     let issuer = Issuer::new(params, key);
 
-    let mut params =
-        CertificateParams::new(["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()])?;
-    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
-    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
-    params.distinguished_name.push(DnType::CommonName, "localhost");
-    (params.not_before, params.not_after) = (day(-1), day(DAYS));
-    let key = KeyPair::generate()?;
-    let certificate = params.signed_by(&key, &issuer)?;
-    Ok((authority, certificate.pem(), key.serialize_pem()))
+    let signed = |mut params: CertificateParams, name: &str, purpose| {
+        params.extended_key_usages = vec![purpose];
+        params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+        params.distinguished_name.push(DnType::CommonName, name);
+        (params.not_before, params.not_after) = (day(-1), day(DAYS));
+        let key = KeyPair::generate()?;
+        Ok::<_, rcgen::Error>((params.signed_by(&key, &issuer)?.pem(), key.serialize_pem()))
+    };
+    let names = ["localhost".to_owned(), "127.0.0.1".to_owned(), "::1".to_owned()];
+    let server = signed(CertificateParams::new(names)?, "localhost", ExtendedKeyUsagePurpose::ServerAuth)?;
+    let mut params = CertificateParams::default();
+    params.subject_alt_names.push(SanType::URI(CLIENT.try_into()?));
+    let client = signed(params, "control room", ExtendedKeyUsagePurpose::ClientAuth)?;
+    Ok(Issued { authority, server, client })
 }

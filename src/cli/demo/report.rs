@@ -10,7 +10,12 @@ use std::{
 
 use serde_json::Value;
 
-use super::{SEARCH, certificate::Secure, ledger::Tally, mocks::Mocks};
+use super::{
+    SEARCH,
+    certificate::{CLIENT, Secure},
+    ledger::Tally,
+    mocks::Mocks,
+};
 use crate::cli::{
     output,
     request::{self, Answer},
@@ -87,7 +92,7 @@ pub(super) fn invitation(
     ] {
         writeln!(out, "  curl -i 'http://{address}{target}'  # {what}")?;
     }
-    if let Some(Secure { url, authority }) = secure {
+    if let Some(Secure { url, authority, .. }) = secure {
         let authority = authority.display();
         writeln!(
             out,
@@ -104,8 +109,8 @@ pub(super) fn invitation(
 /// The same for routes that ask who calls.
 pub(super) fn credentials(
     address: SocketAddr,
-    token: &str,
-    state: &Path,
+    secure: Option<&Secure>,
+    (token, state): (&str, &Path),
     out: &mut dyn Write,
 ) -> io::Result<()> {
     writeln!(out, "\nWith a key, which these routes ask for:")?;
@@ -116,6 +121,13 @@ pub(super) fn credentials(
         ("/v1/control/avonford", APP_KEY, "403: the app is none"),
     ] {
         writeln!(out, "  curl -i 'http://{address}{target}' -H 'x-api-key: {key}'  # {what}")?;
+    }
+    if let Some(Secure { url, authority, client: (certificate, key) }) = secure {
+        let (authority, certificate, key) = (authority.display(), certificate.display(), key.display());
+        writeln!(
+            out,
+            "\nWith a client's certificate, of this run, over HTTPS:\n  curl -i --cacert {authority} --cert {certificate} --key {key} \\\n    '{url}/v1/control/avonford'  # as {CLIENT}; 401 without it"
+        )?;
     }
     let hold = r#"{"train":"ER133","date":"2026-12-01","passengers":2}"#;
     writeln!(out, "\nWith a token, good for an hour of this run:\n  TOKEN={token}")?;

@@ -5,7 +5,7 @@ use std::{fs, io::Read, net::TcpStream, os::unix::fs::PermissionsExt};
 use rustls::{
     ClientConfig, ClientConnection, RootCertStore, StreamOwned,
     crypto::aws_lc_rs,
-    pki_types::{CertificateDer, ServerName, pem::PemObject},
+    pki_types::{CertificateDer, PrivateKeyDer, ServerName, pem::PemObject},
 };
 use serde_json::Value;
 
@@ -44,29 +44,35 @@ fn https_is_served_with_a_certificate_of_this_run_that_nothing_is_left_of() {
     let made = Development::make().unwrap();
     let options = Options { root: sample.folder().to_owned(), sources, signals: false };
     let running = start_with(options, vec![made.listener(0)]).unwrap();
-    let Secure { url, authority } = made.served(&running).unwrap();
+    let Secure { url, authority, client } = made.served(&running).unwrap();
     let folder = authority.parent().unwrap().to_owned();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode();
     assert_eq!((mode(&folder) & 0o777, mode(&folder.join("localhost.key")) & 0o777), (0o700, 0o600));
 
     let mut roots = RootCertStore::empty();
     roots.add(CertificateDer::from_pem_file(&authority).unwrap()).unwrap();
-    let config = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .unwrap()
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+        .with_root_certificates(roots);
+    let chain = vec![CertificateDer::from_pem_file(&client.0).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(&client.1).unwrap();
+    let known = builder.clone().with_client_auth_cert(chain, key).unwrap();
+    let config = builder.with_no_client_auth();
     let address: SocketAddr = url.replace("https://localhost", "127.0.0.1").parse().unwrap();
-    for name in ["localhost", "127.0.0.1"] {
+    for (name, config, path, status) in [
+        ("localhost", &config, "/v1/stations", 200),
+        ("127.0.0.1", &config, "/v1/stations", 200),
+        ("localhost", &config, "/v1/control/avonford", 401),
+        ("localhost", &known, "/v1/control/avonford", 200),
+    ] {
         let name = ServerName::try_from(name).unwrap();
         let session = ClientConnection::new(Arc::new(config.clone()), name).unwrap();
         let mut stream = StreamOwned::new(session, TcpStream::connect(address).unwrap());
-        stream
-            .write_all(b"GET /v1/stations HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")
-            .unwrap();
+        write!(stream, "GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").unwrap();
         let mut answer = String::new();
         stream.read_to_string(&mut answer).unwrap();
-        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status}")), "{path}: {answer}");
     }
     running.drain();
     running.wait().unwrap();
@@ -139,7 +145,7 @@ fn a_minted_token_and_the_documented_keys_open_what_they_should() {
     assert_eq!(hold(&key.token(PARTNER).unwrap()), 201, "as it is printed");
 
     let (mut printed, state) = (Vec::new(), issuer.state());
-    report::credentials(address, "TOKEN", state, &mut printed).unwrap();
+    report::credentials(address, None, ("TOKEN", state), &mut printed).unwrap();
     let printed = String::from_utf8(printed).unwrap();
     let keys: Vec<&str> =
         printed.lines().filter_map(|line| line.split("x-api-key: ").nth(1)?.split('\'').next()).collect();

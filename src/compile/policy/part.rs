@@ -142,7 +142,8 @@ impl<'t> Expressions<'t, '_> {
     fn rules(&mut self, rules: &'t [RuleTemplate]) -> Option<Vec<authorize::Rule>> {
         all(rules.iter().map(|rule| {
             let condition = self.condition(&rule.condition)?;
-            Some(authorize::Rule { allow: rule.allow, condition, message: rule.message.clone() })
+            let (message, place) = (rule.message.clone(), rule.condition.place.clone());
+            Some(authorize::Rule { allow: rule.allow, condition, message, place })
         }))
     }
 

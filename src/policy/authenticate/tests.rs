@@ -202,6 +202,68 @@ async fn who_shows_nothing_or_something_bad_is_challenged() {
 }
 
 #[tokio::test]
+async fn a_token_counts_in_its_places_and_as_it_is_spelt_there() {
+    let token = token();
+    let t = token.as_str();
+    for (head, expected) in [
+        (format!("GET /\nauthorization: Bearer {t}"), "jwt"),
+        (format!("GET /\nauthorization: BEARER {t}"), "jwt"),
+        (format!("GET /\nAuthorization: bearer   {t}"), "jwt"),
+        (format!("GET /?to%6Ben={t}"), "jwt"),
+        (format!("GET /\ncookie: a=b; session=\"{t}\""), "jwt"),
+        // Bad ones, though a part of each is good.
+        (format!("GET /\nauthorization: Bearer {t}, Bearer {t}"), "bad"),
+        (format!("GET /\nauthorization: Bearer {t},{t}"), "bad"),
+        (format!("GET /\nauthorization: Bearer {t} {t}"), "bad"),
+        (format!("GET /\nauthorization: Bearer Bearer {t}"), "bad"),
+        (format!("GET /\nauthorization: Bearer \"{t}\""), "bad"),
+        (format!("GET /\nauthorization: Bearer <{t}>"), "bad"),
+        (format!("GET /\nauthorization: Bearer {t};"), "bad"),
+        (format!("GET /\nauthorization: Bearer {t}%20"), "bad"),
+        (format!("GET /\nauthorization: Bearer {t}\nauthorization: Bearer"), "bad"),
+        (format!("GET /\nauthorization: Basic YTpi\nauthorization: Bearer {t}"), "bad"),
+        (format!("GET /\ncookie: session={t}; session={t}"), "bad"),
+        (format!("GET /\ncookie: session=x\ncookie: session={t}"), "bad"),
+        (format!("GET /\ncookie: session={t}\ncookie: a=b; session="), "bad"),
+        (format!("GET /\ncookie: session={t}%3D"), "bad"),
+        (format!("GET /?token={t}&token="), "bad"),
+        (format!("GET /?token={t}&to%6ben=x"), "bad"),
+        (format!("GET /?token={t};x=1"), "bad"),
+        (format!("GET /?token={t}+"), "bad"),
+        // Other places and other schemes are none.
+        (format!("GET /\nauthorization: {t}"), "none"),
+        (format!("GET /\nauthorization: Bearer={t}"), "none"),
+        (format!("GET /\nauthorization: Bearer,{t}"), "none"),
+        (format!("GET /\nauthorization: Bearer{t}"), "none"),
+        (format!("GET /\nauthorization: JWT {t}"), "none"),
+        (format!("GET /\nauthorization: DPoP {t}"), "none"),
+        (format!("GET /\nauthorization: Basic {t}"), "none"),
+        (format!("GET /\nauthorization: Basic YTpi, Bearer {t}"), "none"),
+        (format!("GET /\nproxy-authorization: Bearer {t}"), "none"),
+        (format!("GET /\nx-authorization: Bearer {t}"), "none"),
+        (format!("GET /\nx-access-token: {t}"), "none"),
+        (format!("GET /\ncookie: Session={t}"), "none"),
+        (format!("GET /\ncookie: xsession={t}; session.x={t}; {t}"), "none"),
+        (format!("GET /\ncookie: a=session={t}"), "none"),
+        (format!("GET /\ncookie2: session={t}"), "none"),
+        (format!("GET /?Token={t}"), "none"),
+        (format!("GET /?token[]={t}"), "none"),
+        (format!("GET /?a=1;token={t}"), "none"),
+        (format!("GET /?access_token={t}"), "none"),
+        (format!("GET /token={t}"), "none"),
+    ] {
+        let found = ask(vec![policy(vec![jwt()], false, true)], &head, None).await;
+        let found = match &*found {
+            "jwt ann - 1" => "jwt",
+            "anonymous - - 0" => "none",
+            refused if refused.starts_with("unauthenticated Bearer error=") => "bad",
+            other => other,
+        };
+        assert_eq!(found, expected, "{}", head.replace(t, "TOKEN"));
+    }
+}
+
+#[tokio::test]
 async fn a_certificate_counts_with_one_uri_that_fits_and_while_it_lasts() {
     let only = |anonymous| vec![policy(vec![mtls()], false, anonymous)];
     let fine = "spiffe://example/team/a";

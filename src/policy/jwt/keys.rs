@@ -12,7 +12,10 @@ use std::{
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 
-use super::algorithm::{Algorithm, Curve, Material, Verifier};
+use super::{
+    algorithm::{Algorithm, Curve, Material, Verifier},
+    roca,
+};
 use crate::{
     diagnostic::{Code, Diagnostic, Place},
     json::{Document, Kind, Ref},
@@ -242,6 +245,9 @@ fn check_rsa(n: &[u8], e: &[u8]) -> Result<(), &'static str> {
     }
     if n.last().is_none_or(|last| last % 2 == 0) || e.last().is_none_or(|last| last % 2 == 0) {
         return Err("its modulus or its exponent is even");
+    }
+    if roca::is_marked(n) {
+        return Err("anybody can factor it (CVE-2017-15361)");
     }
     Ok(())
 }

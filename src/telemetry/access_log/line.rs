@@ -2,6 +2,7 @@
 
 use std::{
     io::Write as _,
+    net::IpAddr,
     time::{SystemTime, UNIX_EPOCH},
 };
 
@@ -53,8 +54,11 @@ fn one(line: &mut Line<'_>, field: Field, exchange: &Exchange, record: &Record, 
             }
         }
         Field::Principal => line.some(field, exchange.principal_id()),
-        Field::Client => line.display(field, exchange.client),
-        Field::Peer => line.display(field, exchange.peer.address),
+        Field::Client => line.address(field, exchange.client, None),
+        Field::Peer => {
+            let address = exchange.peer.address;
+            line.address(field, address.ip(), Some(address.port()));
+        }
         Field::Method => line.text(field, exchange.method.as_str()),
         Field::Scheme => line.plain(field, exchange.scheme.as_bytes()),
         Field::Host => line.some(field, Some(&*exchange.host).filter(|host| !host.is_empty())),
@@ -163,10 +167,31 @@ impl Line<'_> {
         }
     }
 
-    fn display(&mut self, field: Field, value: impl std::fmt::Display) {
+    fn address(&mut self, field: Field, ip: IpAddr, port: Option<u16>) {
         self.key(field);
-        let quote = if self.json { "\"" } else { "" };
-        let _ = write!(self.out, "{quote}{value}{quote}");
+        if self.json {
+            self.out.push(b'"');
+        }
+        let mut number = itoa::Buffer::new();
+        match (ip, port) {
+            (IpAddr::V4(ip), _) => {
+                for (at, octet) in ip.octets().into_iter().enumerate() {
+                    if at > 0 {
+                        self.out.push(b'.');
+                    }
+                    self.out.extend_from_slice(number.format(octet).as_bytes());
+                }
+            }
+            (IpAddr::V6(ip), None) => drop(write!(self.out, "{ip}")),
+            (IpAddr::V6(ip), Some(_)) => drop(write!(self.out, "[{ip}]")),
+        }
+        if let Some(port) = port {
+            self.out.push(b':');
+            self.out.extend_from_slice(number.format(port).as_bytes());
+        }
+        if self.json {
+            self.out.push(b'"');
+        }
     }
 
     fn some(&mut self, field: Field, value: Option<&str>) {
@@ -225,6 +250,13 @@ fn millis(out: &mut Vec<u8>, us: u64) {
 /// A JSON string; in text lines the same.
 fn quoted(out: &mut Vec<u8>, value: &str) {
     out.push(b'"');
+    // Most have nothing to escape; without an end in between it is one comparison for many bytes.
+    let escapes = |byte: u8| (byte < 0x20) | (byte == 0x7f) | (byte == b'"') | (byte == b'\\');
+    if !value.bytes().fold(false, |any, byte| any | escapes(byte)) {
+        out.extend_from_slice(value.as_bytes());
+        out.push(b'"');
+        return;
+    }
     for byte in value.bytes() {
         match byte {
             b'"' | b'\\' => out.extend_from_slice(&[b'\\', byte]),

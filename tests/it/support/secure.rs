@@ -59,8 +59,22 @@ impl Authority {
 
     /// A certificate for a client of this URI.
     pub(crate) fn client(&self, uri: &str) -> Issued {
+        self.client_of(&[uri])
+    }
+
+    /// The same with several, or none.
+    pub(crate) fn client_of(&self, uris: &[&str]) -> Issued {
+        let mut params = CertificateParams::new(["client.example.com".to_owned()]).unwrap();
+        params.subject_alt_names.extend(uris.iter().map(|uri| SanType::URI((*uri).try_into().unwrap())));
+        self.make(params)
+    }
+
+    /// A client's that was valid once.
+    pub(crate) fn old_client(&self, uri: &str) -> Issued {
         let mut params = CertificateParams::default();
         params.subject_alt_names.push(SanType::URI(uri.try_into().unwrap()));
+        params.not_before = rcgen::date_time_ymd(2020, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2020, 2, 1);
         self.make(params)
     }
 

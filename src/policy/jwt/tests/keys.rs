@@ -331,3 +331,21 @@ fn chosen() -> Vec<Case> {
     }
     cases
 }
+
+#[test]
+fn a_key_that_anybody_can_factor_is_none_and_others_are() {
+    use aws_lc_rs::rsa::{KeyPair, KeySize};
+
+    use super::super::{KeySet, roca};
+
+    let usable = |n: &[u8]| {
+        let keys = set(&[format!(r#"{{"kty":"RSA","n":"{}","e":"AQAB"}}"#, base64url(n))]);
+        let set = KeySet::parse(keys.into(), false).unwrap();
+        (set.len(), set.skipped.first().map(|(_, why)| *why))
+    };
+    assert_eq!(usable(&roca::tests::marked()), (0, Some("anybody can factor it (CVE-2017-15361)")));
+    for _ in 0..6 {
+        let key = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        assert_eq!(usable(&make::modulus(&key)), (1, None));
+    }
+}
