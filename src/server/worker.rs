@@ -81,7 +81,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, phase: watch::Receiver<Phase>) -> Arc<Self> {
         let upstreams = Arc::new(Upstreams::new());
-        let custody = Custody::new(CUSTODY);
+        let custody = Custody::told(CUSTODY, shared.instruments.custody.clone());
         let gateway = shared.gateway.load_full();
         let runner = Runner { caller: Arc::clone(&upstreams), custody: Arc::clone(&custody) };
         let tunnels = Arc::new(Tunnels::default());
@@ -151,6 +151,7 @@ impl Worker {
                 }
             };
             // At the limit this one waits to be served, and those after it to be accepted.
+            self.shared.say_if_full();
             let taken = tokio::select! {
                 biased;
                 taken = self.shared.clients().wait() => taken,
