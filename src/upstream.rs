@@ -123,7 +123,7 @@ pub struct Upstream {
     /// One set per worker that has called it.
     counters: Mutex<Tally>,
     /// The same service as generations before had it, as long as calls go on with it.
-    before: Vec<Weak<Upstream>>,
+    before: Vec<Weak<Self>>,
 }
 
 /// How a service is now.
