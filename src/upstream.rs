@@ -121,7 +121,7 @@ pub struct Upstream {
     /// A reload took it away: connections are not kept.
     retired: AtomicBool,
     /// One set per worker that has called it.
-    counters: Mutex<Tally>,
+    counters: Arc<Mutex<Tally>>,
     /// The same service as generations before had it, as long as calls go on with it.
     before: Vec<Weak<Self>>,
 }
@@ -189,7 +189,7 @@ impl Upstream {
     /// Goes on from what the same service has counted before a reload changed it.
     #[must_use]
     pub fn after(mut self, before: &Arc<Self>) -> Self {
-        self.counters = Mutex::new(pool::lock(&before.counters).next());
+        self.counters = Arc::clone(&before.counters);
         self.retries = self.retries.after(&before.retries);
         self.before = before.before.iter().filter(|before| before.strong_count() > 0).cloned().collect();
         self.before.push(Arc::downgrade(before));

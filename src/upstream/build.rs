@@ -3,7 +3,7 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU32},
     },
 };
@@ -68,7 +68,7 @@ impl Upstream {
             network: Arc::clone(network),
             retries: Budget::new(),
             retired: AtomicBool::new(false),
-            counters: Mutex::default(),
+            counters: Arc::default(),
             before: Vec::new(),
         })
     }

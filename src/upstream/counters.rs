@@ -20,8 +20,8 @@ pub(super) struct Counters {
     shared: AtomicU32,
 }
 
-/// The counters of all workers, and what those that nobody moves any more have come to. A service that a reload
-/// changes goes on from what it had.
+/// The counters of all workers, and what those that nobody moves any more have come to. A service has one however
+/// often a reload changes it, so that its sums never go back.
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     sets: Vec<Arc<Counters>>,
@@ -54,6 +54,16 @@ pub struct Counts {
 impl Tally {
     /// A worker's own.
     pub(super) fn set(&mut self) -> Arc<Counters> {
+        let mut before = self.before;
+        self.sets.retain(|set| {
+            // Nobody else has it, so nobody moves it.
+            let alive = Arc::strong_count(set) > 1;
+            if !alive {
+                before = before.plus(set);
+            }
+            alive
+        });
+        self.before = Counts { idle: 0, shared: 0, ..before };
         let set = Arc::default();
         self.sets.push(Arc::clone(&set));
         set
@@ -61,15 +71,6 @@ impl Tally {
 
     pub(super) fn counts(&self) -> Counts {
         self.sets.iter().fold(self.before, |sum, set| sum.plus(set))
-    }
-
-    /// What follows this one.
-    pub(super) fn next(&self) -> Self {
-        // Nobody else has it, so nobody moves it.
-        let (dead, sets): (Vec<_>, Vec<_>) =
-            self.sets.iter().cloned().partition(|set| Arc::strong_count(set) <= 2);
-        let before = dead.iter().fold(self.before, |sum, set| sum.plus(set));
-        Self { sets, before: Counts { idle: 0, shared: 0, ..before } }
     }
 }
 
@@ -116,5 +117,24 @@ impl Counts {
             idle: self.idle + set.idle.load(Relaxed),
             shared: self.shared + set.shared.load(Relaxed),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_counted_stays_when_nobody_counts_any_more() {
+        let mut tally = Tally::default();
+        let (first, second) = (tally.set(), tally.set());
+        first.call();
+        first.pooled(3, 1);
+        second.call();
+        assert_eq!((tally.counts().calls, tally.counts().idle), (2, 3));
+        drop(first);
+        let third = tally.set();
+        third.call();
+        assert_eq!((tally.sets.len(), tally.counts().calls, tally.counts().idle), (2, 3, 0));
     }
 }
