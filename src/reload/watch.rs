@@ -118,8 +118,9 @@ fn watcher(
 /// both trees in `unread`, such as a log: to look again for every line would be work without end.
 fn matters(event: &Event, unread: Option<&Path>) -> bool {
     let data = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
-    let beside = || event.paths.iter().all(|path| path.parent() == unread);
-    !event.kind.is_access() && !(data && unread.is_some() && beside())
+    let beside = unread.is_some() && event.paths.iter().all(|path| path.parent() == unread);
+    let nothing = event.kind.is_access() || (data && beside);
+    !nothing
 }
 
 #[cfg(test)]
