@@ -20,6 +20,9 @@ use tokio::sync::Notify;
 /// What is neither a client nor a connection to a service: this many, and so many for each core.
 const OWN: (usize, usize) = (64, 8);
 
+/// So few clients are worth a warning even where nobody asked for more.
+const FEW: usize = 512;
+
 /// What the process may have, shared out.
 #[derive(Debug)]
 pub struct Descriptors {
@@ -71,16 +74,19 @@ impl Descriptors {
     }
 
     /// Lets clients have as many as are wanted, if calls keep a quarter, and calls the rest: of the clients
-    /// that are connected, most ask nothing at any one time.
-    pub fn share_out(&self, clients: usize) {
+    /// that are connected, most ask nothing at any one time. `asked` is whether somebody wrote that number.
+    pub fn share_out(&self, clients: usize, asked: bool) {
         let most = clients.min(self.free - (self.free / 4).max(1));
         if most < clients && self.clients.most.load(SeqCst) != most {
-            tracing::warn!(
-                limit = self.limit,
-                wanted = clients,
-                most,
-                "the limit of file descriptors does not allow `limits.maxConnections`"
-            );
+            let limit = self.limit;
+            if asked || most < FEW {
+                tracing::warn!(
+                    "at most {most} clients are served at once instead of {clients} (`limits.maxConnections`): the \
+                     process may have {limit} file descriptors; raise the hard limit, `ulimit -Hn`"
+                );
+            } else {
+                tracing::info!("up to {most} clients at once: the process may have {limit} file descriptors");
+            }
         }
         self.clients.allow(most);
         self.calls.allow(self.free - most);
@@ -142,6 +148,18 @@ impl Share {
         self.freed.notified().await;
     }
 
+    /// Whether there is none left.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.taken.load(SeqCst) >= self.most()
+    }
+
+    /// How many there may be.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most.load(SeqCst)
+    }
+
     /// How often none was left, so far.
     #[must_use]
     pub fn refused(&self) -> usize {
@@ -164,7 +182,7 @@ mod tests {
 
     fn shares(limit: usize, clients: usize) -> [usize; 2] {
         let descriptors = Descriptors::of(limit, 2);
-        descriptors.share_out(clients);
+        descriptors.share_out(clients, true);
         [&descriptors.clients, &descriptors.calls].map(|share| share.most.load(SeqCst))
     }
 

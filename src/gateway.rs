@@ -142,9 +142,13 @@ impl Gateway {
         for service in &plan.services {
             match Upstream::build(service, sources, &around.network) {
                 Ok(fresh) => {
-                    let kept =
-                        previous.and_then(|gateway| gateway.upstreams.iter().find(|old| old.same(&fresh)));
-                    upstreams.push(kept.map_or_else(|| Arc::new(fresh), Arc::clone));
+                    let named = |old: &&Arc<Upstream>| old.name == fresh.name;
+                    let before = previous.and_then(|gateway| gateway.upstreams.iter().find(named));
+                    upstreams.push(match before {
+                        Some(before) if before.same(&fresh) => Arc::clone(before),
+                        Some(before) => Arc::new(fresh.after(before)),
+                        None => Arc::new(fresh),
+                    });
                 }
                 Err(wrong) => wrong.into_iter().for_each(|finding| findings.push(finding)),
             }

@@ -47,11 +47,11 @@ pub mod sinks;
 pub mod trace;
 pub mod trail;
 
-pub use ::metrics::Histogram;
+pub use ::metrics::{Gauge, Histogram};
 pub use finished::Finished;
 pub use generation::{CompositionInfo, EndpointInfo, Generation, ServiceInstruments};
 pub use handshake::HandshakeFailure;
-pub use instruments::{Instruments, Signal, UpstreamCount};
+pub use instruments::{Instruments, Signal, UpstreamCount, UpstreamState};
 pub use record::{CallRecord, Outcome, Record, Scope, StepOutcome, StepRecord, Verb};
 pub use refusal::Refusal;
 pub use refuser::Refuser;

@@ -10,6 +10,7 @@
 
 mod added;
 mod balance;
+mod budget;
 mod build;
 mod connect;
 mod copy;
@@ -36,14 +37,13 @@ use std::{
     fmt,
     future::Future,
     sync::{
-        Arc, Mutex,
+        Arc, Mutex, Weak,
         atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use http::{HeaderName, HeaderValue, Request, Response};
-use tower::retry::budget::TpsBudget;
 
 use crate::{
     body::Body,
@@ -54,6 +54,7 @@ use crate::{
 };
 
 pub use added::Added;
+pub use budget::Budget;
 pub use counters::Counts;
 pub use dns::Resolver;
 pub use egress::Egress;
@@ -63,7 +64,7 @@ pub use pool::Upstreams;
 
 pub use tls::secure;
 
-use counters::Counters;
+use counters::Tally;
 use endpoint::Endpoint;
 
 /// What all upstreams of a process share.
@@ -116,11 +117,28 @@ pub struct Upstream {
     headers: Box<[(HeaderName, HeaderValue)]>,
     network: Arc<Network>,
     /// What retries of steps may add to its calls: 20 % of them, and 3 per second.
-    pub retries: TpsBudget,
+    pub retries: Budget,
     /// A reload took it away: connections are not kept.
     retired: AtomicBool,
     /// One set per worker that has called it.
-    counters: Mutex<Vec<Arc<Counters>>>,
+    counters: Arc<Mutex<Tally>>,
+    /// The same service as generations before had it, as long as calls go on with it.
+    before: Vec<Weak<Self>>,
+}
+
+/// How a service is now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Standing {
+    /// Calls under way, answers still streaming included, those of generations before too.
+    pub in_flight: u32,
+    /// Endpoints.
+    pub endpoints: u32,
+    /// Those that come last, because no connection to them could be made a moment ago.
+    pub avoided: u32,
+    /// Retries that the budget has room for.
+    pub retries_left: u32,
+    /// Retries that it had no room for, so far.
+    pub retries_refused: u64,
 }
 
 impl Upstream {
@@ -152,8 +170,30 @@ impl Upstream {
     /// What it has done so far, over all workers.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let sets = pool::lock(&self.counters);
-        sets.iter().fold(Counts::default(), |sum, set| sum.plus(set))
+        pool::lock(&self.counters).counts()
+    }
+
+    /// How it is now.
+    #[must_use]
+    pub fn standing(&self) -> Standing {
+        let before = self.before.iter().filter_map(Weak::upgrade);
+        Standing {
+            in_flight: self.calls_in_flight() + before.map(|before| before.calls_in_flight()).sum::<u32>(),
+            endpoints: u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX),
+            avoided: balance::avoided(&self.endpoints),
+            retries_left: self.retries.left(),
+            retries_refused: self.retries.refused(),
+        }
+    }
+
+    /// Goes on from what the same service has counted before a reload changed it.
+    #[must_use]
+    pub fn after(mut self, before: &Arc<Self>) -> Self {
+        self.counters = Arc::clone(&before.counters);
+        self.retries = self.retries.after(&before.retries);
+        self.before = before.before.iter().filter(|before| before.strong_count() > 0).cloned().collect();
+        self.before.push(Arc::downgrade(before));
+        self
     }
 }
 

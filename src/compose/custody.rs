@@ -17,7 +17,7 @@ use std::{
 use tokio::{runtime::Handle, sync::Notify};
 
 use super::{drive::Early, state::State};
-use crate::{error::Error, problem::Kind};
+use crate::{error::Error, problem::Kind, telemetry::Gauge};
 
 /// One worker's custody.
 #[derive(Debug)]
@@ -25,6 +25,8 @@ pub struct Custody {
     limit: usize,
     held: AtomicUsize,
     released: Notify,
+    /// As a signal says it.
+    told: Gauge,
 }
 
 /// An execution that custody takes when it is dropped too early.
@@ -45,7 +47,13 @@ impl Custody {
     /// Custody of at most this many executions.
     #[must_use]
     pub fn new(limit: usize) -> Arc<Self> {
-        Arc::new(Self { limit, held: AtomicUsize::new(0), released: Notify::new() })
+        Self::told(limit, Gauge::noop())
+    }
+
+    /// The same, whose number of executions is told.
+    #[must_use]
+    pub fn told(limit: usize, told: Gauge) -> Arc<Self> {
+        Arc::new(Self { limit, held: AtomicUsize::new(0), released: Notify::new(), told })
     }
 
     /// How many executions it holds now.
@@ -92,12 +100,14 @@ struct Held(Arc<Custody>);
 impl Held {
     fn new(custody: &Arc<Custody>) -> Self {
         custody.held.fetch_add(1, Relaxed);
+        custody.told.increment(1.0);
         Self(Arc::clone(custody))
     }
 }
 
 impl Drop for Held {
     fn drop(&mut self) {
+        self.0.told.decrement(1.0);
         self.0.held.fetch_sub(1, Relaxed);
         self.0.released.notify_waiters();
     }

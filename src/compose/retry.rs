@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use http::header::RETRY_AFTER;
 use tokio::time::{Instant, sleep_until};
-use tower::retry::budget::Budget as _;
 
 use super::{
     Env,

@@ -10,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use notify::{RecursiveMode, Watcher};
+use notify::{Event, EventKind, RecursiveMode, Watcher, event::ModifyKind};
 use tokio::{sync::mpsc, time::Instant};
 
 /// Changes within this time are one.
@@ -91,9 +91,10 @@ fn watcher(
     sender: &mpsc::UnboundedSender<()>,
 ) -> notify::Result<notify::RecommendedWatcher> {
     let sender = sender.clone();
-    let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
-        // Reading the files makes events too.
-        if event.is_ok_and(|event| event.kind.is_access()) {
+    let named = elsewhere.iter().any(|folder| folder.components().eq(root.components()));
+    let unread = (!named).then(|| root.to_owned());
+    let mut watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
+        if event.as_ref().is_ok_and(|event| !matters(event, unread.as_deref())) {
             return;
         }
         let _ = sender.send(());
@@ -111,4 +112,34 @@ fn watcher(
         let _ = watcher.watch(folder, RecursiveMode::NonRecursive);
     }
     Ok(watcher)
+}
+
+/// Whether a tree may have changed. Reading files makes events too, and so does what is written to a file beside
+/// both trees in `unread`, such as a log: to look again for every line would be work without end.
+fn matters(event: &Event, unread: Option<&Path>) -> bool {
+    let data = matches!(event.kind, EventKind::Modify(ModifyKind::Data(_)));
+    let beside = unread.is_some() && event.paths.iter().all(|path| path.parent() == unread);
+    let nothing = event.kind.is_access() || (data && beside);
+    !nothing
+}
+
+#[cfg(test)]
+mod tests {
+    use notify::event::{CreateKind, DataChange, RenameMode};
+
+    use super::*;
+
+    #[test]
+    fn a_log_beside_the_trees_is_no_change_of_them() {
+        let root = Path::new("/etc/segue");
+        let event = |kind, path: &str| Event::new(kind).add_path(root.join(path));
+        let data = EventKind::Modify(ModifyKind::Data(DataChange::Any));
+        assert!(!matters(&event(data, "access.log"), Some(root)));
+        assert!(matters(&event(data, "access.log"), None), "templates name files of this folder");
+        assert!(matters(&event(data, "routes/shop/a.yaml"), Some(root)));
+        // A mounted volume is swapped by a link.
+        let renamed = EventKind::Modify(ModifyKind::Name(RenameMode::To));
+        assert!(matters(&event(renamed, "..data"), Some(root)));
+        assert!(matters(&event(EventKind::Create(CreateKind::Folder), "policies"), Some(root)));
+    }
 }

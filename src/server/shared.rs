@@ -2,17 +2,18 @@
 
 use std::sync::{
     Arc,
-    atomic::{AtomicU64, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::{
+    config::gateway::LimitsTemplate,
     descriptors::{Share, Taken},
     gateway::Gateway,
     memory::Memory,
-    telemetry::Instruments,
+    telemetry::{Instruments, clock},
     upstream::Network,
 };
 
@@ -30,7 +31,12 @@ pub struct Shared {
     /// How full the memory is.
     pub memory: Arc<Memory>,
     network: Arc<Network>,
+    /// When it may be said again that no more clients are served, in seconds of [`clock`].
+    full_again: AtomicU32,
 }
+
+/// How often that is said.
+const SAY_FULL_EVERY: u32 = 60;
 
 impl Shared {
     /// What the threads of a process start with.
@@ -46,6 +52,20 @@ impl Shared {
             instruments,
             memory: Arc::default(),
             network,
+            full_again: AtomicU32::new(0),
+        }
+    }
+
+    /// Says, once in a while, that accepting pauses because as many clients are connected as may be.
+    pub(super) fn say_if_full(&self) {
+        let clients = self.clients();
+        if clients.is_full() && clock::now() >= self.full_again.load(Ordering::Relaxed) {
+            self.full_again.store(clock::now() + SAY_FULL_EVERY, Ordering::Relaxed);
+            let most = clients.most();
+            tracing::warn!(
+                most,
+                "as many clients are connected as may be: accepting pauses until one leaves"
+            );
         }
     }
 
@@ -70,12 +90,13 @@ impl Shared {
     }
 
     /// What connections of clients take one of. Past `limits.maxConnections` accepting pauses.
-    pub(super) fn clients(&self) -> &Arc<Share> {
+    pub fn clients(&self) -> &Arc<Share> {
         &self.network.descriptors.clients
     }
 }
 
 fn share_out(network: &Network, gateway: &Gateway) {
-    let most = usize::try_from(gateway.plan.gateway.limits.max_connections).unwrap_or(usize::MAX);
-    network.descriptors.share_out(most);
+    let most = gateway.plan.gateway.limits.max_connections;
+    let asked = most != LimitsTemplate::default().max_connections;
+    network.descriptors.share_out(usize::try_from(most).unwrap_or(usize::MAX), asked);
 }

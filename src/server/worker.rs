@@ -82,7 +82,7 @@ pub(super) struct Worker {
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>, phase: watch::Receiver<Phase>) -> Arc<Self> {
         let upstreams = Arc::new(Upstreams::new());
-        let custody = Custody::new(CUSTODY);
+        let custody = Custody::told(CUSTODY, shared.instruments.custody.clone());
         let gateway = shared.gateway.load_full();
         let runner = Runner { caller: Arc::clone(&upstreams), custody: Arc::clone(&custody) };
         let tunnels = Arc::new(Tunnels::default());
@@ -155,6 +155,7 @@ impl Worker {
                 }
             };
             // At the limit, or short of memory, this one waits to be served, and those after it to be accepted.
+            self.shared.say_if_full();
             let taken = tokio::select! {
                 biased;
                 taken = self.shared.place() => taken,

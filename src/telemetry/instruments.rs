@@ -14,9 +14,10 @@ use super::{
     access_log::Now,
     handshake::Handshakes,
     metric::{
-        CONNECTIONS, GENERATION, HTTP2_REFUSALS, RELOADS, SERVER_ACTIVE, STREAMS, TELEMETRY_DROPPED,
-        TELEMETRY_EXPORTS, TUNNELS, UNIT_STATE, UPSTREAM_CALLS, UPSTREAM_CONNECTS, UPSTREAM_FAILURES,
-        UPSTREAM_IN_FLIGHT, UPSTREAM_RESENDS, UPSTREAM_REUSES, WORKER_LAG,
+        CONNECTIONS, CONNECTIONS_MOST, CONNECTIONS_PAUSES, CUSTODY, GENERATION, HTTP2_REFUSALS, RELOADS,
+        SERVER_ACTIVE, STREAMS, TELEMETRY_DROPPED, TELEMETRY_EXPORTS, TUNNELS, UNIT_STATE, UPSTREAM_BUDGET,
+        UPSTREAM_CALLS, UPSTREAM_CONNECTIONS, UPSTREAM_CONNECTS, UPSTREAM_ENDPOINTS, UPSTREAM_FAILURES,
+        UPSTREAM_IN_FLIGHT, UPSTREAM_RESENDS, UPSTREAM_REUSES, UPSTREAM_SHED, UPSTREAM_UNRETRIED, WORKER_LAG,
     },
     registry::{Registry, Snapshot},
     sinks::Sinks,
@@ -35,6 +36,8 @@ pub struct Instruments {
     pub streams: Gauge,
     /// Upgraded connections that are open.
     pub tunnels: Gauge,
+    /// Executions that outlive their request.
+    pub custody: Gauge,
     /// TLS of clients.
     pub handshakes: Handshakes,
     /// The generation that serves.
@@ -57,6 +60,20 @@ pub enum UpstreamCount {
     Reuses,
     Resends,
     Failures,
+    Unretried,
+    Shed,
+}
+
+/// How an upstream is now; the help text of each metric says what is what.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs, reason = "see above")]
+pub struct UpstreamState {
+    pub in_flight: u32,
+    pub idle: u32,
+    pub shared: u32,
+    pub usable: u32,
+    pub avoided: u32,
+    pub retries_left: u32,
 }
 
 /// What is handed to a collector, or to a log.
@@ -101,6 +118,7 @@ impl Instruments {
             connections: registry.gauge(&CONNECTIONS, &[]),
             streams: registry.gauge(&STREAMS, &[]),
             tunnels: registry.gauge(&TUNNELS, &[]),
+            custody: registry.gauge(&CUSTODY, &[]),
             generation: registry.gauge(&GENERATION, &[]),
             handshakes: Handshakes::new(&registry),
             reloads_applied: reloads("applied"),
@@ -183,8 +201,17 @@ impl Instruments {
     }
 
     /// Copies an upstream's own counters, at a scrape.
-    pub fn upstream(&self, service: &str, in_flight: u32, counts: &[(UpstreamCount, u64)]) {
-        self.registry.gauge(&UPSTREAM_IN_FLIGHT, &[service]).set(f64::from(in_flight));
+    pub fn upstream(&self, service: &str, state: UpstreamState, counts: &[(UpstreamCount, u64)]) {
+        self.registry.gauge(&UPSTREAM_IN_FLIGHT, &[service]).set(f64::from(state.in_flight));
+        self.registry.gauge(&UPSTREAM_BUDGET, &[service]).set(f64::from(state.retries_left));
+        for (metric, word, value) in [
+            (&UPSTREAM_CONNECTIONS, "idle", state.idle),
+            (&UPSTREAM_CONNECTIONS, "shared", state.shared),
+            (&UPSTREAM_ENDPOINTS, "usable", state.usable),
+            (&UPSTREAM_ENDPOINTS, "avoided", state.avoided),
+        ] {
+            self.registry.gauge(metric, &[service, word]).set(f64::from(value));
+        }
         for (count, value) in counts {
             let metric = match count {
                 UpstreamCount::Calls => &UPSTREAM_CALLS,
@@ -192,9 +219,17 @@ impl Instruments {
                 UpstreamCount::Reuses => &UPSTREAM_REUSES,
                 UpstreamCount::Resends => &UPSTREAM_RESENDS,
                 UpstreamCount::Failures => &UPSTREAM_FAILURES,
+                UpstreamCount::Unretried => &UPSTREAM_UNRETRIED,
+                UpstreamCount::Shed => &UPSTREAM_SHED,
             };
             self.registry.counter(metric, &[service]).absolute(*value);
         }
+    }
+
+    /// What bounds connections of clients, and how often it did, at a scrape.
+    pub fn clients(&self, most: usize, pauses: usize) {
+        self.registry.gauge(&CONNECTIONS_MOST, &[]).set(most as f64);
+        self.registry.counter(&CONNECTIONS_PAUSES, &[]).absolute(pauses as u64);
     }
 
     /// What queues have dropped, and what the system says of the process, at a scrape.

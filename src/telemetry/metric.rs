@@ -123,6 +123,22 @@ metrics! {
         "Attempts after the first one of a step.";
     UPSTREAM_IN_FLIGHT = UpDown "segue.upstream.in_flight" "{call}" ["service"]
         "Calls under way, streaming answers included.";
+    UPSTREAM_CONNECTIONS = UpDown "segue.upstream.connections" "{connection}" ["service", "state"]
+        "Connections in the pools, as of the last second: `idle` ones of HTTP/1, which wait for a call, and `shared` ones of HTTP/2.";
+    UPSTREAM_ENDPOINTS = UpDown "segue.upstream.endpoints" "{endpoint}" ["service", "state"]
+        "Endpoints: `usable`, or `avoided` for a second because no connection could be made.";
+    UPSTREAM_BUDGET = Gauge "segue.upstream.retry_budget" "{call}" ["service"]
+        "Retries that the budget has room for.";
+    UPSTREAM_UNRETRIED = Counter "segue.upstream.retries_refused" "{call}" ["service"]
+        "Retries that were not made because the budget was spent.";
+    UPSTREAM_SHED = Counter "segue.upstream.shed" "{call}" ["service"]
+        "Calls that were not made because `limits.inFlight` were under way.";
+    CONNECTIONS_MOST = Gauge "segue.connections.limit" "{connection}" []
+        "Connections of clients that may be open: `limits.maxConnections`, or what file descriptors allow.";
+    CONNECTIONS_PAUSES = Counter "segue.connections.pauses" "{pause}" []
+        "How often accepting paused because so many were open.";
+    CUSTODY = UpDown "segue.custody" "{execution}" []
+        "Executions that outlive their request because of an unsafe call.";
     WORKER_LAG = Histogram "segue.worker.lag" "s" ["worker"]
         "How late a worker comes to what is due, measured twenty times a second.";
     TELEMETRY_DROPPED = Counter "segue.telemetry.dropped" "{item}" ["signal"]

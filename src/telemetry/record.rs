@@ -269,10 +269,15 @@ impl Record {
     }
 
     /// Nothing of the answer comes of the steps that still run.
+    #[inline]
     pub(super) fn conclude_steps(&mut self, at_us: u64) {
-        if self.steps.iter().all(|step| step.outcome != StepOutcome::Running) {
-            return;
+        if self.steps.iter().any(|step| step.outcome == StepOutcome::Running) {
+            self.leave_steps(at_us);
         }
+    }
+
+    #[cold]
+    fn leave_steps(&mut self, at_us: u64) {
         let late = |step: &StepRecord| step.scope == 0 && step.outcome == StepOutcome::Late;
         let late: Vec<u16> = self.steps.iter().filter(|step| late(step)).map(|step| step.step).collect();
         for index in 0..self.steps.len() {

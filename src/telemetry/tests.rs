@@ -73,6 +73,53 @@ fn a_proxied_request_that_nobody_traces_allocates_nothing() {
     assert_eq!(exchange.record().calls.len(), 1);
 }
 
+/// A request of one step, with room made in its record as the executor does.
+fn composed(exchange: &Arc<Exchange>, route: &Arc<RouteInstruments>, instruments: &Arc<Instruments>) {
+    exchange.record().route = Some(Arc::clone(route));
+    let mut finish = Finish::new(Arc::clone(exchange), Arc::clone(instruments), None);
+    exchange.record().began(0, 0, 0);
+    let mut call = CallRecord::new(0, Verb::Get);
+    call.step = Some(0);
+    let underway = trail::Underway::new(Trail::begin(exchange, call));
+    underway.trail().asks("/one");
+    let sent = Sent { endpoint: Some(0), ..Sent::default() };
+    underway.trail().answered(sent, Ok(StatusCode::OK), Instant::now());
+    underway.ended(Ok(7), Instant::now());
+    exchange.record().settled(settled(0, 0, 0, 5));
+    finish.answered(StatusCode::OK);
+    finish.complete();
+}
+
+#[test]
+fn a_composed_request_that_nobody_traces_allocates_nothing_while_others_are_traced() {
+    let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
+    let traced = instruments.sinks.load().with(true, None);
+    instruments.sinks.store(Arc::new(traced));
+    let at = EndpointInfo { host: "a".into(), port: 80, secure: false, url: "http://a".into() };
+    let services = [("shop/back".into(), vec![at])];
+    let generation = instruments.generation(1, services.into_iter(), std::iter::empty());
+    let steps = [step("one", &[], Does::Calls(0))].into();
+    let info = RouteInfo { unit: "shop".into(), name: "shop/c".into(), steps, ..RouteInfo::default() };
+    let route = instruments.route(info, &generation);
+    let fresh = |ago| {
+        let exchange = exchange(ago);
+        exchange.record().steps.reserve_exact(1);
+        exchange
+    };
+    for _ in 0..20 {
+        composed(&fresh(Duration::from_secs(1)), &route, &instruments);
+    }
+    let mut exchange = fresh(Duration::ZERO);
+    let tree = allocation_counter::measure(|| drop(critical::Tree::of(&exchange.record())));
+    let counted = allocation_counter::measure(|| composed(&exchange, &route, &instruments));
+    // What the critical path is found with, whether anybody traces or not.
+    assert!(counted.count_total <= tree.count_total + 4, "{counted:?}, {tree:?}");
+    instruments.sinks.store(Arc::new(instruments.sinks.load().with(false, None)));
+    exchange = fresh(Duration::ZERO);
+    let without = allocation_counter::measure(|| composed(&exchange, &route, &instruments));
+    assert_eq!(counted.count_total, without.count_total);
+}
+
 #[test]
 fn a_failure_is_kept_and_the_slowest_stay() {
     let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
@@ -92,6 +139,120 @@ fn a_failure_is_kept_and_the_slowest_stay() {
     assert_eq!(seconds, [10, 9, 8, 7, 6, 5, 4, 3]);
     // The client left before the end of the answer: that is no failure of the route.
     assert_eq!(kept[0].failed.len(), 0);
+}
+
+/// A request that was answered so many seconds after its head, has lasted so many, and ends now.
+fn answered(route: &Arc<RouteInstruments>, instruments: &Arc<Instruments>, after: Option<u64>, lasted: u64) {
+    let exchange = exchange(Duration::from_secs(lasted));
+    exchange.record().route = Some(Arc::clone(route));
+    let mut finish = Finish::new(Arc::clone(&exchange), Arc::clone(instruments), None);
+    if let Some(after) = after {
+        finish.answered(StatusCode::OK);
+        exchange.record().answered_us = after * 1_000_000;
+        finish.complete();
+    }
+}
+
+fn slowest(instruments: &Instruments) -> Vec<u64> {
+    let kept = instruments.sinks.load().keep.all();
+    let slowest = kept.first().map_or(&[][..], |kept| &kept.slowest);
+    slowest.iter().map(|one| one.record.answered_us / 1_000_000).collect()
+}
+
+#[test]
+fn long_streams_and_clients_that_left_take_no_place_of_the_slowest() {
+    let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
+    let generation = instruments.generation(1, std::iter::empty(), std::iter::empty());
+    let info = RouteInfo { unit: "shop".into(), name: "shop/a".into(), ..RouteInfo::default() };
+    let route = instruments.route(info, &generation);
+    for seconds in 1..=8 {
+        answered(&route, &instruments, Some(seconds), seconds);
+    }
+    answered(&route, &instruments, Some(0), 3000);
+    answered(&route, &instruments, None, 2000);
+    assert_eq!(slowest(&instruments), [8, 7, 6, 5, 4, 3, 2, 1]);
+    let kept = instruments.sinks.load().keep.all();
+    assert_eq!((kept[0].left.len(), kept[0].left[0].us / 1_000_000), (1, 2000));
+}
+
+#[test]
+fn the_slowest_of_a_generation_before_make_room_when_they_are_old() {
+    let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
+    let route = |number| {
+        let generation = instruments.generation(number, std::iter::empty(), std::iter::empty());
+        let info = RouteInfo { unit: "shop".into(), name: "shop/a".into(), ..RouteInfo::default() };
+        instruments.route(info, &generation)
+    };
+    let before = route(1);
+    for seconds in 21..=28 {
+        answered(&before, &instruments, Some(seconds), seconds);
+    }
+    let after = route(2);
+    // One of the new generation finds no place as long as slower ones are there.
+    answered(&after, &instruments, Some(2), 2);
+    answered(&after, &instruments, Some(30), 30);
+    assert_eq!(slowest(&instruments), [30, 28, 27, 26, 25, 24, 23, 22]);
+    let later = |seconds| SystemTime::now() + Duration::from_secs(seconds);
+    let keep = Arc::clone(&instruments.sinks.load().keep);
+    keep.sweep(later(3700), |_| true);
+    assert_eq!(slowest(&instruments), [0; 0]);
+    answered(&after, &instruments, Some(1), 1);
+    assert_eq!(slowest(&instruments), [1]);
+    // Nor does a route that is gone for a while come back with what it had to exceed.
+    for seconds in 21..=28 {
+        answered(&after, &instruments, Some(seconds), seconds);
+    }
+    keep.sweep(SystemTime::now(), |_| false);
+    answered(&route(3), &instruments, Some(1), 1);
+    assert_eq!(slowest(&instruments), [1]);
+}
+
+#[test]
+fn what_a_queue_dropped_is_counted_although_nobody_takes_from_it() {
+    let instruments = Instruments::new(Arc::new(Registry::new(1)));
+    let traces = Arc::clone(&instruments.sinks.load().traces);
+    traces.open(true);
+    let exchange = exchange(Duration::ZERO);
+    let request = Arc::new(Finished::new(&exchange, Record::default(), 1, None, false));
+    (0..2048 + 3).for_each(|_| traces.push(Arc::clone(&request)));
+    instruments.process();
+    let text = instruments.render();
+    assert!(text.contains("segue_telemetry_dropped_total{signal=\"traces\"} 3\n"), "{text}");
+}
+
+#[test]
+fn what_is_inside_of_a_step_that_found_no_place_belongs_to_the_nearest_around_it() {
+    let mut record = Record::default();
+    let run = |outer, step| Scope { outer, step, item: None, composition: 0 };
+    assert_eq!((record.enter(run(0, 2)), record.enter(run(1, 5))), (1, 2));
+    record.began(0, 2, 1);
+    // Step 5 of the first run has no place, so that of the second run nobody knows where it is.
+    let tree = critical::Tree::of(&record);
+    assert_eq!(tree.known(2, 9), Some((0, 2)));
+    assert_eq!(tree.known(0, 7), None);
+    assert_eq!(tree.known(u16::MAX, 1), None);
+}
+
+#[test]
+fn a_decision_leaves_what_is_inside_of_a_step_with_it() {
+    let mut record = Record::default();
+    let run = Scope { outer: 0, step: 1, item: None, composition: 0 };
+    assert_eq!(record.enter(run), 1);
+    for (scope, step) in [(0, 0), (0, 1), (0, 2), (1, 0)] {
+        record.began(scope, step, 10);
+    }
+    record.settled(StepRecord { outcome: StepOutcome::Failed, ..settled(0, 0, 10, 50) });
+    // By the failure: 2 goes on, 1 does not, nor does what it runs.
+    record.decided(0, None, |step| step == 2);
+    let outcomes = |record: &Record| {
+        record.steps.iter().map(|one| (one.outcome.as_str(), one.ended_us)).collect::<Vec<_>>()
+    };
+    let wanted = [("failed", 50), ("cancelled", 50), ("late", 50), ("cancelled", 50)];
+    assert_eq!(outcomes(&record), wanted);
+    // How the late one ends changes nothing any more.
+    record.settled(settled(0, 2, 10, 90));
+    record.conclude_steps(100);
+    assert_eq!(outcomes(&record), wanted);
 }
 
 #[test]

@@ -50,6 +50,13 @@ pub(super) fn avoid(endpoint: &Endpoint) {
     endpoint.usage.avoid_until.store(now() + AVOID_MS, Relaxed);
 }
 
+/// How many of them come last for a while.
+pub(super) fn avoided(endpoints: &[Endpoint]) -> u32 {
+    let now = now();
+    let avoided = endpoints.iter().filter(|endpoint| endpoint.usage.avoid_until.load(Relaxed) > now);
+    u32::try_from(avoided.count()).unwrap_or(u32::MAX)
+}
+
 /// The endpoint for the next attempt: of the lowest priority that has one to offer.
 pub(super) fn choose(upstream: &Upstream, tried: &Tried) -> Option<usize> {
     let endpoints = &upstream.endpoints;

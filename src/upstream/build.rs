@@ -3,14 +3,14 @@
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
     sync::{
-        Arc, Mutex,
+        Arc,
         atomic::{AtomicBool, AtomicU32},
     },
 };
 
 use http::{HeaderName, HeaderValue};
 
-use super::{Network, Upstream, endpoint::Endpoint, pool, secret, secret::Sources, tls};
+use super::{Budget, Network, Upstream, endpoint::Endpoint, pool, secret, secret::Sources, tls};
 use crate::{
     config::service::UrlTemplate,
     diagnostic::{Code, Diagnostic},
@@ -66,9 +66,10 @@ impl Upstream {
             tls,
             headers,
             network: Arc::clone(network),
-            retries: tower::retry::budget::TpsBudget::new(std::time::Duration::from_secs(1), 3, 0.2),
+            retries: Budget::new(),
             retired: AtomicBool::new(false),
-            counters: Mutex::default(),
+            counters: Arc::default(),
+            before: Vec::new(),
         })
     }
 }

@@ -216,6 +216,7 @@ async fn sweep(worker: Weak<Worker>) {
                     slot.sweep(now);
                 }
             }
+            local.publish();
         }
     }
 }
@@ -224,8 +225,7 @@ async fn sweep(worker: Weak<Worker>) {
 
 impl Local {
     fn new(upstream: &Arc<Upstream>, clock: &Arc<AtomicU32>) -> Self {
-        let counters = Arc::new(Counters::default());
-        lock(&upstream.counters).push(Arc::clone(&counters));
+        let counters = lock(&upstream.counters).set();
         let headers = upstream.headers.iter().map(|(name, value)| {
             let name = HeaderName::from_bytes(name.as_str().as_bytes()).unwrap_or_else(|_| name.clone());
             (name, copied(value))
@@ -258,6 +258,14 @@ impl Local {
         for slot in &self.slots {
             slot.clear();
         }
+        self.publish();
+    }
+
+    /// Lets others know how many connections there are.
+    fn publish(&self) {
+        let pooled = self.slots.iter().map(Slot::pooled);
+        let (idle, shared) = pooled.fold((0, 0), |sum, one| (sum.0 + one.0, sum.1 + one.1));
+        self.counters.pooled(idle, shared);
     }
 }
 

@@ -80,6 +80,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
             };
         };
         let Some(lease) = Lease::take(local, index) else {
+            local.counters.full();
             break failure::full(upstream);
         };
         let endpoint = &upstream.endpoints[index];

@@ -220,6 +220,11 @@ impl Slot {
         drop((idle, shared));
     }
 
+    /// Connections that wait for a call, and shared ones.
+    pub(super) fn pooled(&self) -> (usize, usize) {
+        (lock(&self.idle).len(), lock(&self.shared).connections.len())
+    }
+
     pub(super) fn idle(&self) -> usize {
         let idle =
             lock(&self.idle).iter_mut().filter_map(|connection| connection.is_open().then_some(())).count();

@@ -3,6 +3,7 @@
 mod agree;
 mod canary;
 mod collector;
+mod gauges;
 mod left;
 mod page;
 mod policy;

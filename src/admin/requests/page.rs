@@ -12,10 +12,10 @@ use crate::telemetry::{
 };
 
 const ROW: usize = 20;
-const NAMES: usize = 250;
-const CHART: usize = 560;
+const NAMES: usize = 230;
+const CHART: usize = 480;
 const TOP: usize = 22;
-const WIDTH: usize = NAMES + CHART + 210;
+const WIDTH: usize = NAMES + CHART + 310;
 
 const HEAD: &str = concat!(
     "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>segue · requests</title>",

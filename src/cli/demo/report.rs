@@ -102,6 +102,10 @@ pub(super) fn invitation(
     if let Some(admin) = admin {
         writeln!(out, "  curl -s 'http://{admin}/status'  # what is served")?;
         writeln!(out, "  curl -s 'http://{admin}/metrics'  # what was counted so far")?;
+        writeln!(
+            out,
+            "  open  'http://{admin}/requests' in a browser  # where the time of the slowest went"
+        )?;
     }
     Ok(())
 }

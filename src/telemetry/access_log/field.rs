@@ -18,6 +18,16 @@ macro_rules! fields {
                 match self { $(Self::$variant => $name),* }
             }
 
+            /// What comes before its value in a line of JSON, behind another field.
+            pub(super) const fn json_key(self) -> &'static str {
+                match self { $(Self::$variant => concat!(",\"", $name, "\":")),* }
+            }
+
+            /// The same of a line of text.
+            pub(super) const fn text_key(self) -> &'static str {
+                match self { $(Self::$variant => concat!(" ", $name, "=")),* }
+            }
+
             /// One sentence.
             #[must_use]
             pub const fn help(self) -> &'static str {
