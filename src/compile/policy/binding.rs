@@ -4,7 +4,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use super::{super::unit::Units, Findings, shelf::Shelf};
 use crate::{
-    config::{binding::BindingTemplate, route::RouteTemplate},
+    config::{Spanned, binding::BindingTemplate, route::RouteTemplate},
     diagnostic::{Code, Place},
 };
 
