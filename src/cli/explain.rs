@@ -28,7 +28,14 @@ pub(super) fn run(
     if what.contains('/') {
         return route::run(root, format, what, out, err);
     }
-    code(what, out, err)
+    let outcome = code(what, out, err)?;
+    if outcome == Outcome::Usage {
+        let meant = route::of_name(root, what);
+        if !meant.is_empty() {
+            writeln!(err, "  help: a route is explained by unit and name: `{}`", meant.join("`, `"))?;
+        }
+    }
+    Ok(outcome)
 }
 
 fn code(what: &str, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<Outcome> {

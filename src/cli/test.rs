@@ -25,6 +25,10 @@ pub(super) fn run(
         Err(error) => {
             let path = below.unwrap_or(root).display();
             writeln!(err, "error: `{path}` cannot be read: {error}")?;
+            writeln!(
+                err,
+                "  help: a test file or a folder, as from here: `segue test routes/UNIT`; without it, all"
+            )?;
             return Ok(Outcome::Usage);
         }
     };

@@ -208,3 +208,6 @@ where
         Answer(Box::pin(service.call(request)))
     }
 }
+
+#[cfg(test)]
+mod tests;

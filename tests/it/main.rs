@@ -29,6 +29,7 @@ mod specs;
 mod spoof;
 mod support;
 mod telemetry;
+mod tenants;
 mod tls;
 mod tls_clients;
 mod tls_files;

@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 use crate::{
     cli::{Outcome, arguments::Format, check, output},
     compile::explained::{Explained, Explanation, Line, Rank, explain},
-    diagnostic::Place,
+    config::{Templates, Tree},
+    diagnostic::{Diagnostics, Place},
 };
 
 /// Runs the command.
@@ -42,6 +43,14 @@ pub(super) fn run(
         return Ok(Outcome::Findings);
     }
     Ok(Outcome::Fine)
+}
+
+/// The routes of this name, of whatever unit.
+pub(super) fn of_name(root: &Path, name: &str) -> Vec<String> {
+    let tree = Tree::read(root, &mut Diagnostics::default());
+    let templates = Templates::parse(&tree, &mut Diagnostics::default());
+    let named = templates.routes.iter().map(|template| &template.metadata).filter(|it| it.name.value == name);
+    named.map(|metadata| format!("{}/{name}", metadata.unit)).collect()
 }
 
 fn at(place: &Place) -> String {

@@ -4,7 +4,7 @@ use std::{cell::RefCell, sync::Arc};
 
 use super::{super::unit::Units, Findings, shelf::Shelf};
 use crate::{
-    config::{binding::BindingTemplate, route::RouteTemplate},
+    config::{Spanned, binding::BindingTemplate, route::RouteTemplate},
     diagnostic::{Code, Place},
 };
 
@@ -109,23 +109,22 @@ impl Binding<'_> {
         let select = &self.template.select;
         let (unit, name) = (&*route.metadata.unit, route.metadata.name.value.as_str());
         let has = |labels: &[(String, String)], wanted: &(String, String)| labels.contains(wanted);
-        let in_units: Option<Vec<bool>> =
-            select.units.as_ref().map(|units| units.iter().map(|one| one.value == unit).collect());
-        let in_routes: Option<Vec<bool>> = select
-            .routes
-            .as_ref()
-            .map(|routes| routes.iter().map(|pattern| matches(pattern, unit, name)).collect());
-        let any = |found: &Option<Vec<bool>>| found.as_ref().is_none_or(|found| found.contains(&true));
-        let selected = any(&in_units)
-            && any(&in_routes)
+        let in_unit = |one: &Spanned<String>| one.value == unit;
+        let in_route = |pattern: &Spanned<String>| matches(&pattern.value, unit, name);
+        // Every binding is asked about every route: nothing is noted of those that it does not select.
+        let selected = select.units.as_ref().is_none_or(|units| units.iter().any(in_unit))
             && select.unit_labels.iter().all(|wanted| has(units.labels(unit), wanted))
-            && select.labels.iter().all(|wanted| has(&route.metadata.labels, wanted));
+            && select.labels.iter().all(|wanted| has(&route.metadata.labels, wanted))
+            && select.routes.as_ref().is_none_or(|routes| routes.iter().any(in_route));
         if selected {
             let mut hits = self.hits.borrow_mut();
             let hits = &mut *hits;
             hits.any = true;
-            for (known, found) in [(&mut hits.units, in_units), (&mut hits.routes, in_routes)] {
-                known.iter_mut().zip(found.into_iter().flatten()).for_each(|(known, found)| *known |= found);
+            for (one, hit) in select.units.iter().flatten().zip(&mut hits.units).filter(|(_, hit)| !**hit) {
+                *hit = in_unit(one);
+            }
+            for (one, hit) in select.routes.iter().flatten().zip(&mut hits.routes).filter(|(_, hit)| !**hit) {
+                *hit = in_route(one);
             }
         }
         selected

@@ -11,6 +11,9 @@ use crate::{
     diagnostic::{Code, Diagnostic, Place},
 };
 
+/// How many names a help lists.
+const MOST_LISTED: usize = 10;
+
 /// Every Policy of a tree.
 pub(super) struct Shelf<'t> {
     templates: &'t [PolicyTemplate],
@@ -55,10 +58,17 @@ impl<'t> Shelf<'t> {
         if let Some(found) = found {
             self.used[found] = true;
         } else {
-            let known = self.templates.iter().map(|template| template.metadata.name.value.as_str());
-            let help = findings
-                .nearest(name, known)
-                .unwrap_or_else(|| "write a document with `kind: Policy` under policies/".to_owned());
+            let known = || self.templates.iter().map(|template| template.metadata.name.value.as_str());
+            let help = findings.nearest(name, known()).unwrap_or_else(|| {
+                let listed: Vec<&str> = known().take(MOST_LISTED).collect();
+                let more = if self.templates.len() > MOST_LISTED { " …" } else { "" };
+                let write = "write a document with `kind: Policy` under policies/";
+                if listed.is_empty() {
+                    write.to_owned()
+                } else {
+                    format!("there are {}{more}; or {write}", listed.join(", "))
+                }
+            });
             let message = format!("there is no Policy `{}`", name.value);
             findings.advise(Code::UnknownPolicy, &name.place, message, help);
         }

@@ -26,6 +26,24 @@ struct Given {
     anonymous: bool,
     header: Option<(usize, bool)>,
     priority: Option<usize>,
+    /// `deny`, or else `allow`.
+    deny: Option<bool>,
+    cors: Option<Cors>,
+    compress: bool,
+    sample: Option<u32>,
+    error_body: bool,
+}
+
+/// What a generated `cors` says: which of the words below it lists, as bits.
+#[derive(Clone, Copy, Debug)]
+struct Cors {
+    /// The first stands for any.
+    origins: usize,
+    methods: usize,
+    headers: usize,
+    expose: usize,
+    credentials: bool,
+    max_age: Option<u64>,
 }
 
 /// Who names a Policy.
@@ -46,6 +64,24 @@ struct Stack {
 
 const HEADERS: [&str; 3] = ["x-a", "x-b", "x-c"];
 const PRIORITIES: [&str; 4] = ["low", "normal", "high", "critical"];
+const ORIGINS: [&str; 3] = ["https://a.example", "https://b.example", "https://c.example"];
+const METHODS: [&str; 3] = ["GET", "PUT", "DELETE"];
+/// All origins.
+const ANY: usize = 8;
+
+/// The words that bits stand for.
+fn words(bits: usize, words: [&'static str; 3]) -> Vec<&'static str> {
+    (0..3).filter(|bit| bits & (1 << bit) != 0).map(|bit| words[bit]).collect()
+}
+
+fn cors() -> impl Strategy<Value = Cors> {
+    (1usize..=ANY, 0usize..8, 0usize..8, 0usize..8, any::<bool>(), prop::option::of(1u64..60)).prop_map(
+        |(origins, methods, headers, expose, credentials, max_age)| {
+            // Every origin with credentials is a finding of its own.
+            Cors { origins, methods, headers, expose, credentials: credentials && origins != ANY, max_age }
+        },
+    )
+}
 
 fn given() -> impl Strategy<Value = Given> {
     let maybe = |most: u64| prop::option::of(1..most);
@@ -59,15 +95,29 @@ fn given() -> impl Strategy<Value = Given> {
         prop::option::of((0..HEADERS.len(), any::<bool>())),
         prop::option::weighted(0.3, 0..PRIORITIES.len()),
     )
-        .prop_map(|(timeout, max_bytes, concurrency, rate, keyed, anonymous, header, priority)| Given {
-            timeout,
-            max_bytes,
-            concurrency,
-            rate,
-            keyed,
-            anonymous,
-            header,
-            priority,
+        .prop_flat_map(|(timeout, max_bytes, concurrency, rate, keyed, anonymous, header, priority)| {
+            let others = (
+                prop::option::weighted(0.4, any::<bool>()),
+                prop::option::weighted(0.4, cors()),
+                prop::bool::weighted(0.3),
+                prop::option::weighted(0.3, 1u32..10),
+                prop::bool::weighted(0.3),
+            );
+            others.prop_map(move |(deny, cors, compress, sample, error_body)| Given {
+                timeout,
+                max_bytes,
+                concurrency,
+                rate,
+                keyed,
+                anonymous,
+                header,
+                priority,
+                deny,
+                cors,
+                compress,
+                sample,
+                error_body,
+            })
         })
 }
 
@@ -110,6 +160,32 @@ fn texts(stack: &Stack) -> (String, String) {
         if let Some(priority) = given.priority {
             line(format!("priority: {}\n", PRIORITIES[priority]));
         }
+        if let Some(deny) = given.deny {
+            let word = if deny { "deny" } else { "allow" };
+            line(format!("authorize: [{{{word}: '${{ request.method == \"p{index}\" }}'}}]\n"));
+        }
+        if let Some(cors) = given.cors {
+            let age = cors.max_age.map_or(String::new(), |age| format!(", maxAge: {age}s"));
+            line(format!(
+                "cors: {{origins: [{}], methods: [{}], headers: [{}], expose: [{}], credentials: {}{age}}}\n",
+                cors.part("origins").replace("none", "").replace('*', "\"*\""),
+                cors.part("methods").replace("none", ""),
+                cors.part("headers").replace("none", ""),
+                cors.part("expose").replace("none", ""),
+                cors.credentials,
+            ));
+        }
+        if given.compress {
+            line(format!("compress: {{types: [text/p{index}], minBytes: 1KiB}}\n"));
+        }
+        if let Some(sample) = given.sample {
+            line(format!("tracing: {{sample: 0.{sample}}}\n"));
+        }
+        if given.error_body {
+            line(format!(
+                "errorBody: {{code: '${{ error.code }}'}}\nerrorContentType: application/p{index}+json\n"
+            ));
+        }
         let mode = match who {
             Who::Mandate => "mandatory",
             Who::Default => "default",
@@ -136,6 +212,22 @@ fn texts(stack: &Stack) -> (String, String) {
     }
     route.push_str("respond: {body: \"${ request.body }\"}\n");
     (it.trim_start_matches("---\n").to_owned(), route)
+}
+
+impl Cors {
+    /// A part as `explain` shows it.
+    fn part(&self, name: &str) -> String {
+        let list = |words: Vec<&str>| if words.is_empty() { "none".to_owned() } else { words.join(", ") };
+        match name {
+            "origins" if self.origins == ANY => "*".to_owned(),
+            "origins" => list(words(self.origins, ORIGINS)),
+            "methods" => list(words(self.methods, METHODS)),
+            "headers" => list(words(self.headers, HEADERS)),
+            "expose" => list(words(self.expose, HEADERS)),
+            "credentials" => self.credentials.to_string(),
+            _ => self.max_age.map_or_else(String::new, |age| format!("{age}s")),
+        }
+    }
 }
 
 impl Stack {
@@ -174,6 +266,44 @@ impl Stack {
             || self.exceeds(|given| given.rate, None)
             || (!self.said(Who::Mandate, keyed).is_empty() && !self.said(Who::Own, open).is_empty())
             || headers
+    }
+
+    /// A mandate's, else the route's own, else a default's.
+    fn first<T: Copy>(&self, get: impl Fn(&Given) -> Option<T>) -> Option<(usize, T)> {
+        let all = [Who::Mandate, Who::Own, Who::Default].map(|who| self.said(who, &get).first().copied());
+        all.into_iter().flatten().next()
+    }
+
+    /// Whether an own value stands beside a mandate's, so that it has no effect.
+    fn void(&self, get: impl Fn(&Given) -> Option<()>) -> bool {
+        !self.said(Who::Mandate, &get).is_empty() && !self.said(Who::Own, &get).is_empty()
+    }
+
+    /// What holds of a field of which each layer's counts: mandates and own, or the first default.
+    fn held<T: Copy>(&self, get: impl Fn(&Given) -> Option<T>) -> Vec<(usize, T)> {
+        let mut all = self.said(Who::Mandate, &get);
+        all.extend(self.said(Who::Own, &get));
+        if all.is_empty() {
+            all.extend(self.said(Who::Default, &get).first());
+        }
+        all
+    }
+
+    /// What all of them allow.
+    fn cors(&self) -> Option<Cors> {
+        let held = self.held(|given| given.cors);
+        let all =
+            |of: fn(&Cors) -> usize| held.iter().map(|(_, cors)| of(cors)).fold(7, |met, one| met & one);
+        let open = held.iter().all(|(_, cors)| cors.origins == ANY);
+        let origins = all(|cors| if cors.origins == ANY { 7 } else { cors.origins });
+        (!held.is_empty()).then(|| Cors {
+            origins: if open { ANY } else { origins },
+            methods: all(|cors| cors.methods),
+            headers: all(|cors| cors.headers),
+            expose: all(|cors| cors.expose),
+            credentials: held.iter().all(|(_, cors)| cors.credentials),
+            max_age: held.iter().filter_map(|(_, cors)| cors.max_age).min(),
+        })
     }
 
     fn timeout(&self) -> u64 {
@@ -237,12 +367,45 @@ proptest! {
                 prop_assert!(!edits.set.iter().any(|(known, _)| known == name));
             }
         }
-        origins(&tree, &it, &route)?;
+        let policies = &found.policies;
+        let rules = policies.authorize.as_ref().map_or(0, |it| it.layers.iter().map(|rules| rules.len()).sum());
+        prop_assert_eq!(rules, stack.held(|given| given.deny).len(), "each layer's rules are judged");
+        match (&policies.cors, stack.cors()) {
+            (Some(found), Some(met)) => {
+                let texts = |items: &[http::HeaderName]| items.iter().map(ToString::to_string).collect::<Vec<_>>();
+                let origins = if met.origins == ANY { vec!["*"] } else { words(met.origins, ORIGINS) };
+                prop_assert_eq!(&found.origins, &origins);
+                let methods: Vec<String> = found.methods.iter().map(ToString::to_string).collect();
+                prop_assert_eq!(methods, words(met.methods, METHODS));
+                prop_assert_eq!(texts(&found.headers), words(met.headers, HEADERS));
+                prop_assert_eq!(texts(&found.expose), words(met.expose, HEADERS));
+                prop_assert_eq!(found.credentials, met.credentials);
+                prop_assert_eq!(found.max_age, met.max_age.map(Duration::from_secs));
+            }
+            (found, met) => prop_assert_eq!(found.is_some(), met.is_some()),
+        }
+        let compress = stack.first(|given| given.compress.then_some(()));
+        let types = policies.compress.as_ref().map(|it| it.types.join(" "));
+        prop_assert_eq!(types, compress.map(|(index, ())| format!("text/p{index}")));
+        let sample = policies.tracing.as_ref().and_then(|it| it.sample);
+        prop_assert_eq!(sample, stack.first(|given| given.sample).map(|(_, tenths)| f64::from(tenths) / 10.0));
+        let priority = stack.first(|given| given.priority).map_or("normal", |(_, which)| PRIORITIES[which]);
+        prop_assert_eq!(policies.priority.as_str(), priority);
+        let errors = stack.first(|given| given.error_body.then_some(()));
+        let kind = policies.error_body.as_ref().map(|it| it.content_type.to_str().expect("it is text").to_owned());
+        prop_assert_eq!(kind, errors.map(|(index, ())| format!("application/p{index}+json")));
+        let void = stack.void(|given| given.compress.then_some(()))
+            || stack.void(|given| given.sample.map(|_| ()))
+            || stack.void(|given| given.priority.map(|_| ()))
+            || stack.void(|given| given.error_body.then_some(()));
+        let told = findings.items().iter().any(|finding| finding.code == Code::VoidLimit);
+        prop_assert!(told || !void, "what has no effect is said to have none\n{}\n{}", it, route);
+        origins(&tree, &stack, &it, &route)?;
     }
 }
 
 /// The line that explains a value has that value in it.
-fn origins(tree: &Tree, it: &str, route: &str) -> Result<(), TestCaseError> {
+fn origins(tree: &Tree, stack: &Stack, it: &str, route: &str) -> Result<(), TestCaseError> {
     let Explained::Route(explanation) = explain(tree, "team/r") else { panic!("the route is there") };
     for line in &explanation.values {
         let Some(place) = &line.place else {
@@ -258,6 +421,30 @@ fn origins(tree: &Tree, it: &str, route: &str) -> Result<(), TestCaseError> {
             "rateLimit.calls" => format!("limit: {}", line.value.split(' ').next().unwrap_or_default()),
             "authenticate" => "apiKey".to_owned(),
             "priority" => format!("priority: {}", line.value),
+            "authorize" => line.value.replacen(' ', ": '", 1),
+            "compress" => format!("types: [{}]", line.value.split(' ').next().unwrap_or_default()),
+            "tracing" => line.value.replacen("sample ", "sample: ", 1),
+            "errorBody" => {
+                let policy = line.policy.as_deref().unwrap_or_default();
+                prop_assert_eq!(&line.value, &format!("application/{policy}+json"));
+                "errorBody: ".to_owned()
+            }
+            field if field.starts_with("cors.") => {
+                let part = |cors: &Cors| cors.part(field.trim_start_matches("cors."));
+                let held = stack.held(|given| given.cors);
+                // Who says exactly what holds is named, if anybody does, and everybody else as looser.
+                let exact: Vec<String> = held
+                    .iter()
+                    .filter(|(_, cors)| part(cors) == line.value)
+                    .map(|(index, _)| format!("p{index}"))
+                    .collect();
+                let policy = line.policy.as_deref().unwrap_or_default().to_owned();
+                prop_assert!(exact.is_empty() || exact[0] == policy, "{}: {} of {:?}", field, policy, exact);
+                let others =
+                    held.iter().filter(|(_, cors)| part(cors) != line.value && !part(cors).is_empty());
+                prop_assert_eq!(line.tightens.len(), others.count(), "{}", field);
+                "cors: ".to_owned()
+            }
             "headers.response.remove" => format!("remove: [{}]", line.value),
             field => match field.strip_prefix("headers.response.set.") {
                 Some(name) => format!("{name}: {}", line.value),
