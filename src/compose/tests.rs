@@ -13,7 +13,7 @@ mod order;
 mod outgoing;
 mod request;
 mod retry;
-mod simulation;
+pub(crate) mod simulation;
 mod slices;
 
 mod tolerance;

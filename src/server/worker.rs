@@ -255,8 +255,7 @@ impl Worker {
         if handle.generation() == gateway.generation {
             return;
         }
-        self.runner.caller.retain(&gateway.upstreams);
-        *handle = Arc::new(Handle::new(gateway, self.runner.clone(), Arc::clone(&self.tunnels)));
+        *handle = Arc::new(handle.succeeded_by(gateway));
     }
 
     pub(super) fn limits(&self) -> Limits {

@@ -7,7 +7,10 @@
 use tokio::time::Instant;
 
 use super::seen::Seen;
-use crate::config::suite::{AnswerTemplate, Fault, MockTemplate};
+use crate::{
+    config::suite::{AnswerTemplate, Fault, MockTemplate},
+    diagnostic::Place,
+};
 
 /// The mocks of a test and what they have seen.
 #[derive(Debug)]
@@ -75,6 +78,13 @@ impl Script {
             let fresh = fits.iter().find(|&&index| !given[index]);
             fresh.or_else(|| fits.last()).map(|&index| (mock, index))
         })
+    }
+
+    /// Places of the answers that a test itself has and that no call was given.
+    pub(super) fn unused(&self, own: usize) -> Vec<Place> {
+        let mocks = self.mocks.iter().take(own);
+        let answers = mocks.flat_map(|(mock, given)| mock.answers.iter().zip(given));
+        answers.filter(|(_, given)| !**given).map(|(answer, _)| answer.place.clone()).collect()
     }
 
     /// All calls, and those without an answer.
