@@ -5,6 +5,7 @@
 
 pub mod bounds;
 mod patterns;
+mod weight;
 
 use std::{collections::HashMap, fmt, sync::Arc};
 
@@ -63,6 +64,21 @@ impl Schema {
     /// # Errors
     /// Says what is wrong with the schema.
     pub fn compile(document: &Value, file: &str, others: &[(String, Arc<Value>)]) -> Result<Self, String> {
+        // What it refers to depends on the folder that it stands in.
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let text = if others.is_empty() { document.to_string() } else { format!("{folder} {document}") };
+        if let Some(known) = bounds::compiled(&text) {
+            return known;
+        }
+        let made = Self::made(document, file, others);
+        bounds::keep_compiled(text, &made);
+        made
+    }
+
+    fn made(document: &Value, file: &str, others: &[(String, Arc<Value>)]) -> Result<Self, String> {
+        if !bounds::take_schema(weight::of(document, others)) {
+            return Err(bounds::too_many_schemas());
+        }
         patterns::admit(document, others)?;
         let uri = |path: &str| format!("{BASE}{path}");
         let files = others.iter().map(|(path, document)| (uri(path), Arc::clone(document)));

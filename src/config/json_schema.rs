@@ -150,8 +150,7 @@ impl Decoder<'_> {
             decoder.report(Code::InvalidSchema, place, message, "a schema is JSON or YAML");
         };
         if !bounds::take_file(text) {
-            let most = bounds::FILES >> 20;
-            unreadable(format!("all schema files of the tree together take more than {most} MiB"), self);
+            unreadable(bounds::too_many_schemas(), self);
             return None;
         }
         if path.ends_with(".json") {

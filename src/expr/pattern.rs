@@ -66,7 +66,12 @@ impl Pattern {
         if !bounds::has_room_for_patterns() {
             return Err(Refused::TooMany);
         }
-        let compiled = Self::new(pattern)?;
+        let compiled = Self::new(pattern);
+        if matches!(compiled, Err(Refused::TooLarge)) {
+            // To find that out took as much.
+            let _ = bounds::take_pattern(MAX_SIZE);
+        }
+        let compiled = compiled?;
         let fits = bounds::take_pattern(compiled.dfa.get_nfa().memory_usage());
         fits.then_some(compiled).ok_or(Refused::TooMany)
     }

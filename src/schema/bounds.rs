@@ -1,22 +1,26 @@
-//! What the patterns and the schema files of one tree may take together, so that no tree of them fills the
-//! memory of whoever checks it.
+//! What the patterns and the schemas of one tree may take together, so that no tree of them fills the memory of
+//! whoever checks it. What stands in it twice is read and compiled once.
 
 use std::{cell::RefCell, collections::HashMap, sync::Arc};
 
 use serde_json::Value;
 
+use super::Schema;
+
 /// What all patterns of a tree may take, in bytes of their automatons.
 pub const PATTERNS: usize = 32 * 1024 * 1024;
-/// What all schema files of a tree may take once they are read, in bytes.
-pub const FILES: usize = 48 * 1024 * 1024;
+/// What all schemas of a tree may take, files that were read and what was compiled, in bytes.
+pub const SCHEMAS: usize = 96 * 1024 * 1024;
 /// What a pattern takes besides its automaton.
 const FIXED: usize = 1024;
 
 struct Left {
     patterns: usize,
-    files: usize,
+    schemas: usize,
     /// Files that were read, by path: many routes name the same.
     read: HashMap<String, Arc<Value>>,
+    /// What became of schemas, by their texts: many parameters have the same.
+    compiled: HashMap<String, Result<Schema, String>>,
 }
 
 thread_local! {
@@ -26,7 +30,8 @@ thread_local! {
 
 /// Runs the compilation of a tree, whose patterns and schema files share one bound.
 pub fn bounded<T>(compile: impl FnOnce() -> T) -> T {
-    let around = LEFT.replace(Some(Left { patterns: PATTERNS, files: FILES, read: HashMap::new() }));
+    let left = Left { patterns: PATTERNS, schemas: SCHEMAS, read: HashMap::new(), compiled: HashMap::new() };
+    let around = LEFT.replace(Some(left));
     let result = compile();
     LEFT.set(around);
     result
@@ -47,6 +52,10 @@ pub fn take_pattern(bytes: usize) -> bool {
 /// Takes the room that a JSON text takes once it is read.
 #[must_use]
 pub fn take_file(text: &str) -> bool {
+    // Once there is none left the text need not be looked at.
+    if LEFT.with_borrow(|left| left.as_ref().is_some_and(|left| left.schemas == 0)) {
+        return false;
+    }
     // A map has a node of its own, whatever is in it; everything else is a value in one.
     let weight = |byte: u8| match byte {
         b'{' => 640,
@@ -54,8 +63,34 @@ pub fn take_file(text: &str) -> bool {
         b',' | b':' => 64,
         _ => 1,
     };
-    let bytes = text.bytes().map(weight).sum();
-    LEFT.with_borrow_mut(|left| left.as_mut().is_none_or(|left| take(&mut left.files, bytes)))
+    take_schema(text.bytes().map(weight).sum())
+}
+
+/// Takes the room of a schema.
+#[must_use]
+pub fn take_schema(bytes: usize) -> bool {
+    LEFT.with_borrow_mut(|left| left.as_mut().is_none_or(|left| take(&mut left.schemas, bytes)))
+}
+
+/// What is said when there is no room for a schema.
+#[must_use]
+pub fn too_many_schemas() -> String {
+    format!("all schemas of the tree together take more than {} MiB", SCHEMAS >> 20)
+}
+
+/// What became of the same schema before.
+#[must_use]
+pub fn compiled(text: &str) -> Option<Result<Schema, String>> {
+    LEFT.with_borrow(|left| left.as_ref()?.compiled.get(text).cloned())
+}
+
+/// Keeps what became of a schema.
+pub fn keep_compiled(text: String, schema: &Result<Schema, String>) {
+    LEFT.with_borrow_mut(|left| {
+        if let Some(left) = left {
+            left.compiled.insert(text, schema.clone());
+        }
+    });
 }
 
 /// The file as it was read before.
@@ -93,7 +128,8 @@ mod tests {
                 assert!(!take_pattern(1));
                 assert!(!has_room_for_patterns());
                 assert!(take_file("{}"));
-                assert!(!take_file(&"{".repeat(FILES / 640)));
+                assert!(!take_file(&"{".repeat(SCHEMAS / 640)));
+                assert!(!take_file("{}"));
             });
         }
         assert!(take_pattern(2 * PATTERNS), "outside of a tree there is no bound");
