@@ -21,19 +21,19 @@ metadata: {name: edge, owner: platform}
 listeners: [{name: http, address: "127.0.0.1:8080"}]
 """
 HEAD = "apiVersion: segue/v1\nkind: Route\nmetadata: {name: r%d, owner: o}\nmatch: {methods: [POST], path: /r%d}\n"
-# Large when compiled, for the bytes that they take.
+# Large when compiled, for the bytes that they take. Each stands in a tree with an end of its own, so that none is shared.
 PATTERNS = [r"^\\p{L}{40}$", r"^\\w{90}$", r"^(a|b|c){900}$", r"^[a-z]{900}x[0-9]{900}$", r"(?:\\pL|\\d){30}$"]
 
 
 def parameters(routes, each, pattern):
     for number in range(routes):
-        names = "\n".join(f"    p{n}: {{type: string, pattern: \"{pattern}\"}}" for n in range(each))
+        names = "\n".join(f"    p{n}: {{type: string, pattern: \"{pattern}|x{number}y{n}\"}}" for n in range(each))
         yield HEAD % (number, number) + f"request:\n  query:\n{names}\nrespond: {{status: 204}}\n"
 
 
 def expressions(routes, each, pattern):
     for number in range(routes):
-        names = "\n".join(f"    p{n}: '${{ request.id.matches(\"{pattern}\") }}'" for n in range(each))
+        names = "\n".join(f"    p{n}: '${{ request.id.matches(\"{pattern}|x{number}y{n}\") }}'" for n in range(each))
         yield HEAD % (number, number) + f"respond:\n  body:\n{names}\n"
 
 
@@ -55,6 +55,8 @@ def trees():
         yield f"expressions {pattern}", list(expressions(400, 60, pattern)), None
     yield "both kinds", list(both(400, 60, PATTERNS[0])), None
     yield "small ones, very many", list(parameters(1000, 90, "^[a-z]$")), None
+    lengths = [text.replace("pattern: \"", "description: \"") for text in parameters(1000, 90, "x")]
+    yield "schemas that are all different", lengths, None
     many = [route for route, _ in files(500, "")]
     yield "a schema file of empty maps", many, "[" + "{}," * 1_000_000 + "{}]"
     big = {"type": "object", "properties": {f"p{n}": {"type": "string", "maxLength": n} for n in range(5000)}}

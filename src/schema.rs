@@ -66,12 +66,20 @@ impl Schema {
     pub fn compile(document: &Value, file: &str, others: &[(String, Arc<Value>)]) -> Result<Self, String> {
         // What it refers to depends on the folder that it stands in.
         let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
-        let text = if others.is_empty() { document.to_string() } else { format!("{folder} {document}") };
+        let is_file = bounds::known(file).is_some_and(|known| std::ptr::eq(&raw const *known, document));
+        let text = match others.is_empty() {
+            _ if is_file => format!("# {file}"),
+            true => document.to_string(),
+            false => format!("{folder} {document}"),
+        };
         if let Some(known) = bounds::compiled(&text) {
             return known;
         }
         let made = Self::made(document, file, others);
-        bounds::keep_compiled(text, &made);
+        // Of many that are refused each has a text of its own, and nothing would be shared.
+        if is_file || made.is_ok() {
+            bounds::keep_compiled(text, &made);
+        }
         made
     }
 

@@ -16,6 +16,9 @@ pub(super) const LARGEST: usize = 1024 * 1024;
 /// multiple of the automaton that is measured here.
 const MACHINES: usize = 4;
 
+/// What a small pattern takes besides, in bytes.
+const FIXED: usize = 4096;
+
 /// Takes the room of every pattern in a schema.
 pub(super) fn admit(document: &Value, others: &[(String, Arc<Value>)]) -> Result<(), String> {
     let mut pending = vec![document];
@@ -47,7 +50,7 @@ fn admit_one(pattern: &str) -> Result<(), String> {
     if !bounds::has_room_for_patterns() {
         return words();
     }
-    if bounds::take_pattern(size(pattern) * MACHINES) { Ok(()) } else { words() }
+    if bounds::take_pattern(FIXED + size(pattern) * MACHINES) { Ok(()) } else { words() }
 }
 
 /// What a pattern takes. One that cannot be read takes nothing: whoever compiles it refuses it.

@@ -203,3 +203,26 @@ respond: {body: "${ steps.two.status }"}
         assert_eq!((seen.header("content-type"), &*seen.body), (content_type, body.as_bytes()));
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn only_what_may_be_repeated_may_be_sent_again() {
+    let bench = Bench::new(
+        r#"
+steps:
+  a: {http: {service: a, path: /a}, optional: true}
+  b: {http: {service: a, method: PUT, path: /b}, unordered: true}
+  c: {http: {service: a, method: POST, path: /c}, unordered: true}
+  d: {http: {service: a, method: POST, path: /d, safe: true}}
+  e: {http: {service: a, method: PATCH, path: /e}, unordered: true}
+respond: {body: ["${ steps.a.outcome }", "${ steps.d.outcome }"]}
+"#,
+        |_, _| json("1"),
+    );
+    bench.get("/r/1").await.unwrap();
+    let seen = bench.repeatable();
+    let seen: Vec<_> = seen.iter().map(|(line, again)| (line.as_str(), *again)).collect();
+    assert_eq!(
+        seen,
+        [("GET /a", true), ("PATCH /e", false), ("POST /c", false), ("POST /d", true), ("PUT /b", true)]
+    );
+}
