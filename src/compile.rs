@@ -29,8 +29,8 @@ mod unit;
 use crate::{
     config::{Templates, Tree},
     diagnostic::{Code, Diagnostics},
-    expr::bounded,
     plan::Plan,
+    schema::bounds::bounded,
 };
 use findings::Findings;
 pub use partial::{Partial, partial};

@@ -18,6 +18,7 @@ mod custody;
 mod degraded;
 mod drive;
 mod encode;
+mod ending;
 mod execution;
 mod failure;
 mod fan_out;
@@ -37,7 +38,7 @@ mod validate;
 mod vars;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use std::{sync::Arc, time::Duration};
 

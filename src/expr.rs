@@ -37,7 +37,6 @@ use std::{borrow::Cow, fmt};
 
 pub use meter::{Meter, is_cut, sliced};
 pub use parse::is_keyword;
-pub use pattern::bounded;
 pub use program::Program;
 pub use shape::Shape;
 pub use slot::{AnswerField, ErrorField, PrincipalField, Reference, Scope, Slot, StepField, StepScope};

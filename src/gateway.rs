@@ -33,6 +33,9 @@ mod outlook;
 mod words;
 pub mod upgrade;
 
+#[cfg(test)]
+mod tests;
+
 pub use handle::{Begun, Handle};
 
 use router::Router;

@@ -3,6 +3,10 @@
 //! Patterns run in linear time, nothing is fetched, and how many violations are listed is bounded, so
 //! that a hostile body costs what its size says. Whoever checks a large value does so off its worker.
 
+pub mod bounds;
+mod patterns;
+mod weight;
+
 use std::{collections::HashMap, fmt, sync::Arc};
 
 use jsonschema::{
@@ -41,11 +45,14 @@ pub struct Violation {
 }
 
 /// Files of the tree that a schema refers to.
-struct Files(HashMap<String, Value>);
+struct Files(HashMap<String, Arc<Value>>);
 
 impl Retrieve for Files {
     fn retrieve(&self, uri: &Uri<String>) -> Result<Value, Box<dyn std::error::Error + Send + Sync>> {
-        self.0.get(uri.as_str()).cloned().ok_or_else(|| "no such file in the unit's folder".into())
+        self.0
+            .get(uri.as_str())
+            .map(|document| Value::clone(document))
+            .ok_or_else(|| "no such file in the unit's folder".into())
     }
 }
 
@@ -56,13 +63,37 @@ impl Schema {
     ///
     /// # Errors
     /// Says what is wrong with the schema.
-    pub fn compile(document: &Value, file: &str, others: &[(String, Value)]) -> Result<Self, String> {
+    pub fn compile(document: &Value, file: &str, others: &[(String, Arc<Value>)]) -> Result<Self, String> {
+        // What it refers to depends on the folder that it stands in.
+        let folder = file.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let is_file = bounds::known(file).is_some_and(|known| std::ptr::eq(&raw const *known, document));
+        let text = match others.is_empty() {
+            _ if is_file => format!("# {file}"),
+            true => document.to_string(),
+            false => format!("{folder} {document}"),
+        };
+        if let Some(known) = bounds::compiled(&text) {
+            return known;
+        }
+        let made = Self::made(document, file, others);
+        // Of many that are refused each has a text of its own, and nothing would be shared.
+        if is_file || made.is_ok() {
+            bounds::keep_compiled(text, &made);
+        }
+        made
+    }
+
+    fn made(document: &Value, file: &str, others: &[(String, Arc<Value>)]) -> Result<Self, String> {
+        if !bounds::take_schema(weight::of(document, others)) {
+            return Err(bounds::too_many_schemas());
+        }
+        patterns::admit(document, others)?;
         let uri = |path: &str| format!("{BASE}{path}");
-        let files = others.iter().map(|(path, document)| (uri(path), document.clone()));
+        let files = others.iter().map(|(path, document)| (uri(path), Arc::clone(document)));
         let validator = jsonschema::options()
             .with_base_uri(uri(file))
             .with_retriever(Files(files.collect()))
-            .with_pattern_options(PatternOptions::regex().size_limit(1 << 20))
+            .with_pattern_options(PatternOptions::regex().size_limit(patterns::LARGEST))
             .should_validate_formats(true)
             .build(document)
             .map_err(|error| {
@@ -275,8 +306,10 @@ mod tests {
     #[test]
     fn references_lead_into_files_of_the_tree_and_nowhere_else() {
         let schema = json!({"$ref": "common/id.json#/$defs/id"});
-        let others =
-            [("routes/shop/schemas/common/id.json".to_owned(), json!({"$defs": {"id": {"type": "string"}}}))];
+        let others = [(
+            "routes/shop/schemas/common/id.json".to_owned(),
+            Arc::new(json!({"$defs": {"id": {"type": "string"}}})),
+        )];
         let file = "routes/shop/schemas/order.json";
         let found = Schema::compile(&schema, file, &others).expect("found");
         let document = Document::parse(Bytes::from_static(b"5")).expect("JSON");

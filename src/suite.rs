@@ -12,6 +12,7 @@ mod coverage;
 mod judge;
 mod names;
 mod play;
+mod reply;
 pub mod report;
 mod script;
 mod seen;
@@ -26,7 +27,7 @@ use http::{HeaderMap, StatusCode};
 
 use crate::{
     config::{Spanned, Templates, Tree, suite},
-    diagnostic::Diagnostics,
+    diagnostic::{Diagnostics, Place},
     plan::Plan,
 };
 pub use coverage::{Branch, Coverage};
@@ -55,6 +56,8 @@ pub struct Case {
     pub answer: Option<Answered>,
     /// Calls in the order in which they came.
     pub calls: Vec<Seen>,
+    /// Answers of its mocks that no call was given.
+    pub unused: Vec<Place>,
 }
 
 /// An answer as the client got it.
@@ -91,13 +94,16 @@ pub fn run(tree: &Tree, mut plan: Plan, wanted: &dyn Fn(&str) -> bool) -> Report
         let mut reached = BTreeSet::new();
         for test in &suite.tests {
             let played = play::play((&plan, &keys), &names, suite, test);
-            coverage.note(&played, &plan);
+            // A branch that nobody looks at is not tested.
+            if test.expects_something() {
+                coverage.note(&played, &plan);
+            }
             if !played.route.is_empty() {
                 reached.insert(played.route.clone());
             }
             let failures = judge::judge(&names, suite, test, &played);
-            let play::Played { answer, calls, .. } = played;
-            cases.push(Case { name: test.name.clone(), failures, answer, calls });
+            let play::Played { answer, calls, unused, .. } = played;
+            cases.push(Case { name: test.name.clone(), failures, answer, calls, unused });
         }
         judge::shared(&names, suite, &reached, &mut findings);
     }

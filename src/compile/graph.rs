@@ -9,7 +9,7 @@ use super::{
     text::Read,
 };
 use crate::{
-    config::step::StepTemplate,
+    config::step::{CallTemplate, StepTemplate},
     diagnostic::{Code, Diagnostic, Place},
     expr::{AnswerField, ErrorField, Slot, StepField},
     plan::BodyUse,
@@ -119,6 +119,13 @@ impl<'t> Nodes<'t> {
                 let to = match read.slot {
                     Slot::Step(step, _) => usize::from(step),
                     Slot::Var(var) => steps.len() + usize::from(var),
+                    // The list is complete once all that may be on it have settled. A step is not on its own.
+                    Slot::Degraded => {
+                        let others = (0..steps.len()).filter(|&step| step != nodes.edges.len());
+                        let others = others.filter(|&step| may_degrade(&steps[step]));
+                        edges.extend(others.map(|step| (step, Edge::Read(*read))));
+                        continue;
+                    }
                     _ => continue,
                 };
                 edges.push((to, Edge::Read(*read)));
@@ -225,6 +232,11 @@ impl<'t> Nodes<'t> {
         }
         masks
     }
+}
+
+/// Whether the answer may be degraded by a step: it is tolerated, or what is inside of it may be.
+fn may_degrade(step: &StepTemplate) -> bool {
+    step.optional || step.fallback.is_some() || matches!(step.call, CallTemplate::Compose { .. })
 }
 
 /// Every step that each waits for, directly or not.

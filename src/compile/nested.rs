@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use serde_json::Value as Json;
 
 use super::{
     call::Callers,
@@ -20,10 +21,11 @@ use crate::{
         Node, Spanned, Templates,
         composition::CompositionTemplate,
         json_schema::SchemaTemplate,
+        parameter::ParameterTemplate,
         step::{CallTemplate, StepTemplate},
     },
     diagnostic::{Code, Diagnostic, Place},
-    expr::{Scope, Shape, Text, Type},
+    expr::{Scope, Shape, Slot, Text, Type},
     id::CompositionId,
     json,
     plan::{Callable, Input, Nested},
@@ -330,10 +332,11 @@ impl<'t> Compositions<'t> {
             let at = values.iter().position(|(name, _)| *name.value == *input.name);
             let shape = at.and_then(|at| Some((&values[at].1, shapes[at].take()?)));
             if let Some((node, shape)) = &shape
-                && let Some(why) = mismatch(shape, &input.schema)
+                && let Some((why, help)) = mismatch(shape, &input.schema, with)
             {
                 let message = format!("the input `{}` of `{}` {why}", input.name, self.name(index));
-                let finding = Diagnostic::new(Code::InputMismatch, node.place.clone(), message);
+                let mut finding = Diagnostic::new(Code::InputMismatch, node.place.clone(), message);
+                finding.help = help;
                 with.findings.push(finding.related(self.place(index), "its inputs are declared here"));
                 whole = false;
             }
@@ -433,10 +436,17 @@ pub(super) fn refused(json: &[u8], schema: &Schema) -> Option<String> {
     Some(format!("{}{place}", violation.message))
 }
 
-/// Why a value can never be valid, as far as that is known at load.
-fn mismatch(shape: &Shape, schema: &Schema) -> Option<String> {
+/// Why a value can never be valid, as far as that is known at load, and what to do if it is not plain.
+fn mismatch(shape: &Shape, schema: &Schema, with: &Expressions<'_, '_>) -> Option<(String, Option<String>)> {
+    if let Some(types) = parameter_types(shape, with) {
+        if types.iter().any(|name| schema.allows(name)) {
+            return None;
+        }
+        let why = misfit(&types, schema);
+        return Some((why, Some("declare the parameter with this type under `request`".to_owned())));
+    }
     let names: &[&str] = match shape {
-        Shape::Literal(json) => return refused(json, schema),
+        Shape::Literal(json) => return refused(json, schema).map(|why| (why, None)),
         Shape::List(_) | Shape::Each { .. } => &["array"],
         Shape::Map(_) | Shape::Merge(_) => &["object"],
         Shape::If { .. } => return None,
@@ -446,8 +456,37 @@ fn mismatch(shape: &Shape, schema: &Schema) -> Option<String> {
     if names.is_empty() || names.iter().any(|name| schema.allows(name)) {
         return None;
     }
-    let (given, wanted) = (names.join(" or "), schema.types().join(" or "));
-    Some(format!("must be of type {wanted}, and this gives {given}"))
+    Some((misfit(names, schema), None))
+}
+
+fn misfit(given: &[&str], schema: &Schema) -> String {
+    let (given, wanted) = (given.join(" or "), schema.types().join(" or "));
+    format!("must be of type {wanted}, and this gives {given}")
+}
+
+/// The JSON types of a parameter of the request: what is declared, else text.
+fn parameter_types<'t>(shape: &Shape, with: &Expressions<'t, '_>) -> Option<Vec<&'t str>> {
+    let Shape::Text(Text::One(program)) = shape else { return None };
+    let (slot, name) = program.as_parameter()?;
+    let declared = with.request.and_then(|request| {
+        let is_it = |one: &&ParameterTemplate| one.name.value == name;
+        match slot {
+            Slot::Path(index) => {
+                let name = with.scope.captures.get(usize::from(index))?;
+                request.path.iter().find(|one| one.name.value == *name)
+            }
+            Slot::Query => request.query.iter().find(is_it),
+            Slot::Cookies => request.cookies.iter().find(is_it),
+            Slot::Headers => request.headers.iter().find(|(known, _)| known == name).map(|(_, one)| one),
+            _ => None,
+        }
+    });
+    let Some(declared) = declared else { return Some(vec!["string"]) };
+    match declared.schema.document.get("type")? {
+        Json::String(one) => Some(vec![one.as_str()]),
+        Json::Array(all) => Some(all.iter().filter_map(Json::as_str).collect()),
+        _ => None,
+    }
 }
 
 /// The JSON types that a value of this type may have; none when anything may come.

@@ -130,6 +130,7 @@ fn endpoint(
     let scope = composition::scope(&document, names, findings)?;
     let callers = Callers { services, compositions, unit: &template.metadata.unit, captures, inside: None };
     let mut with = Expressions::new(scope, findings);
+    with.request = template.request.as_ref();
     let mut reads = Reads::default();
     let draft = composition::draft(&document, &callers, &mut with, &mut reads);
     let respond = template.respond.as_ref().and_then(|respond| with.respond(respond));

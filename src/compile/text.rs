@@ -4,7 +4,7 @@
 
 use super::findings::Findings;
 use crate::{
-    config::{Node, yaml::Value},
+    config::{Node, request::RequestTemplate, yaml::Value},
     diagnostic::{Code, Diagnostic, Place},
     expr::{self, Part, Piece, Program, Scope, Slot, StepField, Text, Type},
 };
@@ -42,12 +42,14 @@ pub(super) struct Expressions<'t, 'f> {
     pub(super) scope: Scope,
     /// Nothing may be computed here: the answer is fixed at load.
     pub(super) fixed: bool,
+    /// What a Route declares of its requests.
+    pub(super) request: Option<&'t RequestTemplate>,
     reads: Vec<Read<'t>>,
 }
 
 impl<'t, 'f> Expressions<'t, 'f> {
     pub(super) const fn new(scope: Scope, findings: &'f mut Findings) -> Self {
-        Self { findings, scope, fixed: false, reads: Vec::new() }
+        Self { findings, scope, fixed: false, request: None, reads: Vec::new() }
     }
 
     /// What was read since the last call.

@@ -9,7 +9,7 @@ use super::{
     Env,
     aside::{Item, aside},
     bound::within,
-    failure, outgoing,
+    ending, failure, outgoing,
     output::{Failure, Received},
     own::Own,
     receive,
@@ -114,11 +114,13 @@ async fn send<C: Caller>(
     if streams(state, index, step) {
         let content = Content::read(bytes::Bytes::new(), &headers.0, BodyUse::Forwarded);
         let content = content.unwrap_or_default();
-        let stream = Some(Mutex::new(Some(body)));
+        // The time of a call and of its route ends with the body.
+        let stream = Some(Mutex::new(Some(ending::until(end.min(state.run.deadline), body))));
         return Ok(Box::new(Received { status, headers, content, stream }));
     }
     let bytes = if step.body == BodyUse::Unread {
-        Box::pin(within(end, receive::drain(body))).await.map(|()| Ok(bytes::Bytes::new()))
+        receive::drain(body);
+        Some(Ok(bytes::Bytes::new()))
     } else {
         within(end, receive::answer(body, &state.run.received)).await
     };
@@ -228,13 +230,15 @@ async fn refuse(
     error = retry_after(error, status, &head.headers).step(&step.name);
     let mut answer = UpstreamAnswer { status, body: bytes::Bytes::new(), content_type: None };
     if failure::keeps_upstream(state) {
-        // Judged by its status already: a body that does not come only leaves a rule without it.
+        // Judged by its status already: a body that does not come in time for an answer only leaves a rule
+        // without it.
+        let end = end.min(state.run.cut);
         if let Some(Ok(body)) = within(end, receive::answer(body, &state.run.received)).await {
             answer.body = body;
             answer.content_type = head.headers.get(header::CONTENT_TYPE).cloned();
         }
     } else {
-        receive::drain(body).await;
+        receive::drain(body);
     }
     let head = Some(Box::new((status, Fields(head.headers))));
     Failure { error: error.upstream(answer), head, helpless: false }
@@ -269,7 +273,7 @@ fn ensure(state: &State, step: &Step, received: &Received, item: Item<'_>) -> Re
 }
 
 /// Whether the route's answer is this step's body and nothing else reads it: it is streamed, not held. What
-/// is tolerated is read to its end first, because it can fail up to there.
+/// is tolerated is read to its end first, because it can fail up to there, and so is what `ensure` judges.
 fn streams(state: &State, index: usize, step: &Step) -> bool {
     let Endpoint::Compose { composition, respond, .. } = &state.run.route().endpoint else {
         return false;
@@ -280,6 +284,7 @@ fn streams(state: &State, index: usize, step: &Step) -> bool {
     step.body == BodyUse::Forwarded
         && state.callable().is_none()
         && matches!(step.tolerance, Tolerance::Required)
+        && step.ensure.is_empty()
         && step.for_each.is_none()
         && is_it(respond.body.as_ref().and_then(crate::expr::Shape::as_body))
         && !composition.steps.iter().any(|other| sent_on(&other.action))

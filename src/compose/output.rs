@@ -260,7 +260,10 @@ impl Object for Item {
 
     fn keys(&self) -> Vec<Cow<'_, str>> {
         let all = ["item", "key", "status", "headers", "body", "output", "outcome", "error"];
-        let there = all.into_iter().filter(|key| matches!(self.get(key), Ok(Some(_))));
+        // `error.?code` may be read of any item; what did not fail shows none.
+        let failed = matches!(self.single.ended, Ended::Failed(_));
+        let all = &all[..if failed { all.len() } else { all.len() - 1 }];
+        let there = all.iter().copied().filter(|key| matches!(self.get(key), Ok(Some(_))));
         there.map(Cow::Borrowed).collect()
     }
 }

@@ -10,7 +10,9 @@ use std::{
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
+use futures_util::FutureExt;
 use http_body::Body as _;
+use tokio::runtime::Handle;
 
 use crate::{
     body::{Body, BodyError},
@@ -93,11 +95,21 @@ pub(super) fn unpack(packed: &[u8], limit: Option<u64>) -> Result<Bytes, Error> 
     }
 }
 
-/// Reads an answer that nobody wants, if it is small and comes at once.
-pub(super) async fn drain(body: Body) {
-    if body.size_hint().lower() <= DRAIN_CAP {
-        // Whether it was complete is nobody's concern: only the connection is.
-        let _ = tokio::time::timeout(DRAIN_TIME, body.collect(DRAIN_CAP)).await;
+/// Reads an answer that nobody wants, if it is small and comes soon. Nobody waits for that, and whether it was
+/// complete is nobody's concern: only the connection is.
+pub(super) fn drain(body: Body) {
+    if body.size_hint().lower() > DRAIN_CAP {
+        return;
+    }
+    let mut rest = Box::pin(async move {
+        let _ = body.collect(DRAIN_CAP).await;
+    });
+    // Mostly it has come with its head.
+    if rest.as_mut().now_or_never().is_some() {
+        return;
+    }
+    if let Ok(runtime) = Handle::try_current() {
+        runtime.spawn(tokio::time::timeout(DRAIN_TIME, rest));
     }
 }
 

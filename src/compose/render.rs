@@ -191,7 +191,8 @@ fn map<'a>(program: &'a Program, frame: &Frame<'a, '_>) -> Result<Vec<(Cow<'a, s
     value.members().ok_or(EvalError::Failed(Cow::Borrowed("this expression must give a map")))
 }
 
-/// Fields that frame or route a message: a name that comes from data may not be one of them.
+/// Fields that frame or route a message, or say who it is from: a name that comes from data may not be one of
+/// them.
 fn is_reserved(name: &HeaderName) -> bool {
     [
         header::HOST,
@@ -202,9 +203,11 @@ fn is_reserved(name: &HeaderName) -> bool {
         header::TRAILER,
         header::UPGRADE,
         header::EXPECT,
+        header::FORWARDED,
     ]
     .contains(name)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")
         || name.as_str().starts_with("x-segue-")
+        || name.as_str().starts_with("x-forwarded-")
         || name.as_str().contains('_')
 }

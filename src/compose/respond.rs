@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt::Write as _, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 
 use super::{encode, failure, outgoing, render, state::State};
 use crate::{
@@ -33,7 +33,10 @@ fn compose(state: &State, respond: &Respond) -> Result<Response<Body>, Error> {
             .map_err(|refusal| outgoing::judge(state, None, refusal))?;
     }
     let mut body = Body::empty();
-    if let Some(shape) = &respond.body {
+    // These have no content, whatever the template writes (RFC 9110 §15.3.5, §15.3.6, §15.4.5).
+    let empty =
+        matches!(status, StatusCode::NO_CONTENT | StatusCode::RESET_CONTENT | StatusCode::NOT_MODIFIED);
+    if let Some(shape) = respond.body.as_ref().filter(|_| !empty) {
         let encoded = encode::body(shape, headers.get(header::CONTENT_TYPE), state, &frame, 2048)
             .map_err(failure::fault)?;
         if let Some(encoded) = encoded {

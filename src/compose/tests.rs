@@ -13,7 +13,7 @@ mod order;
 mod outgoing;
 mod request;
 mod retry;
-mod simulation;
+pub(crate) mod simulation;
 mod slices;
 
 mod tolerance;
@@ -156,6 +156,8 @@ pub(super) struct Seen {
     line: String,
     headers: HeaderMap,
     body: Bytes,
+    /// Whether it may be sent again on another connection.
+    repeatable: bool,
 }
 
 type Script = Box<dyn Fn(&str, &str) -> Reply + Send + Sync>;
@@ -188,7 +190,7 @@ impl Drop for Under<'_> {
 impl Caller for Services {
     async fn send(&self, to: &Arc<Upstream>, call: Outgoing) -> Result<Response<Body>, Error> {
         let service = to.name.rsplit('/').next().unwrap_or_default().to_owned();
-        let limit = call.timeout;
+        let (limit, repeatable) = (call.timeout, call.idempotent);
         let (head, body) = call.into_request().into_parts();
         let line = format!("{service} {} {}", head.method, head.uri);
         self.note("start", &line);
@@ -199,6 +201,7 @@ impl Caller for Services {
             line: format!("{} {}", head.method, head.uri),
             headers: head.headers,
             body,
+            repeatable,
         });
         let late = tokio::time::timeout(limit, tokio::time::sleep(after)).await.is_err();
         under.1 = None;
@@ -284,6 +287,14 @@ impl Bench {
     /// The targets that were called, in order.
     pub(super) fn targets(&self) -> Vec<String> {
         self.services.seen.lock().unwrap().iter().map(|seen| seen.line.clone()).collect()
+    }
+
+    /// The calls that may be sent again, by their targets.
+    pub(super) fn repeatable(&self) -> Vec<(String, bool)> {
+        let seen = self.services.seen.lock().unwrap();
+        let mut all: Vec<_> = seen.iter().map(|seen| (seen.line.clone(), seen.repeatable)).collect();
+        all.sort();
+        all
     }
 
     /// The only call that was made.

@@ -3,6 +3,8 @@
 //! Whether one is valid is judged where it is compiled. References into other files are followed here,
 //! because only here it is known which files a unit may name.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Number, Value as Json};
 
 use super::{
@@ -11,7 +13,10 @@ use super::{
     value::join,
     yaml::{self, Budget, Value},
 };
-use crate::diagnostic::{Code, Diagnostics, Place};
+use crate::{
+    diagnostic::{Code, Diagnostics, Place},
+    schema::bounds,
+};
 
 /// How many files one schema may be made of.
 const MAX_FILES: usize = 64;
@@ -24,9 +29,9 @@ pub struct SchemaTemplate {
     /// The file that it stands in, relative to the configuration directory.
     pub file: String,
     /// The schema.
-    pub document: Json,
+    pub document: Arc<Json>,
     /// Other files by their paths.
-    pub others: Vec<(String, Json)>,
+    pub others: Vec<(String, Arc<Json>)>,
 }
 
 /// A value as JSON. A number that JSON cannot hold becomes text.
@@ -53,8 +58,12 @@ fn number(text: &str) -> Json {
 impl Decoder<'_> {
     /// A schema that stands in the template.
     pub(super) fn inline_schema(&mut self, document: Json, place: &Place) -> SchemaTemplate {
-        let mut schema =
-            SchemaTemplate { place: place.clone(), file: self.file.to_owned(), document, others: Vec::new() };
+        let mut schema = SchemaTemplate {
+            place: place.clone(),
+            file: self.file.to_owned(),
+            document: Arc::new(document),
+            others: Vec::new(),
+        };
         self.follow(&mut schema);
         schema
     }
@@ -85,7 +94,7 @@ impl Decoder<'_> {
         references(&schema.document, &schema.file, &mut pending);
         while let Some((from, path)) = pending.pop() {
             let place = schema.place.clone();
-            let known = |(other, _): &(String, Json)| *other == path;
+            let known = |(other, _): &(String, Arc<Json>)| *other == path;
             if path == schema.file || schema.others.iter().any(known) {
                 continue;
             }
@@ -112,8 +121,17 @@ impl Decoder<'_> {
         }
     }
 
-    /// A file's schema.
-    fn schema_file(&mut self, path: &str, place: &Place) -> Option<Json> {
+    /// A file's schema, which is read once for all who name it.
+    fn schema_file(&mut self, path: &str, place: &Place) -> Option<Arc<Json>> {
+        if let Some(known) = bounds::known(path) {
+            return Some(known);
+        }
+        let document = Arc::new(self.read_schema(path, place)?);
+        bounds::keep(path, &document);
+        Some(document)
+    }
+
+    fn read_schema(&mut self, path: &str, place: &Place) -> Option<Json> {
         let Some(text) = self.tree.source(path) else {
             // In a tree that was read from a disk this is a finding already.
             if !self.tree.lists(path) {
@@ -131,6 +149,10 @@ impl Decoder<'_> {
             let message = format!("the schema `{path}` cannot be read: {why}");
             decoder.report(Code::InvalidSchema, place, message, "a schema is JSON or YAML");
         };
+        if !bounds::take_file(text) {
+            unreadable(bounds::too_many_schemas(), self);
+            return None;
+        }
         if path.ends_with(".json") {
             return match serde_json::from_str(text) {
                 Ok(document) => Some(document),

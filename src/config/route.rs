@@ -334,7 +334,16 @@ fn respond(decoder: &mut Decoder<'_>, fields: &Fields<'_>, key: &str) -> Option<
 }
 
 fn headers(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<(Spanned<HeaderName>, Node)> {
-    fields.get("headers").map_or_else(Vec::new, |node| decoder.headers("headers", node))
+    let mut headers = fields.get("headers").map_or_else(Vec::new, |node| decoder.headers("headers", node));
+    headers.retain(|(name, _)| {
+        let own = name.value == "segue-degraded";
+        if own {
+            let message = "`segue-degraded` is what the gateway itself says";
+            decoder.invalid(&name.place, message, "name what is degraded in the body: `execution.degraded`");
+        }
+        !own
+    });
+    headers
 }
 
 fn proxy(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<ProxyTemplate> {
@@ -396,6 +405,12 @@ fn problem(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<ProblemTemp
     let fields = decoder.object(fields, "problem")?;
     if let Some(status) = fields.get("status") {
         decoder.check_status(status);
+    }
+    for (name, _) in fields.others() {
+        if matches!(name.value.as_str(), "traceId" | "instance") {
+            let message = format!("`{}` is what the gateway itself says", name.value);
+            decoder.invalid(&name.place, message, "choose another name");
+        }
     }
     Some(ProblemTemplate {
         status: fields.get("status").cloned(),

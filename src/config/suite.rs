@@ -1,11 +1,12 @@
 //! `*.test.yaml`: tests of templates as their authors write them. Shape only; whether a name exists is for
 //! whoever runs them to say.
 
+mod answer;
 mod principal;
 
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
-use http::{HeaderName, Method};
+use http::{HeaderName, HeaderValue, Method};
 
 use super::{
     Node, Spanned,
@@ -17,6 +18,7 @@ use super::{
 };
 use crate::diagnostic::{Code, Diagnostics, Place};
 
+pub use answer::{AnswerBody, AnswerTemplate, Fault};
 use principal::PRINCIPAL;
 pub use principal::PrincipalTemplate;
 
@@ -104,22 +106,6 @@ static EXPECT: Object = Object {
     one_of: &[],
     open: false,
 };
-
-static ANSWER: Object = Object {
-    name: "an answer",
-    keys: &[
-        optional("status", Shape::Count(100, 599), "The status (200)."),
-        optional("headers", Shape::Map(&Shape::Value), "Fields; a list repeats."),
-        optional("body", Shape::Value, "The body: a text as it is, anything else as JSON."),
-        optional("fault", Shape::Word(FAULTS), "What goes wrong instead of an answer."),
-        optional("delay", Shape::Duration, "How long it takes (0s)."),
-        optional("on", Shape::Object(&CONTENT), "Answers only calls with this content."),
-    ],
-    one_of: &[],
-    open: false,
-};
-
-const FAULTS: &[&str] = &["connect", "reset", "timeout", "malformed"];
 
 static CONTENT: Object =
     Object { name: "the content of a call", keys: CONTENT_KEYS, one_of: &[], open: false };
@@ -212,36 +198,6 @@ pub struct MockTemplate {
     pub answers: Vec<AnswerTemplate>,
 }
 
-/// One answer.
-#[derive(Clone, Debug)]
-pub struct AnswerTemplate {
-    /// `status` (200)
-    pub status: u16,
-    /// `headers`
-    pub headers: Vec<(HeaderName, Spanned<String>)>,
-    /// `body`
-    pub body: Option<Node>,
-    /// `fault`
-    pub fault: Option<Fault>,
-    /// `delay` (0s)
-    pub delay: Duration,
-    /// `on`: any call when empty.
-    pub on: ContentTemplate,
-}
-
-/// What goes wrong instead of an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Fault {
-    /// No connection.
-    Connect,
-    /// The connection breaks before the answer.
-    Reset,
-    /// Nothing comes.
-    Timeout,
-    /// What comes is not HTTP.
-    Malformed,
-}
-
 /// What a call has.
 #[derive(Clone, Debug, Default)]
 pub struct ContentTemplate {
@@ -286,6 +242,17 @@ pub struct ExpectTemplate {
     pub degraded: Option<Spanned<Degraded>>,
     /// `within`
     pub within: Option<Spanned<Duration>>,
+}
+
+impl TestTemplate {
+    /// Whether it says of anything how it should be.
+    #[must_use]
+    pub fn expects_something(&self) -> bool {
+        let ExpectTemplate { status, headers, body, exact_body, degraded, within } = &self.expect;
+        let of_answer = status.is_some() || body.is_some() || exact_body.is_some();
+        let of_rest = degraded.is_some() || within.is_some() || !headers.is_empty();
+        of_answer || of_rest || !self.calls.is_empty() || !self.never.is_empty()
+    }
 }
 
 /// Decodes the test files that are wanted and reports every shape finding.
@@ -413,6 +380,10 @@ fn sent_headers(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<(HeaderNa
     for (name, value) in decoder.map(fields, "headers") {
         let Some(header) = decoder.header_name(name) else { continue };
         for text in texts(decoder, &name.value, value) {
+            if HeaderValue::from_str(&text).is_err() {
+                let message = format!("no field can have the value of `{}`", name.value);
+                decoder.invalid(&text.place, message, "it is one line without control characters");
+            }
             headers.push((header.value.clone(), text));
         }
     }
@@ -437,47 +408,10 @@ fn mocks(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<MockTemplate> {
         if nodes.is_empty() {
             decoder.invalid(&node.place, "there is no answer", "a list has at least one answer");
         }
-        let answers = nodes.iter().filter_map(|node| answer(decoder, target, node)).collect();
+        let answers = nodes.iter().filter_map(|node| answer::answer(decoder, target, node)).collect();
         mocks.push(MockTemplate { target: target.clone(), answers });
     }
     mocks
-}
-
-fn answer(decoder: &mut Decoder<'_>, target: &Spanned<String>, node: &Node) -> Option<AnswerTemplate> {
-    let fields = decoder.fields(&target.value, &ANSWER, node, &target.place)?;
-    let fault = decoder.word(&fields, "fault").map(|word| match word {
-        "connect" => Fault::Connect,
-        "reset" => Fault::Reset,
-        "timeout" => Fault::Timeout,
-        _ => Fault::Malformed,
-    });
-    if fault.is_some() {
-        for key in ["status", "headers", "body"] {
-            if fields.get(key).is_some() {
-                let message = format!("`{key}` has no use beside `fault`");
-                decoder.invalid(fields.key_place(key), message, "a fault is what comes instead of an answer");
-            }
-        }
-    }
-    let on = match decoder.object(&fields, "on") {
-        Some(on) => content(decoder, &on),
-        None => ContentTemplate::default(),
-    };
-    if fault == Some(Fault::Connect) && on.body.is_some() {
-        decoder.invalid(
-            fields.key_place("on"),
-            "no body is sent before there is a connection",
-            "tell the call by its path, query or headers, or use `fault: reset`",
-        );
-    }
-    Some(AnswerTemplate {
-        status: decoder.count(&fields, "status").and_then(|status| status.try_into().ok()).unwrap_or(200),
-        headers: sent_headers(decoder, &fields),
-        body: fields.get("body").cloned(),
-        fault,
-        delay: decoder.duration_or_zero(&fields, "delay").map_or(Duration::ZERO, |delay| delay.value),
-        on,
-    })
 }
 
 fn content(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> ContentTemplate {

@@ -6,7 +6,7 @@
 
 mod re2;
 
-use std::{cell::Cell, fmt};
+use std::fmt;
 
 use regex_automata::{
     Input,
@@ -16,6 +16,7 @@ use regex_automata::{
 };
 
 use super::EvalError;
+use crate::schema::bounds;
 
 /// The longest pattern, in bytes.
 const MAX_LENGTH: usize = 4096;
@@ -23,24 +24,6 @@ const MAX_LENGTH: usize = 4096;
 const MAX_SIZE: usize = 128 * 1024;
 /// What the states of one search may take, in bytes.
 const CACHE: usize = 64 * 1024;
-
-/// What the literal patterns of a tree may take together, in bytes.
-const TREE: usize = 32 * 1024 * 1024;
-/// What a compiled pattern takes besides its automaton.
-const FIXED: usize = 1024;
-
-thread_local! {
-    /// What is left for literal patterns, while this thread compiles a tree.
-    static LEFT: Cell<Option<usize>> = const { Cell::new(None) };
-}
-
-/// Runs a compilation whose literal patterns share one bound, so that no tree of them fills the memory.
-pub fn bounded<T>(compile: impl FnOnce() -> T) -> T {
-    let around = LEFT.replace(Some(TREE));
-    let result = compile();
-    LEFT.set(around);
-    result
-}
 
 /// What a state costs per byte where the lazy DFA has given up: a simulated one takes some nanoseconds,
 /// and a whole expression's fuel should be spent within 50 ms.
@@ -70,7 +53,7 @@ impl fmt::Display for Refused {
             Self::TooLong => write!(f, "the pattern is longer than {MAX_LENGTH} bytes"),
             Self::TooLarge => f.write_str("the pattern repeats or nests too much"),
             Self::TooMany => {
-                write!(f, "all patterns of the tree together are larger than {} MiB", TREE >> 20)
+                write!(f, "all patterns of the tree together are larger than {} MiB", bounds::PATTERNS >> 20)
             }
             Self::Syntax(words) => write!(f, "the pattern is not valid: {words}"),
         }
@@ -80,14 +63,17 @@ impl fmt::Display for Refused {
 impl Pattern {
     /// A pattern that stands in a template, which takes its share of what a tree may take.
     pub(super) fn literal(pattern: &str) -> Result<Self, Refused> {
-        let Some(left) = LEFT.get() else { return Self::new(pattern) };
-        if left == 0 {
+        if !bounds::has_room_for_patterns() {
             return Err(Refused::TooMany);
         }
-        let compiled = Self::new(pattern)?;
-        let left = left.checked_sub(compiled.dfa.get_nfa().memory_usage() + FIXED);
-        LEFT.set(Some(left.unwrap_or(0)));
-        left.map(|_| compiled).ok_or(Refused::TooMany)
+        let compiled = Self::new(pattern);
+        if matches!(compiled, Err(Refused::TooLarge)) {
+            // To find that out took as much.
+            let _ = bounds::take_pattern(MAX_SIZE);
+        }
+        let compiled = compiled?;
+        let fits = bounds::take_pattern(compiled.dfa.get_nfa().memory_usage());
+        fits.then_some(compiled).ok_or(Refused::TooMany)
     }
 
     pub(super) fn new(pattern: &str) -> Result<Self, Refused> {

@@ -5,7 +5,7 @@ use std::fmt;
 use super::{
     EvalError, Fault, Frame, Reference, Scope, Slot, StepField, Type, Value,
     eval::{Machine, failed},
-    op::{Base, Op, OpId},
+    op::{Base, Key, Link, Op, OpId},
     parse,
     resolve::{self, Resolved},
 };
@@ -69,6 +69,22 @@ impl Program {
                 Base::Slot(slot @ (Slot::RequestBody | Slot::Step(_, StepField::Body))) => Some(slot),
                 _ => None,
             },
+            _ => None,
+        }
+    }
+
+    /// If the whole expression is one parameter of the request (`${ request.query.page }`), where that is, and
+    /// its name unless it is a capture.
+    #[must_use]
+    pub fn as_parameter(&self) -> Option<(Slot, &str)> {
+        let Op::Chain(chain) = &self.ops[self.root as usize] else { return None };
+        let Base::Slot(slot) = chain.base else { return None };
+        match (slot, &*chain.links) {
+            (Slot::Path(_), []) if !chain.optional => Some((slot, "")),
+            (
+                Slot::Query | Slot::Headers | Slot::Cookies,
+                [Link { key: Key::Name(name), optional: false, .. }],
+            ) => Some((slot, name)),
             _ => None,
         }
     }

@@ -107,6 +107,8 @@ pub enum ErrorField {
     Message,
     /// `upstream` (an object: `status`, `body`)
     Upstream,
+    /// `upstream.status` alone, for which nobody waits for a body.
+    UpstreamStatus,
 }
 
 /// One place of an expression that reads a slot.

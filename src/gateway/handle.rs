@@ -56,6 +56,15 @@ impl Handle {
         self
     }
 
+    /// The handle on the gateway that a reload has put in place of this one's. Connections to services that are
+    /// gone close; requests under way keep theirs to their end.
+    #[must_use]
+    pub fn succeeded_by(&self, gateway: Arc<Gateway>) -> Self {
+        self.runner.caller.retain(&gateway.upstreams);
+        let next = Self::new(gateway, self.runner.clone(), Arc::clone(&self.tunnels));
+        Self { overload: self.overload.clone(), ..next }
+    }
+
     /// The generation it serves.
     #[must_use]
     pub fn generation(&self) -> u64 {

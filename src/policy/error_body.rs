@@ -101,6 +101,9 @@ impl Data for Failure<'_> {
                 text(self.error.public_detail().unwrap_or_else(|| self.error.kind().title()))
             }
             ErrorField::Upstream => self.upstream.as_ref().map(|upstream| Value::Object(upstream)),
+            ErrorField::UpstreamStatus => {
+                self.error.upstream_answer().map(|answer| Value::Int(answer.status.as_u16().into()))
+            }
         })
     }
 }

@@ -262,9 +262,7 @@ impl Worker {
         if handle.generation() == gateway.generation {
             return;
         }
-        self.runner.caller.retain(&gateway.upstreams);
-        let new = Handle::new(gateway, self.runner.clone(), Arc::clone(&self.tunnels));
-        *handle = Arc::new(new.shedding(&self.overload));
+        *handle = Arc::new(handle.succeeded_by(gateway));
     }
 
     pub(super) fn limits(&self) -> Limits {

@@ -24,7 +24,7 @@ use crate::{
     compose::{Custody, Runner},
     config::suite::{EarlierTemplate, RequestTemplate, SuiteTemplate, TestTemplate},
     descriptors::Descriptors,
-    diagnostic::{Code, Diagnostic, Diagnostics},
+    diagnostic::{Code, Diagnostic, Diagnostics, Place},
     gateway::{Gateway, Handle, Surroundings, upgrade::Tunnels},
     headers::Peer,
     identity::Store,
@@ -47,6 +47,8 @@ pub(super) struct Played {
     pub(super) calls: Vec<Seen>,
     /// Those for which there was no mock.
     pub(super) unanswered: Vec<Seen>,
+    /// Answers of the test itself that no call was given.
+    pub(super) unused: Vec<Place>,
     /// `unit/name` of the route; empty when there was none.
     pub(super) route: String,
     /// How each step ended, those inside of Compositions too.
@@ -160,12 +162,14 @@ async fn perform(
     if drained.is_err() {
         return Err(broken(test, "a call is still under way after an hour"));
     }
+    let unused = stage.script().unused(test.mocks.len());
     let (calls, unanswered) = stage.script().take();
     let record: &Record = &exchange.record();
     Ok(Played {
         answer: answered.ok(),
         calls,
         unanswered,
+        unused,
         route: record.route.as_ref().map_or_else(String::new, |route| route.name().to_owned()),
         steps: record.steps.iter().map(|step| Settled::of(step, record)).collect(),
         degraded: record.degraded.clone(),
@@ -213,7 +217,7 @@ async fn before(
 
 /// The client's request.
 fn request(template: &RequestTemplate) -> Result<Request<Body>, Diagnostics> {
-    let wrong = |place: &crate::diagnostic::Place, what: &str| {
+    let wrong = |place: &Place, what: &str| {
         let mut findings = Diagnostics::default();
         findings.push(Diagnostic::new(Code::InvalidValue, place.clone(), what.to_owned()));
         findings

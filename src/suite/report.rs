@@ -84,6 +84,15 @@ fn missed(report: &Report) -> String {
             let _ = writeln!(out, "  {}: {}", branch.place, branch.what);
         }
     }
+    // What has failed has a better reason.
+    let fine = report.cases.iter().filter(|case| case.is_fine() && !report.findings.has_errors());
+    let mut unused = fine.flat_map(|case| &case.unused).peekable();
+    if unused.peek().is_some() {
+        out.push_str("\nno call got these answers:\n");
+        for place in unused {
+            let _ = writeln!(out, "  {place}");
+        }
+    }
     out
 }
 
@@ -129,6 +138,7 @@ pub fn json(report: &Report) -> String {
                 "ok": case.is_fine(),
                 "elapsedMs": case.answer.as_ref().map(|answer| milliseconds(answer.elapsed)),
                 "failures": list(&case.failures),
+                "unusedAnswers": case.unused.iter().map(at).collect::<Vec<_>>(),
             })
         })
         .collect();

@@ -7,7 +7,10 @@
 use tokio::time::Instant;
 
 use super::seen::Seen;
-use crate::config::suite::{AnswerTemplate, Fault, MockTemplate};
+use crate::{
+    config::suite::{AnswerTemplate, Fault, MockTemplate},
+    diagnostic::Place,
+};
 
 /// The mocks of a test and what they have seen.
 #[derive(Debug)]
@@ -81,6 +84,13 @@ impl Script {
     pub(super) fn begin(&mut self) {
         self.log.clear();
         self.started = Instant::now();
+    }
+
+    /// Places of the answers that a test itself has and that no call was given.
+    pub(super) fn unused(&self, own: usize) -> Vec<Place> {
+        let mocks = self.mocks.iter().take(own);
+        let answers = mocks.flat_map(|(mock, given)| mock.answers.iter().zip(given));
+        answers.filter(|(_, given)| !**given).map(|(answer, _)| answer.place.clone()).collect()
     }
 
     /// All calls, and those without an answer.

@@ -11,18 +11,18 @@ use std::{
     task::{Context, Poll},
 };
 
-use bytes::Bytes;
-use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Full};
+use http::{Request, Response};
+use http_body_util::BodyExt;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf, duplex};
 
-use super::{compare, names::Names, script::Script, seen::Seen};
+use super::{names::Names, reply, script::Script, seen::Seen};
 use crate::{
+    body::Body,
     config::{
         service::{Protocol, TlsTemplate, UrlTemplate},
-        suite::{AnswerTemplate, Fault},
+        suite::Fault,
     },
     plan::Plan,
     upstream::{
@@ -143,7 +143,7 @@ async fn answer(
     caller: super::names::Caller,
     request: Request<Incoming>,
     garbled: Arc<AtomicBool>,
-) -> Result<Response<Full<Bytes>>, BrokenOff> {
+) -> Result<Response<Body>, BrokenOff> {
     let at = lock(&script).now();
     let (mut head, body) = request.into_parts();
     head.headers.remove(STEP);
@@ -153,7 +153,8 @@ async fn answer(
     let answer = lock(&script).answer(seen).ok_or(BrokenOff)?;
     tokio::time::sleep(answer.delay).await;
     match answer.fault {
-        None => Ok(response(&answer)),
+        None => Ok(reply::response(&answer)),
+        Some(Fault::Truncated) => Ok(reply::truncated()),
         Some(Fault::Connect | Fault::Reset) => Err(BrokenOff),
         Some(Fault::Timeout) => {
             let never: Infallible = std::future::pending().await;
@@ -161,24 +162,9 @@ async fn answer(
         }
         Some(Fault::Malformed) => {
             garbled.store(true, Relaxed);
-            Ok(Response::default())
+            Ok(Response::new(Body::empty()))
         }
     }
-}
-
-fn response(answer: &AnswerTemplate) -> Response<Full<Bytes>> {
-    let (body, media) = compare::encode(answer.body.as_ref());
-    let mut response = Response::new(Full::new(body));
-    *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or_default();
-    for (name, text) in &answer.headers {
-        if let Ok(value) = HeaderValue::from_str(text) {
-            response.headers_mut().append(name.clone(), value);
-        }
-    }
-    if let (Some(media), false) = (media, response.headers().contains_key(header::CONTENT_TYPE)) {
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media));
-    }
-    response
 }
 
 /// A stream that, once told to, writes what no reader of HTTP understands.

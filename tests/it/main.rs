@@ -20,6 +20,7 @@ mod process;
 mod proxied;
 mod reload;
 mod resends;
+mod sentences;
 mod shed;
 mod shipped;
 mod size;

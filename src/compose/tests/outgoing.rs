@@ -98,7 +98,8 @@ async fn a_header_with_a_line_break_or_nul_is_refused() {
 #[tokio::test(start_paused = true)]
 async fn a_header_name_out_of_data_may_not_frame_the_message() {
     let http = r#"{service: a, path: /x, headers: "${ {request.query.n: '1'} }"}"#;
-    for name in ["content-length", "Transfer-Encoding", "host", "x_y", "a%20b", "connection"] {
+    let framing = ["content-length", "Transfer-Encoding", "host", "x_y", "a%20b", "connection"];
+    for name in framing.into_iter().chain(["X-Forwarded-For", "x-forwarded-host", "forwarded"]) {
         let error = target(http, get(&format!("/r/9?n={name}"))).await.unwrap_err();
         assert_eq!(error.kind(), Kind::InvalidRequest, "{name}");
     }
@@ -202,4 +203,27 @@ respond: {body: "${ steps.two.status }"}
         let seen = &bench.services.seen.lock().unwrap()[1];
         assert_eq!((seen.header("content-type"), &*seen.body), (content_type, body.as_bytes()));
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn only_what_may_be_repeated_may_be_sent_again() {
+    let bench = Bench::new(
+        r#"
+steps:
+  a: {http: {service: a, path: /a}, optional: true}
+  b: {http: {service: a, method: PUT, path: /b}, unordered: true}
+  c: {http: {service: a, method: POST, path: /c}, unordered: true}
+  d: {http: {service: a, method: POST, path: /d, safe: true}}
+  e: {http: {service: a, method: PATCH, path: /e}, unordered: true}
+respond: {body: ["${ steps.a.outcome }", "${ steps.d.outcome }"]}
+"#,
+        |_, _| json("1"),
+    );
+    bench.get("/r/1").await.unwrap();
+    let seen = bench.repeatable();
+    let seen: Vec<_> = seen.iter().map(|(line, again)| (line.as_str(), *again)).collect();
+    assert_eq!(
+        seen,
+        [("GET /a", true), ("PATCH /e", false), ("POST /c", false), ("POST /d", true), ("PUT /b", true)]
+    );
 }

@@ -6,8 +6,8 @@
 
 use super::*;
 
-mod model;
-mod random;
+pub(crate) mod model;
+pub(crate) mod random;
 
 use model::{Ended, Model};
 use random::{Composition, Outcome};

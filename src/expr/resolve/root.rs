@@ -363,6 +363,9 @@ fn error(span: Span, path: &[Accessor<'_>]) -> Result<Root, Fault> {
         "status" => (ErrorField::Status, Type::Number),
         "step" => (ErrorField::Step, Type::Any),
         "message" => (ErrorField::Message, Type::Str),
+        "upstream" if path.get(1).is_some_and(|next| matches!(next.name, Selected::Name("status"))) => {
+            return Ok(Root::slot(Slot::Error(ErrorField::UpstreamStatus), 2, Type::Number));
+        }
         "upstream" => (ErrorField::Upstream, Type::Any),
         _ => {
             let at = path.first().map_or(span, |accessor| accessor.span);

@@ -4,7 +4,7 @@ use super::random::{Composition, Outcome, Step, Tolerated};
 
 /// How a step ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Ended {
+pub(crate) enum Ended {
     /// With a body, and whether that has `v`.
     Ok {
         v: bool,
@@ -14,26 +14,30 @@ pub(super) enum Ended {
 }
 
 #[derive(Clone, Debug, Default)]
-pub(super) struct Model {
+pub(crate) struct Model {
     /// When each step starts, if it does before the decision.
-    pub(super) starts: Vec<Option<u64>>,
-    pub(super) ended: Vec<Ended>,
-    pub(super) settled_at: Vec<u64>,
+    pub(crate) starts: Vec<Option<u64>>,
+    pub(crate) ended: Vec<Ended>,
+    pub(crate) settled_at: Vec<u64>,
     /// When the answer is certain.
-    pub(super) decided_at: u64,
+    pub(crate) decided_at: u64,
     /// The failures of that moment, any of which may be the answer; none if there is one.
-    pub(super) failures: Vec<(usize, &'static str)>,
+    pub(crate) failures: Vec<(usize, &'static str)>,
     /// Every failure that is not tolerated, whenever it would come.
     required_failures: usize,
 }
 
 impl Model {
-    pub(super) fn of(composition: &Composition) -> Self {
+    pub(crate) fn of(composition: &Composition) -> Self {
         let cut = composition.deadline - composition.deadline / 10;
         let mut model = Self::default();
         for (index, step) in composition.steps.iter().enumerate() {
             let needs = step.reads.iter().chain(&step.after).chain(&step.when);
             let start = needs.map(|&need| model.settled_at[need]).max().unwrap_or(0);
+            // Whoever says what is degraded waits for all that may be.
+            let others = (0..index).filter(|_| step.audits);
+            let others = others.filter(|&other| composition.steps[other].tolerated != Tolerated::Not);
+            let start = others.map(|other| model.settled_at[other]).fold(start, u64::max);
             let (ended, settled) = model.run(composition, index, step, (start, cut));
             model.starts.push(Some(start));
             model.ended.push(ended);
@@ -159,7 +163,7 @@ impl Model {
     }
 
     /// How many failures could be the answer, if time decided among them.
-    pub(super) fn possible_failures(&self) -> usize {
+    pub(crate) fn possible_failures(&self) -> usize {
         self.required_failures
     }
 }

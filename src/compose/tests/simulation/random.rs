@@ -7,7 +7,7 @@ use crate::problem::Kind;
 
 /// How a call ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Outcome {
+pub(crate) enum Outcome {
     /// A body with `v`.
     Ok,
     /// A body without it.
@@ -19,49 +19,51 @@ pub(super) enum Outcome {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Tolerated {
+pub(crate) enum Tolerated {
     Not,
     Optional,
     Fallback,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Step {
+pub(crate) struct Step {
     /// Earlier steps that it reads.
-    pub(super) reads: Vec<usize>,
+    pub(crate) reads: Vec<usize>,
     /// Earlier steps that it waits for.
-    pub(super) after: Vec<usize>,
+    pub(crate) after: Vec<usize>,
     /// Runs only if this earlier step is ok.
-    pub(super) when: Option<usize>,
-    pub(super) is_unsafe: bool,
-    pub(super) tolerated: Tolerated,
-    pub(super) timeout: u64,
+    pub(crate) when: Option<usize>,
+    pub(crate) is_unsafe: bool,
+    pub(crate) tolerated: Tolerated,
+    pub(crate) timeout: u64,
     /// `forEach`: how many items, how many at a time.
-    pub(super) items: Option<(usize, usize)>,
+    pub(crate) items: Option<(usize, usize)>,
+    /// It says what is degraded, so it waits for every step that may be; only the last may.
+    pub(crate) audits: bool,
 }
 
 #[derive(Clone, Debug)]
-pub(super) struct Composition {
-    pub(super) steps: Vec<Step>,
+pub(crate) struct Composition {
+    pub(crate) steps: Vec<Step>,
     /// By step and item.
-    pub(super) outcomes: Vec<Vec<Outcome>>,
-    pub(super) delays: Vec<Vec<u64>>,
+    pub(crate) outcomes: Vec<Vec<Outcome>>,
+    pub(crate) delays: Vec<Vec<u64>>,
     /// The route's timeout.
-    pub(super) deadline: u64,
+    pub(crate) deadline: u64,
     /// The order on the page.
-    pub(super) page: Vec<usize>,
+    pub(crate) page: Vec<usize>,
 }
 
 impl Step {
     /// Whether its data may be absent without a stand-in, so that it is read with `.?`.
-    pub(super) fn may_be_absent(&self) -> bool {
+    pub(crate) fn may_be_absent(&self) -> bool {
         self.tolerated == Tolerated::Optional
             || (self.when.is_some() && self.tolerated != Tolerated::Fallback)
     }
 }
 
 impl Composition {
-    pub(super) fn random(seed: u64) -> Self {
+    pub(crate) fn random(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let count = rng.usize(1..=8);
         let mut steps: Vec<Step> = Vec::new();
@@ -91,7 +93,8 @@ impl Composition {
             );
             let is_unsafe = rng.u8(0..4) == 0;
             let timeout = rng.u64(60..400);
-            steps.push(Step { reads, after, when, is_unsafe, tolerated, timeout, items });
+            let audits = index + 1 == count && rng.u8(0..3) == 0;
+            steps.push(Step { reads, after, when, is_unsafe, tolerated, timeout, items, audits });
         }
         let mut page: Vec<usize> = (0..count).collect();
         rng.shuffle(&mut page);
@@ -102,21 +105,21 @@ impl Composition {
     }
 
     /// The same outcomes at other times; small ones collide.
-    pub(super) fn other_delays(&mut self, seed: u64) {
+    pub(crate) fn other_delays(&mut self, seed: u64) {
         let mut rng = fastrand::Rng::with_seed(seed ^ 0xde1a);
         let coarse = rng.bool();
         let mut delay = || if coarse { rng.u64(0..4) * 10 } else { rng.u64(0..60) };
         self.delays = self.outcomes.iter().map(|items| items.iter().map(|_| delay()).collect()).collect();
     }
 
-    pub(super) fn route(&self) -> String {
+    pub(crate) fn route(&self) -> String {
         let (steps, body) = self.text();
         let body: String = body.lines().map(|line| format!("  {line}\n")).collect();
         format!("timeout: {}ms\n{steps}respond:\n  body:\n{body}", self.deadline)
     }
 
     /// The same steps in a Composition, run once, or once for each of so many items at the same time.
-    pub(super) fn nested(&self, items: Option<usize>) -> String {
+    pub(crate) fn nested(&self, items: Option<usize>) -> String {
         let (steps, body) = self.text();
         let (each, output) = match items {
             Some(count) => {
@@ -146,8 +149,11 @@ impl Composition {
             let method = if step.is_unsafe { "POST" } else { "GET" };
             let path =
                 if step.items.is_some() { format!("/s{index}/${{ n }}") } else { format!("/s{index}") };
-            let query: Vec<String> =
+            let mut query: Vec<String> =
                 step.reads.iter().map(|&read| format!("q{read}: '${{ {} }}'", self.read(read))).collect();
+            if step.audits {
+                query.push("d: '${ execution.degraded.join(\".\") }'".to_owned());
+            }
             let _ = writeln!(
                 out,
                 "    http: {{service: a, method: {method}, path: \"{path}\", query: {{{}}}}}",
@@ -201,7 +207,7 @@ impl Composition {
     }
 
     /// Answers that say what was asked, so that the answer shows what each step was given.
-    pub(super) fn script(&self) -> impl Fn(&str, &str) -> Reply + Send + Sync + 'static {
+    pub(in crate::compose) fn script(&self) -> impl Fn(&str, &str) -> Reply + Send + Sync + 'static {
         let (outcomes, delays) = (self.outcomes.clone(), self.delays.clone());
         move |_, line| {
             let target = line.split(' ').nth(1).unwrap();

@@ -1,0 +1,3 @@
+//! What only a whole gateway shows: requests under way while another one takes its place.
+
+mod swap;
