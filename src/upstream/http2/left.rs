@@ -5,6 +5,7 @@
 //! are cancelled after all.
 
 use std::{
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -71,6 +72,11 @@ impl HttpBody for Answer {
         let this = self.get_mut();
         let Some((body, _)) = &mut this.0 else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        // The codec takes a reset without an error for an end. It is one only after END_STREAM (RFC 9113 §8.1).
+        let frame = match frame {
+            None if !body.is_end_stream() => Some(Err(BodyError::Peer(io::ErrorKind::UnexpectedEof.into()))),
+            frame => frame.map(|frame| frame.map_err(BodyError::Hyper)),
+        };
         let ended = match &frame {
             Some(Ok(frame)) => frame.is_trailers() || body.is_end_stream(),
             Some(Err(_)) | None => true,
@@ -78,7 +84,7 @@ impl HttpBody for Answer {
         if ended {
             this.0 = None;
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Hyper)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

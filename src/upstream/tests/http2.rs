@@ -246,3 +246,31 @@ async fn interim_answers_without_an_end_are_an_error() {
     assert!(matches!(kind, Kind::UpstreamInvalid | Kind::UpstreamReset), "{kind:?}");
     assert_eq!(upstream.calls_in_flight(), 0);
 }
+
+#[tokio::test]
+async fn a_reset_without_an_error_ends_an_answer_only_behind_its_end() {
+    let origin = Origin::raw(|raw, _| async move {
+        let mut connection = h2::server::handshake(raw.stream).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let mut response = Response::new(());
+            if request.uri().path() == "/length" {
+                response.headers_mut().insert("content-length", "10".parse().unwrap());
+            }
+            let whole = request.uri().path() == "/whole";
+            let mut stream = respond.send_response(response, false).unwrap();
+            stream.send_data(Bytes::from_static(b"ok"), whole).unwrap();
+            // What is queued goes out before the reset only if it is written first.
+            let _ = futures_util::poll!(std::pin::pin!(connection.accept()));
+            stream.send_reset(h2::Reason::NO_ERROR);
+        }
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    assert_eq!(text(&upstreams, &upstream, "/whole").await, "ok");
+    for path in ["/length", "/open"] {
+        let answer = upstreams.send(&upstream, get(path)).await.expect("a head");
+        let error = answer.into_body().collect(64).await.expect_err(path);
+        assert_eq!(crate::upstream::broken_body(&error).kind(), Kind::UpstreamInvalid, "{path}");
+    }
+    assert_eq!((origin.accepted(), upstream.calls_in_flight()), (1, 0));
+}
