@@ -42,6 +42,12 @@ impl Inbox {
         self.bytes.is_empty()
     }
 
+    /// Whether what is to come needs more room.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.bytes.capacity() - self.bytes.len() < LEAST
+    }
+
     /// Takes the first `len` bytes, at most all.
     pub fn take(&mut self, len: usize) -> Bytes {
         self.bytes.split_to(len.min(self.bytes.len())).freeze()
@@ -64,7 +70,7 @@ impl Inbox {
         cx: &mut Context<'_>,
         io: &mut R,
     ) -> Poll<io::Result<usize>> {
-        if self.bytes.capacity() - self.bytes.len() < LEAST {
+        if self.is_full() {
             self.bytes.reserve(self.room);
         }
         let free = self.bytes.capacity() - self.bytes.len();

@@ -16,6 +16,8 @@ pub mod docs;
 // -- vocabulary
 pub mod id;
 pub mod inbox;
+pub mod syntax;
+pub mod chunked;
 pub mod duplex;
 pub mod switched;
 pub mod body;

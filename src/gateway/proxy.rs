@@ -279,19 +279,20 @@ impl Proxy {
             Err(error) => return Err(error),
         };
         let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
-        let protocol = if switching { response.headers().get(http::header::UPGRADE).cloned() } else { None };
+        if !switching {
+            forward::response(&mut response);
+            return Ok(response);
+        }
+        let protocol = upgrade.as_ref().and_then(|upgrade| upgrade.agreed(response.headers()));
         forward::response(&mut response);
-        match upgrade {
-            Some(upgrade) => {
+        match (upgrade, protocol) {
+            (Some(upgrade), Some(protocol)) => {
                 let gateway = &self.target.gateway;
                 let limits = &gateway.plan.gateway.limits;
                 let patience = Patience { idle: limits.idle_timeout, stall: limits.write_stall };
                 upgrade.conclude(&mut response, protocol, &self.tunnels, &gateway.instruments, patience);
             }
-            None if switching => {
-                return Err(Error::new(Kind::UpstreamInvalid).cause("a 101 that nobody asked for"));
-            }
-            None => {}
+            _ => return Err(Error::new(Kind::UpstreamInvalid).cause("a 101 that nobody asked for")),
         }
         Ok(response)
     }

@@ -9,7 +9,7 @@ use std::sync::{
     atomic::{AtomicUsize, Ordering},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use tokio::sync::Notify;
 
 use super::tunnel::{self, Patience};
@@ -98,21 +98,27 @@ impl Wanted {
         self.exchange = Some(Arc::clone(exchange));
     }
 
-    /// Connects both ends if the upstream agreed.
+    /// What the upstream has changed to, by its answer: nothing that was not asked for (RFC 9110 §7.8).
+    pub(super) fn agreed(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+        let mut lines = headers.get_all(header::UPGRADE).iter();
+        let (Some(line), None) = (lines.next(), lines.next()) else { return None };
+        let members = |line| HeaderValue::as_bytes(line).split(|b| *b == b',').map(<[u8]>::trim_ascii);
+        let asked = |one: &[u8]| members(&self.protocol).any(|other| other.eq_ignore_ascii_case(one));
+        members(line).all(|one| !one.is_empty() && asked(one)).then(|| line.clone())
+    }
+
+    /// Connects both ends if the upstream has changed to this protocol.
     pub(super) fn conclude(
         self,
         response: &mut Response<Body>,
-        protocol: Option<HeaderValue>,
+        protocol: HeaderValue,
         tunnels: &Arc<Tunnels>,
         instruments: &Arc<Instruments>,
         patience: Patience,
     ) {
-        if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return;
-        }
         let upstream = switched(response);
         response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-        response.headers_mut().insert(header::UPGRADE, protocol.unwrap_or(self.protocol));
+        response.headers_mut().insert(header::UPGRADE, protocol);
         tunnels.open.fetch_add(1, Ordering::Relaxed);
         instruments.tunnels.increment(1.0);
         let open = Tunnel(Arc::clone(tunnels), Arc::clone(instruments));

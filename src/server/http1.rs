@@ -1,7 +1,7 @@
 //! HTTP/1 as clients speak it: every byte that they send is judged by the letter.
 //!
 //! RFC 9112 lets a server be lenient, and what a lenient one takes two servers can read in two ways. [`head`]
-//! judges heads, [`chunked`] bodies, [`messages`] knows where one ends and the next begins; `connection` reads,
+//! judges heads, [`chunked`](crate::chunked) bodies, [`messages`] knows where one ends and the next begins; `connection` reads,
 //! answers and writes, and `serve` lets an idle connection rest.
 //!
 //! After a head that is refused nothing of the connection is read any more. Its answer is a problem document
@@ -12,10 +12,9 @@
 
 use http::StatusCode;
 
-use crate::{error::Error, problem::Kind};
+use crate::{chunked, error::Error, problem::Kind};
 
 mod answer;
-pub mod chunked;
 mod connection;
 pub mod head;
 pub(super) mod link;
@@ -23,7 +22,6 @@ pub mod messages;
 mod outbox;
 mod sending;
 pub(super) mod serve;
-mod syntax;
 
 /// Why a head was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -86,6 +84,12 @@ impl Limits {
     pub fn new(target: u64, fields: u32, field_bytes: u64) -> Self {
         let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX / 4).min(usize::MAX / 4);
         Self { target: bytes(target).min(LONGEST_TARGET), fields, field_bytes: bytes(field_bytes) }
+    }
+
+    /// Those of a trailer section.
+    #[must_use]
+    pub const fn trailers(&self) -> chunked::Limits {
+        chunked::Limits { fields: self.fields, field_bytes: self.field_bytes }
     }
 
     /// The most bytes that an acceptable head can have.

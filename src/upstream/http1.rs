@@ -1,6 +1,6 @@
 //! An HTTP/1.1 connection: one call at a time, driven by whoever waits for its answer.
 //!
-//! The codec is our own over `httparse`, because a connection that a task of its own drives costs each
+//! The codec is our own, because a connection that a task of its own drives costs each
 //! call two changes of task, a channel each way and a copy of the request in case it must be sent again:
 //! together more than the rest of a proxied call. Here the call's future writes and reads itself, the
 //! request stays where it is until its answer has begun, and the answer's body owns the connection until
@@ -42,6 +42,7 @@ use download::Download;
 use head::{Head, Seen};
 use upload::{Unsent, Upload};
 
+pub(super) use head::is_valid;
 pub(super) use io::Io;
 pub use upgrade::switched;
 
@@ -81,6 +82,8 @@ enum Headless {
     Malformed(&'static str),
     Unsent(BodyError),
     Lost(IoError),
+    /// The head came, and then the connection broke.
+    Cut(IoError),
 }
 
 /// Speaks HTTP/1.1 on a byte stream.
@@ -155,6 +158,7 @@ impl Connection {
             Err(Headless::Late) => Err(Broken::Late),
             Err(Headless::Malformed(why)) => Err(Broken::failed(failure::malformed(why))),
             Err(Headless::Unsent(error)) => Err(Broken::failed(failure::unsent(&error))),
+            Err(Headless::Cut(error)) => Err(Broken::failed(failure::lost(&error))),
             Err(Headless::Lost(error)) => {
                 let seen = !self.upload.is_unseen();
                 let call = self.take_back(again);
@@ -188,7 +192,7 @@ impl Connection {
                     }
                     continue;
                 }
-                Ok(Some(head)) => return Poll::Ready(Ok(head)),
+                Ok(Some(head)) => return Poll::Ready(self.check(cx, head)),
                 Ok(None) => {}
                 Err(error) => return Poll::Ready(Err(Headless::Malformed(error.why()))),
             }
@@ -203,6 +207,19 @@ impl Connection {
             }
         }
         self.timer.as_mut().poll(cx).map(|()| Err(Headless::Late))
+    }
+
+    /// Looks at what has come behind a head: while nothing of the answer has gone on, it can still be refused.
+    fn check(&mut self, cx: &mut Context<'_>, head: Head) -> Result<Head, Headless> {
+        match download::is_whole(head.framing, self.inbox.as_slice()) {
+            Err(fault) => Err(Headless::Malformed(fault)),
+            Ok(false) if !self.inbox.is_full() => match self.inbox.poll_fill(cx, &mut self.io) {
+                Poll::Ready(Ok(0)) => Err(Headless::Malformed("the body is not whole")),
+                Poll::Ready(Err(error)) => Err(Headless::Cut(error)),
+                Poll::Ready(Ok(_)) | Poll::Pending => Ok(head),
+            },
+            Ok(_) => Ok(head),
+        }
     }
 
     /// Sends what can be sent now. That the peer takes no more is no error yet: it may have answered.

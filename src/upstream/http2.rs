@@ -41,6 +41,7 @@ use super::{
 };
 use crate::body::Body;
 
+mod fields;
 mod left;
 mod upload;
 
@@ -205,6 +206,9 @@ impl Stream {
         self.head = None;
         match head {
             Ok(response) => {
+                if let Some(why) = fields::of_head(response.status(), response.headers()) {
+                    return Err(Broken::failed(failure::malformed(why)));
+                }
                 if !self.connection.answered.swap(true, Relaxed) {
                     self.connection.most.driver.wake();
                 }

@@ -207,3 +207,38 @@ async fn an_answer_before_the_requests_end_says_that_the_connection_closes() {
         assert!(answer.contains("\r\nconnection: close\r\n"), "{path}: {answer}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_is_broken_from_the_start_is_a_502_and_counted_as_one() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let answer = b"HTTP/1.1 200 OK\r\nx-text: theirs\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n";
+            stream.write_all(answer).await.unwrap();
+            let _ = stream.read_u8().await;
+        }
+    });
+    let gateway = Gateway::start(&[
+        service("back", address, ""),
+        route("pass", "match: {path: /}\nproxy: {service: back}"),
+    ]);
+    let one = get(gateway.address, "/").await;
+    let two = send_http2(gateway.address, Request::get("http://a/").body(Full::default()).unwrap()).await;
+    for got in [one, two] {
+        assert_eq!((got.status.as_u16(), got.json()["code"].as_str()), (502, Some("upstream_invalid")));
+        assert_eq!(got.header("x-text"), None);
+    }
+    let metrics = metrics(&gateway).await;
+    for series in [
+        "segue_failures_total{unit=\"shop\",route=\"shop/pass\",code=\"upstream_invalid\",fault=\"upstream\"} 2\n",
+        "segue_upstream_failures_total{service=\"shop/back\"} 2\n",
+    ] {
+        assert!(metrics.contains(series), "{metrics}");
+    }
+    assert!(!metrics.contains("segue_aborted_total{unit=\"shop\""), "{metrics}");
+}

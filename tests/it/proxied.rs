@@ -285,6 +285,30 @@ async fn a_websocket_is_tunnelled_after_the_101() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_101_for_what_was_not_asked_for_is_no_answer() {
+    let origin = Origin::start(|request| async move {
+        let mut answer = status(101);
+        answer.headers_mut().insert("connection", "upgrade".parse().unwrap());
+        if let Some(protocol) = request.headers().get("x-wants") {
+            answer.headers_mut().insert("upgrade", protocol.clone());
+        }
+        answer
+    })
+    .await;
+    let gateway = proxied(&origin).await;
+    let ask = "GET /chat HTTP/1.1\r\nhost: a\r\nconnection: upgrade, close\r\nupgrade: websocket, x/1\r\n";
+    for wants in ["x-wants: h2c\r\n", "x-wants: websocket, h2c\r\n", "x-wants: \r\n", ""] {
+        let answer = raw(gateway.address, format!("{ask}{wants}\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 502"), "{wants:?} gave {answer:?}");
+        assert!(answer.contains("upstream_invalid"), "{wants:?} gave {answer:?}");
+    }
+    for wants in ["x-wants: WebSocket\r\n", "x-wants: x/1\r\n"] {
+        let answer = raw(gateway.address, format!("{ask}{wants}\r\n").as_bytes()).await;
+        assert!(answer.starts_with("HTTP/1.1 101"), "{wants:?} gave {answer:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn continue_comes_only_after_the_origin_wants_the_body() {
     let origin = Origin::start(|request| async move {
         if request.uri().path() == "/no" {

@@ -294,6 +294,10 @@ impl Connection {
                     if sending.framing == Framing::Close {
                         // Its end would look like that of the body.
                         self.io.reset_on_close();
+                    } else {
+                        // Without a byte of it, its client would take the connection for one that was closed
+                        // before the request, and send that again.
+                        let _ = self.outbox.poll_write(cx, &mut self.io);
                     }
                     return Poll::Ready(Err(error));
                 }

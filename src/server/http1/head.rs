@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, uri::Scheme};
 
-use super::{Limits, Refusal, syntax};
+use super::{Limits, Refusal};
+use crate::syntax;
 
 /// The longest method. The longest registered one has 17 characters.
 const METHOD: usize = 32;

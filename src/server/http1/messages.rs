@@ -5,10 +5,12 @@ use http::{HeaderMap, Request};
 
 use super::{
     Limits, Refusal,
-    chunked::{Chunked, Fault},
     head::{Framing, Head},
 };
-use crate::inbox::Inbox;
+use crate::{
+    chunked::{self, Chunked, Fault},
+    inbox::Inbox,
+};
 
 /// See the module. Bytes are taken off an inbox as they are understood.
 #[derive(Debug)]
@@ -99,7 +101,7 @@ impl Messages {
     /// Whether what follows of the body, as far as it has come, is as it must be.
     pub fn check(&self, bytes: &[u8]) -> Result<(), Fault> {
         match &self.state {
-            State::Chunked(body) => body.clone().read(bytes, &self.limits).map(|_| ()),
+            State::Chunked(body) => body.clone().read(bytes, &self.limits.trailers()).map(|_| ()),
             State::Head | State::Length(_) | State::Broken => Ok(()),
         }
     }
@@ -115,7 +117,7 @@ impl Messages {
                 let last = *left == 0;
                 Some(Piece::Data(data, last))
             }
-            State::Chunked(body) => match chunk(body, inbox, &self.limits) {
+            State::Chunked(body) => match chunk(body, inbox, &self.limits.trailers()) {
                 Ok(piece) => piece,
                 Err(fault) => {
                     self.state = State::Broken;
@@ -142,7 +144,7 @@ impl Messages {
     }
 }
 
-fn chunk(body: &mut Chunked, inbox: &mut Inbox, limits: &Limits) -> Result<Option<Piece>, Fault> {
+fn chunk(body: &mut Chunked, inbox: &mut Inbox, limits: &chunked::Limits) -> Result<Option<Piece>, Fault> {
     let part = body.next(inbox.as_slice(), limits)?;
     inbox.skip(part.framing);
     if part.data > 0 {
@@ -152,7 +154,7 @@ fn chunk(body: &mut Chunked, inbox: &mut Inbox, limits: &Limits) -> Result<Optio
         // What is wrong with what follows is found in its turn.
         let end = ahead.next(inbox.as_slice(), limits).ok().filter(|_| ahead.is_whole());
         let last = match end {
-            Some(end) if ahead.trailers() == Ok(None) => {
+            Some(end) if !ahead.has_trailers() => {
                 inbox.skip(end.framing);
                 true
             }

@@ -1,4 +1,4 @@
-//! The body of an answer as it comes in.
+//! The body of an answer as it comes in. Chunks are judged as strictly as those of clients are.
 
 use std::{
     io,
@@ -6,42 +6,36 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body::{Frame, SizeHint};
 
 use super::{head::Framing, io::Io};
-use crate::inbox::Inbox;
+use crate::{
+    chunked::{Chunked, Fault, Limits},
+    inbox::Inbox,
+};
 
-/// A chunk's size line with its extensions is no longer than this, of which the codec reads the size.
-const MOST_LINE: usize = 4 * 1024;
 /// A trailer section is no larger than this.
-const MOST_TRAILERS: usize = 16 * 1024;
-const MOST_TRAILER_FIELDS: usize = 100;
+const TRAILERS: Limits = Limits { fields: 100, field_bytes: 16 * 1024 };
 
 /// Where in the body the next byte is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(super) enum Download {
     /// So many bytes before its end.
     Length(u64),
-    /// At a chunk's size line.
-    Size,
-    /// So many bytes before the end of a chunk.
-    Chunk(u64),
-    /// At the CRLF after a chunk's bytes.
-    Between,
-    /// After the last chunk.
-    Trailers,
+    Chunked(Chunks),
     /// Before the end of the connection.
     Close,
     End,
+    /// What came is no body. Nothing more is read.
+    Broken,
 }
 
-/// What a step came to.
-enum Step {
-    Frame(Frame<Bytes>),
-    /// More bytes are needed.
-    More,
-    End,
+/// How far a chunked body has been read.
+#[derive(Debug, Default)]
+pub(super) struct Chunks {
+    framing: Chunked,
+    /// So many bytes of data have come that are not taken.
+    ready: usize,
 }
 
 impl From<Framing> for Download {
@@ -49,22 +43,36 @@ impl From<Framing> for Download {
         match framing {
             Framing::Length(0) => Self::End,
             Framing::Length(length) => Self::Length(length),
-            Framing::Chunked => Self::Size,
+            Framing::Chunked => Self::Chunked(Chunks::default()),
             Framing::Close => Self::Close,
         }
     }
 }
 
+/// Whether a body is whole that begins with these bytes, or its connection's end is its own; and whether
+/// they can be the beginning of one at all.
+pub(super) fn is_whole(framing: Framing, bytes: &[u8]) -> Result<bool, Fault> {
+    match framing {
+        Framing::Length(length) => Ok(bytes.len() as u64 >= length),
+        Framing::Close => Ok(true),
+        Framing::Chunked => {
+            let mut body = Chunked::default();
+            body.read(bytes, &TRAILERS)?;
+            Ok(body.is_whole())
+        }
+    }
+}
+
 impl Download {
-    pub(super) fn is_end(self) -> bool {
-        self == Self::End
+    pub(super) const fn is_end(&self) -> bool {
+        matches!(self, Self::End)
     }
 
-    pub(super) fn size_hint(self) -> SizeHint {
+    pub(super) fn size_hint(&self) -> SizeHint {
         match self {
-            Self::Length(left) => SizeHint::with_exact(left),
+            Self::Length(left) => SizeHint::with_exact(*left),
             Self::End => SizeHint::with_exact(0),
-            Self::Size | Self::Chunk(_) | Self::Between | Self::Trailers | Self::Close => SizeHint::new(),
+            Self::Chunked(_) | Self::Close | Self::Broken => SizeHint::new(),
         }
     }
 
@@ -77,21 +85,16 @@ impl Download {
     ) -> Poll<Option<io::Result<Frame<Bytes>>>> {
         loop {
             match self.step(inbox) {
-                Ok(Step::Frame(frame)) => {
-                    // Whether that was the last is worth knowing: it can go out with the end.
-                    if *self == Self::Between
-                        && let Err(error) = self.step_over(inbox)
-                    {
-                        return Poll::Ready(Some(Err(error)));
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
+                Ok(Some(frame)) => return Poll::Ready(Some(Ok(frame))),
+                Ok(None) if self.is_end() => return Poll::Ready(None),
+                Ok(None) => {}
+                Err(fault) => {
+                    *self = Self::Broken;
+                    return Poll::Ready(Some(Err(io::Error::new(io::ErrorKind::InvalidData, fault))));
                 }
-                Ok(Step::End) => return Poll::Ready(None),
-                Ok(Step::More) => {}
-                Err(error) => return Poll::Ready(Some(Err(error))),
             }
             match ready!(inbox.poll_fill(cx, io)) {
-                Ok(0) if *self == Self::Close => {
+                Ok(0) if matches!(self, Self::Close) => {
                     *self = Self::End;
                     return Poll::Ready(None);
                 }
@@ -103,95 +106,57 @@ impl Download {
     }
 
     /// Goes as far as what was received allows, up to a frame.
-    fn step(&mut self, inbox: &mut Inbox) -> io::Result<Step> {
-        self.step_over(inbox)?;
-        Ok(match *self {
-            Self::End => Step::End,
-            _ if inbox.is_empty() => Step::More,
+    fn step(&mut self, inbox: &mut Inbox) -> Result<Option<Frame<Bytes>>, Fault> {
+        match self {
+            Self::End => Ok(None),
+            Self::Broken => Err("the body has broken off"),
+            Self::Chunked(chunks) => {
+                let (frame, ended) = chunks.next(inbox)?;
+                if ended {
+                    *self = Self::End;
+                }
+                Ok(frame)
+            }
+            Self::Length(_) | Self::Close if inbox.is_empty() => Ok(None),
             Self::Length(left) => {
-                let data = inbox.take(usize::try_from(left).unwrap_or(usize::MAX));
-                let left = left - data.len() as u64;
-                *self = if left == 0 { Self::End } else { Self::Length(left) };
-                Step::Frame(Frame::data(data))
-            }
-            Self::Chunk(left) => {
-                let data = inbox.take(usize::try_from(left).unwrap_or(usize::MAX));
-                let left = left - data.len() as u64;
-                *self = if left == 0 { Self::Between } else { Self::Chunk(left) };
-                Step::Frame(Frame::data(data))
-            }
-            Self::Close => Step::Frame(Frame::data(inbox.take_all())),
-            Self::Trailers => match trailers(inbox)? {
-                Some(trailers) => {
-                    *self = Self::End;
-                    Step::Frame(Frame::trailers(trailers))
-                }
-                None => Step::More,
-            },
-            Self::Size | Self::Between => Step::More,
-        })
-    }
-
-    /// Passes over the lines between chunks.
-    fn step_over(&mut self, inbox: &mut Inbox) -> io::Result<()> {
-        loop {
-            match *self {
-                Self::Size => match httparse::parse_chunk_size(inbox.as_slice()) {
-                    Ok(httparse::Status::Complete((len, _))) if len > MOST_LINE => {
-                        return Err(invalid("a chunk's size line is too long"));
-                    }
-                    Ok(httparse::Status::Complete((len, size))) => {
-                        inbox.skip(len);
-                        *self = if size == 0 { Self::Trailers } else { Self::Chunk(size) };
-                    }
-                    Ok(httparse::Status::Partial) if inbox.as_slice().len() > MOST_LINE => {
-                        return Err(invalid("a chunk's size line is too long"));
-                    }
-                    Ok(httparse::Status::Partial) => return Ok(()),
-                    Err(_) => return Err(invalid("a chunk's size is not valid")),
-                },
-                Self::Between => match inbox.as_slice() {
-                    [b'\r', b'\n', ..] => {
-                        inbox.skip(2);
-                        *self = Self::Size;
-                    }
-                    [] | [b'\r'] => return Ok(()),
-                    _ => return Err(invalid("a chunk is longer than it said")),
-                },
-                Self::Trailers if inbox.as_slice().starts_with(b"\r\n") => {
-                    inbox.skip(2);
+                let data = inbox.take(usize::try_from(*left).unwrap_or(usize::MAX));
+                *left -= data.len() as u64;
+                if *left == 0 {
                     *self = Self::End;
                 }
-                _ => return Ok(()),
+                Ok(Some(Frame::data(data)))
             }
+            Self::Close => Ok(Some(Frame::data(inbox.take_all()))),
         }
     }
 }
 
-/// Takes the trailer section, once it is whole.
-fn trailers(inbox: &mut Inbox) -> io::Result<Option<HeaderMap>> {
-    let mut fields = [httparse::EMPTY_HEADER; MOST_TRAILER_FIELDS];
-    let (len, headers) = match httparse::parse_headers(inbox.as_slice(), &mut fields) {
-        Ok(httparse::Status::Complete((len, fields))) if len <= MOST_TRAILERS => {
-            let mut headers = HeaderMap::with_capacity(fields.len());
-            for field in fields {
-                let name = HeaderName::from_bytes(field.name.as_bytes());
-                let value = HeaderValue::from_bytes(field.value);
-                let (Ok(name), Ok(value)) = (name, value) else {
-                    return Err(invalid("a trailer is not valid"));
-                };
-                headers.append(name, value);
-            }
-            (len, headers)
+impl Chunks {
+    /// The next frame, if it has come, and whether the body has ended with it.
+    fn next(&mut self, inbox: &mut Inbox) -> Result<(Option<Frame<Bytes>>, bool), Fault> {
+        if self.ready == 0 {
+            self.advance(inbox)?;
         }
-        Ok(httparse::Status::Partial) if inbox.as_slice().len() <= MOST_TRAILERS => return Ok(None),
-        Ok(_) => return Err(invalid("the trailers are too large")),
-        Err(_) => return Err(invalid("a trailer is not valid")),
-    };
-    inbox.skip(len);
-    Ok(Some(headers))
-}
+        if self.ready > 0 {
+            let data = inbox.take(std::mem::take(&mut self.ready));
+            // Whether that was the last is worth knowing: it can go out with the end.
+            self.advance(inbox)?;
+            let ended = self.framing.is_whole() && !self.framing.has_trailers();
+            return Ok((Some(Frame::data(data)), ended));
+        }
+        if !self.framing.is_whole() {
+            return Ok((None, false));
+        }
+        Ok((self.framing.trailers()?.map(Frame::trailers), true))
+    }
 
-fn invalid(why: &'static str) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, why)
+    /// Passes over what lies before the next data.
+    fn advance(&mut self, inbox: &mut Inbox) -> Result<(), Fault> {
+        if !self.framing.is_whole() {
+            let part = self.framing.next(inbox.as_slice(), &TRAILERS)?;
+            inbox.skip(part.framing);
+            self.ready = part.data;
+        }
+        Ok(())
+    }
 }

@@ -139,6 +139,7 @@ fn parse(bytes: &Bytes, lines: &[(usize, usize)], method: &Method) -> Result<Hea
         headers.append(name, value);
     }
     let keeps = if http11 { !framing.close } else { framing.keep_alive && !framing.close };
+    let keeps = keeps && !framing.may_bring_more(status, method);
     let framing = framing.decide(status, method, http11)?;
     let mut response = Response::new(());
     *response.status_mut() = status;
@@ -171,7 +172,13 @@ fn status_line(line: &[u8]) -> Option<(StatusCode, bool)> {
     if words.iter().any(|byte| (*byte < b' ' && *byte != b'\t') || *byte == 0x7f) {
         return None;
     }
-    Some((StatusCode::from_bytes(code).ok()?, *minor == b'1'))
+    let status = StatusCode::from_bytes(code).ok().filter(|status| is_valid(*status))?;
+    Some((status, *minor == b'1'))
+}
+
+/// RFC 9110 §15.
+pub(in crate::upstream) fn is_valid(status: StatusCode) -> bool {
+    status.as_u16() < 600
 }
 
 /// What the fields say of framing and connection.
@@ -215,8 +222,23 @@ impl Lines {
         !names
     }
 
+    /// Whether an answer that has no body may be followed by one all the same: its server has said so, against
+    /// RFC 9110 §8.6 and RFC 9112 §6.1, or may take it for said. The next answer would not be told from it.
+    fn may_bring_more(&self, status: StatusCode, method: &Method) -> bool {
+        match status {
+            StatusCode::NO_CONTENT => self.chunked || self.length.is_some_and(|length| length > 0),
+            StatusCode::NOT_MODIFIED => self.chunked,
+            _ => self.chunked && *method == Method::HEAD,
+        }
+    }
+
     fn decide(&self, status: StatusCode, method: &Method, http11: bool) -> Result<Framing, Malformed> {
         if self.chunked && (self.length.is_some() || !http11) {
+            return Err(Malformed::Framing);
+        }
+        // Between such an answer's body, which it cannot have, and the next answer nobody could tell.
+        let interim = status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS;
+        if interim && (self.chunked || self.length.is_some_and(|length| length > 0)) {
             return Err(Malformed::Framing);
         }
         let bodiless = status.is_informational()
@@ -272,6 +294,8 @@ mod tests {
             "HTTP/1.1 20 OK\r\n\r\n",
             "HTTP/1.1 2000 OK\r\n\r\n",
             "HTTP/1.1 099 OK\r\n\r\n",
+            "HTTP/1.1 600 OK\r\n\r\n",
+            "HTTP/1.1 999 OK\r\n\r\n",
             "HTTP/1.1 200 O\rK\r\n\r\n",
             "HTTP/1.1 200 O\0K\r\n\r\n",
             "HTTP/1.1 200 OK\r\na\r\n\r\n",
@@ -317,5 +341,35 @@ mod tests {
         assert!(!keeps("HTTP/1.0 200 OK\r\n"));
         assert!(keeps("HTTP/1.0 200 OK\r\nconnection: keep-alive\r\n"));
         assert!(!read("HTTP/1.1 200 OK\r\n\r\n").unwrap().keeps, "it ends with its connection");
+    }
+
+    #[test]
+    fn a_connection_is_not_kept_where_an_answer_without_a_body_announces_one() {
+        let keeps = |method: &Method, head: &str| {
+            let mut inbox = Inbox::new();
+            inbox.extend(format!("HTTP/1.1 {head}\r\n\r\n").as_bytes());
+            let head = take(&mut inbox, &mut Seen::default(), method).unwrap().unwrap();
+            assert_eq!(head.framing, Framing::Length(0));
+            head.keeps
+        };
+        for head in ["204", "204\r\ncontent-length: 0", "304", "304\r\ncontent-length: 9"] {
+            assert!(keeps(&Method::GET, head), "{head}");
+        }
+        assert!(keeps(&Method::HEAD, "200\r\ncontent-length: 9"));
+        let chunked = "transfer-encoding: chunked";
+        for head in ["204\r\ncontent-length: 44", &format!("204\r\n{chunked}"), &format!("304\r\n{chunked}")]
+        {
+            assert!(!keeps(&Method::GET, head), "{head}");
+        }
+        assert!(!keeps(&Method::HEAD, &format!("200\r\n{chunked}")));
+    }
+
+    #[test]
+    fn an_interim_answer_has_no_body() {
+        assert!(read("HTTP/1.1 100 Continue\r\ncontent-length: 0\r\n\r\n").is_ok());
+        for fields in ["content-length: 5", "transfer-encoding: chunked"] {
+            let error = read(&format!("HTTP/1.1 103 Early Hints\r\n{fields}\r\n\r\n")).err();
+            assert_eq!(error, Some(Malformed::Framing), "{fields}");
+        }
     }
 }

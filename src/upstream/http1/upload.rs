@@ -255,9 +255,16 @@ fn head(out: &mut Vec<u8>, request: &Request<Body>, added: &[u8], host: Option<&
     }
     out.extend_from_slice(added);
     for (name, value) in request.headers() {
-        // The framing is this hop's own.
-        if !matches!(*name, header::CONTENT_LENGTH | header::TRANSFER_ENCODING) {
-            field(out, name, value);
+        match *name {
+            // The framing is this hop's own.
+            header::CONTENT_LENGTH | header::TRANSFER_ENCODING => {}
+            // It is for this hop, which must be said (RFC 9110 §10.1.4). An upgrade has nothing to do with it.
+            header::TE if request.headers().contains_key(header::CONNECTION) => {}
+            header::TE => {
+                field(out, name, value);
+                out.extend_from_slice(b"connection: te\r\n");
+            }
+            _ => field(out, name, value),
         }
     }
     match rest {
@@ -334,6 +341,15 @@ mod tests {
     fn a_target_is_never_empty() {
         let request = Request::get("http://h").body(Body::empty()).unwrap();
         assert_eq!(encoded(request), "GET / HTTP/1.1\r\n\r\n");
+    }
+
+    #[test]
+    fn what_the_caller_takes_of_trailers_is_for_this_hop() {
+        let request = Request::get("/").header("te", "trailers").body(Body::empty()).unwrap();
+        assert_eq!(encoded(request), "GET / HTTP/1.1\r\nte: trailers\r\nconnection: te\r\n\r\n");
+        let request = Request::get("/").header("te", "trailers").header("connection", "upgrade");
+        let request = request.header("upgrade", "a").body(Body::empty()).unwrap();
+        assert_eq!(encoded(request), "GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: a\r\n\r\n");
     }
 
     #[tokio::test]

@@ -5,6 +5,7 @@
 //! are cancelled after all.
 
 use std::{
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -16,7 +17,7 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::{runtime::Handle, time::timeout};
 
-use super::{Head, Stream};
+use super::{Head, Stream, fields};
 use crate::body::BodyError;
 
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -60,6 +61,14 @@ impl Answer {
     }
 }
 
+/// Trailers that HTTP/1 could not say are none.
+fn judged(frame: Frame<Bytes>) -> Result<Frame<Bytes>, BodyError> {
+    match frame.trailers_ref().and_then(fields::of_trailers) {
+        Some(why) => Err(BodyError::Peer(io::Error::new(io::ErrorKind::InvalidData, why))),
+        None => Ok(frame),
+    }
+}
+
 impl HttpBody for Answer {
     type Data = Bytes;
     type Error = BodyError;
@@ -71,6 +80,11 @@ impl HttpBody for Answer {
         let this = self.get_mut();
         let Some((body, _)) = &mut this.0 else { return Poll::Ready(None) };
         let frame = ready!(Pin::new(&mut *body).poll_frame(cx));
+        // The codec takes a reset without an error for an end. It is one only after END_STREAM (RFC 9113 §8.1).
+        let frame = match frame {
+            None if !body.is_end_stream() => Some(Err(BodyError::Peer(io::ErrorKind::UnexpectedEof.into()))),
+            frame => frame.map(|frame| frame.map_err(BodyError::Hyper).and_then(judged)),
+        };
         let ended = match &frame {
             Some(Ok(frame)) => frame.is_trailers() || body.is_end_stream(),
             Some(Err(_)) | None => true,
@@ -78,7 +92,7 @@ impl HttpBody for Answer {
         if ended {
             this.0 = None;
         }
-        Poll::Ready(frame.map(|frame| frame.map_err(BodyError::Hyper)))
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -4,7 +4,10 @@ use http::StatusCode;
 use proptest::{prelude::*, test_runner::TestRunner};
 
 use super::origin::{Origin, build, call, get, service, text};
-use crate::{problem::Kind, upstream::Upstreams};
+use crate::{
+    problem::Kind,
+    upstream::{Caller, Upstreams},
+};
 
 /// What an origin does after it has written.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,6 +48,7 @@ async fn a_malformed_answer_is_named_and_its_connection_not_used_again() {
     let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(150));
     let huge = format!("HTTP/1.1 200 OK\r\na: {}\r\n\r\n", "b".repeat(1 << 20));
     let interim = format!("{}HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 103 x\r\n\r\n".repeat(101));
+    let chunked = |body: &str| format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n{body}");
     let cases: &[(&str, &str, Then, Kind)] = &[
         ("nothing at all", "", Close, Reset),
         ("half a status line", "HTTP/1.1 20", Close, Reset),
@@ -56,6 +60,7 @@ async fn a_malformed_answer_is_named_and_its_connection_not_used_again() {
         ("letters as status", "HTTP/1.1 abc OK\r\n\r\n", Stay, Invalid),
         ("a status of four digits", "HTTP/1.1 2000 OK\r\n\r\n", Stay, Invalid),
         ("a status below 100", "HTTP/1.1 099 x\r\n\r\n", Stay, Invalid),
+        ("a status above 599", "HTTP/1.1 600 x\r\ncontent-length: 0\r\n\r\n", Stay, Invalid),
         ("a field without a colon", "HTTP/1.1 200 OK\r\nfield\r\n\r\n", Stay, Invalid),
         ("a space before the colon", "HTTP/1.1 200 OK\r\na : b\r\n\r\n", Stay, Invalid),
         ("a folded field", "HTTP/1.1 200 OK\r\na: b\r\n c\r\n\r\n", Stay, Invalid),
@@ -91,6 +96,17 @@ async fn a_malformed_answer_is_named_and_its_connection_not_used_again() {
             Stay,
             Invalid,
         ),
+        ("a chunk without a size", &chunked("2\r\nok\r\n\r\n\r\n"), Stay, Invalid),
+        ("a blank chunk size", &chunked("2\r\nok\r\n \r\n\r\n"), Stay, Invalid),
+        ("an extension alone", &chunked("2\r\nok\r\n;x\r\n\r\n"), Stay, Invalid),
+        ("a blank behind a size", &chunked("2 \r\nok\r\n0\r\n\r\n"), Stay, Invalid),
+        ("LF in an extension", &chunked("2;x\n\r\nok\r\n0\r\n\r\n"), Stay, Invalid),
+        ("a control in an extension", &chunked("2;x=\x01\r\nok\r\n0\r\n\r\n"), Stay, Invalid),
+        ("an endless extension", &chunked(&format!("2;{}", "x".repeat(5000))), Stay, Invalid),
+        ("a trailer without a colon", &chunked("2\r\nok\r\n0\r\nx\r\n\r\n"), Stay, Invalid),
+        ("a trailer's name with a blank", &chunked("2\r\nok\r\n0\r\nx y: 1\r\n\r\n"), Stay, Invalid),
+        ("endless trailers", &chunked(&format!("0\r\n{}", "a: b\r\n".repeat(101))), Stay, Invalid),
+        ("an interim answer with a body", "HTTP/1.1 103 x\r\ncontent-length: 5\r\n\r\nHTTP/", Stay, Invalid),
         ("a chunk cut short", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n5\r\nab", Close, Invalid),
         ("no last chunk", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nab\r\n", Close, Invalid),
         ("a body cut short", "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nab", Close, Invalid),
@@ -108,6 +124,59 @@ async fn a_malformed_answer_is_named_and_its_connection_not_used_again() {
         assert_eq!(text(&upstreams, &upstream, "/").await, "good", "{name}");
         assert_eq!(origin.accepted(), 2, "{name}");
     }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_body_at_once_is_wrong_with_the_answer() {
+    let head = "HTTP/1.1 200 OK\r\n";
+    for (bytes, then) in [
+        ("transfer-encoding: chunked\r\n\r\nzz\r\n", Then::Stay),
+        ("transfer-encoding: chunked\r\n\r\n2\r\nok\r\n\r\n\r\n", Then::Stay),
+        ("transfer-encoding: chunked\r\n\r\n5\r\nab", Then::Close),
+        ("content-length: 10\r\n\r\nok", Then::Close),
+    ] {
+        let origin = origin(format!("{head}{bytes}").into_bytes(), then).await;
+        let (upstreams, upstream) = (Upstreams::new(), build(&service(&[&origin.url()])));
+        let error = upstreams.send(&upstream, get("/")).await.expect_err(bytes);
+        assert_eq!(error.kind(), Kind::UpstreamInvalid, "{bytes}");
+        assert_eq!((upstream.counts().failures, upstream.calls_in_flight()), (1, 0), "{bytes}");
+    }
+}
+
+#[tokio::test]
+async fn trailers_and_extensions_that_are_well_formed_pass() {
+    let bytes =
+        "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2;a=\"b\"\r\nok\r\n000\r\nx-sum: 7 \r\n\r\n";
+    let origin = origin(bytes.into(), Then::Stay).await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&service(&[&origin.url()])));
+    let answer = upstreams.send(&upstream, get("/")).await.unwrap();
+    let collected = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap();
+    assert_eq!(collected.trailers().unwrap()["x-sum"], "7");
+    assert_eq!(collected.to_bytes(), "ok");
+    assert_eq!(upstreams.idle(&upstream), 1);
+}
+
+#[tokio::test]
+async fn a_body_that_cannot_be_there_is_not_the_next_answer() {
+    let poison = "HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nPOISON";
+    let head = format!("HTTP/1.1 204 No Content\r\ncontent-length: {}\r\n\r\n", poison.len());
+    let origin = Origin::raw(move |mut raw, number| {
+        let head = head.clone();
+        async move {
+            raw.read().await.unwrap();
+            if number > 0 {
+                return raw.write("HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ngood").await;
+            }
+            raw.write(head).await;
+            if raw.read().await.is_some() {
+                raw.write(poison).await;
+            }
+        }
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&service(&[&origin.url()])));
+    assert_eq!(call(&upstreams, &upstream, get("/")).await.unwrap().0, StatusCode::NO_CONTENT);
+    assert_eq!(text(&upstreams, &upstream, "/").await, "good");
 }
 
 #[tokio::test]

@@ -1,7 +1,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Version, header::HOST};
+use http::{
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header::HOST,
+};
 use tokio::sync::{Barrier, Notify};
 
 use super::origin::{Origin, build, call, get, kind, ok, request, service, text};
@@ -245,4 +247,80 @@ async fn interim_answers_without_an_end_are_an_error() {
     let kind = kind(&upstreams, &upstream, "/101").await;
     assert!(matches!(kind, Kind::UpstreamInvalid | Kind::UpstreamReset), "{kind:?}");
     assert_eq!(upstream.calls_in_flight(), 0);
+}
+
+#[tokio::test]
+async fn a_reset_without_an_error_ends_an_answer_only_behind_its_end() {
+    let origin = Origin::raw(|raw, _| async move {
+        let mut connection = h2::server::handshake(raw.stream).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let mut response = Response::new(());
+            if request.uri().path() == "/length" {
+                response.headers_mut().insert("content-length", "10".parse().unwrap());
+            }
+            let whole = request.uri().path() == "/whole";
+            let mut stream = respond.send_response(response, false).unwrap();
+            stream.send_data(Bytes::from_static(b"ok"), whole).unwrap();
+            // What is queued goes out before the reset only if it is written first.
+            let _ = futures_util::poll!(std::pin::pin!(connection.accept()));
+            stream.send_reset(h2::Reason::NO_ERROR);
+        }
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    assert_eq!(text(&upstreams, &upstream, "/whole").await, "ok");
+    for path in ["/length", "/open"] {
+        let answer = upstreams.send(&upstream, get(path)).await.expect("a head");
+        let error = answer.into_body().collect(64).await.expect_err(path);
+        assert_eq!(crate::upstream::broken_body(&error).kind(), Kind::UpstreamInvalid, "{path}");
+    }
+    assert_eq!((origin.accepted(), upstream.calls_in_flight()), (1, 0));
+}
+
+#[tokio::test]
+async fn fields_are_what_they_are_over_http1() {
+    let origin = Origin::raw(|raw, _| async move {
+        let mut connection = h2::server::handshake(raw.stream).await.unwrap();
+        while let Some(Ok((request, mut respond))) = connection.accept().await {
+            let mut response = Response::new(());
+            let headers = response.headers_mut();
+            match request.uri().path() {
+                "/name" => drop(headers.insert(quoted(), HeaderValue::from_static("1"))),
+                "/before" => drop(headers.insert("x", HeaderValue::from_static(" a"))),
+                "/behind" => drop(headers.insert("x", HeaderValue::from_static("a\t"))),
+                "/lengths" => {
+                    headers.append("content-length", HeaderValue::from_static("1"));
+                    headers.append("content-length", HeaderValue::from_static("1"));
+                }
+                "/status" => *response.status_mut() = StatusCode::from_u16(600).unwrap(),
+                _ => {}
+            }
+            let mut stream = respond.send_response(response, false).unwrap();
+            let mut trailers = HeaderMap::new();
+            match request.uri().path() {
+                "/trailer" => drop(trailers.insert("x", HeaderValue::from_static("a "))),
+                "/trailers" => drop(trailers.insert(quoted(), HeaderValue::from_static("1"))),
+                _ => drop(trailers.insert("x", HeaderValue::from_static("a"))),
+            }
+            stream.send_data(Bytes::from_static(b"x"), false).unwrap();
+            stream.send_trailers(trailers).unwrap();
+        }
+    })
+    .await;
+    let (upstreams, upstream) = (Upstreams::new(), build(&http2(&origin.url())));
+    for path in ["/name", "/before", "/behind", "/lengths", "/status"] {
+        let error = upstreams.send(&upstream, get(path)).await.expect_err(path);
+        assert_eq!(error.kind(), Kind::UpstreamInvalid, "{path}");
+        assert!(error.private_cause().is_some(), "{path}: nothing for the log");
+    }
+    for path in ["/trailer", "/trailers"] {
+        assert_eq!(kind(&upstreams, &upstream, path).await, Kind::UpstreamInvalid, "{path}");
+    }
+    assert_eq!(text(&upstreams, &upstream, "/good").await, "x");
+    assert_eq!((origin.accepted(), upstream.calls_in_flight()), (1, 0));
+}
+
+/// A name that the codec lets pass.
+fn quoted() -> HeaderName {
+    HeaderName::from_lowercase(b"x\"y").unwrap()
 }

@@ -1,6 +1,6 @@
 use super::*;
 
-const LIMITS: Limits = Limits { target: 64, fields: 2, field_bytes: 40 };
+const LIMITS: Limits = Limits { fields: 2, field_bytes: 40 };
 
 /// How many bytes are the body's, `None` if it is not whole.
 fn read(bytes: &[u8]) -> Result<Option<usize>, Fault> {

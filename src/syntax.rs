@@ -1,4 +1,4 @@
-//! Classes of bytes (RFC 9110 §5.6.2, §5.5, RFC 9112 §3.2).
+//! Classes of bytes in HTTP/1 (RFC 9110 §5.6.2, §5.5, RFC 9112 §3.2).
 
 const TOKEN: u8 = 1;
 const FIELD: u8 = 2;
@@ -63,22 +63,26 @@ fn run(bytes: &[u8], class: u8) -> usize {
 }
 
 /// `tchar`.
-pub(super) fn is_token(byte: u8) -> bool {
+#[must_use]
+pub fn is_token(byte: u8) -> bool {
     is(byte, TOKEN)
 }
 
 /// What a field's value may have: visible characters, `obs-text`, space and tab.
-pub(super) fn is_field(byte: u8) -> bool {
+#[must_use]
+pub fn is_field(byte: u8) -> bool {
     is(byte, FIELD)
 }
 
 /// How many bytes of a token these begin with.
-pub(super) fn token(bytes: &[u8]) -> usize {
+#[must_use]
+pub fn token(bytes: &[u8]) -> usize {
     run(bytes, TOKEN)
 }
 
 /// How many bytes of an origin-form target these begin with.
-pub(super) fn origin_form(bytes: &[u8]) -> usize {
+#[must_use]
+pub fn origin_form(bytes: &[u8]) -> usize {
     let path = run(bytes, PATH);
     match bytes.get(path) {
         Some(b'?') => path + 1 + run(&bytes[path + 1..], QUERY),
@@ -87,13 +91,15 @@ pub(super) fn origin_form(bytes: &[u8]) -> usize {
 }
 
 /// How many visible ASCII characters these begin with.
-pub(super) fn visible(bytes: &[u8]) -> usize {
+#[must_use]
+pub fn visible(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !byte.is_ascii_graphic()).unwrap_or(bytes.len())
 }
 
 /// How many bytes of a field's value these begin with. Values are most of a head, and a token most of its value: many
 /// bytes at a time, then eight.
-pub(super) fn value(bytes: &[u8]) -> usize {
+#[must_use]
+pub fn value(bytes: &[u8]) -> usize {
     let (blocks, _) = bytes.as_chunks::<32>();
     // Without an end in between, so that it is one comparison for all of them.
     let plain = blocks.iter().take_while(|block| {

@@ -2,10 +2,19 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::{Limits, syntax};
+use crate::syntax;
 
 /// Bytes of chunk extensions that a body may have. They are for this hop alone and mean nothing here.
 const EXTENSIONS: usize = 4 * 1024;
+
+/// What bounds a trailer section.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Field lines.
+    pub fields: u32,
+    /// Bytes of the fields: name, value and 4 for each.
+    pub field_bytes: usize,
+}
 
 /// How far a body has been read.
 #[derive(Clone, Debug)]
@@ -150,6 +159,12 @@ impl Chunked {
             trailers.try_append(name, value).map_err(|_| TRAILER)?;
         }
         Ok(Some(trailers))
+    }
+
+    /// Whether there are trailers so far.
+    #[must_use]
+    pub const fn has_trailers(&self) -> bool {
+        !self.trailers.is_empty()
     }
 
     /// Whether all of it came.
