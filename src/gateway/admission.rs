@@ -185,7 +185,8 @@ fn pseudo_fields(request: &Request<Body>) -> Result<(), Error> {
     }
     // `path()` makes a slash of a path that is empty before its query.
     let target = uri.path_and_query().map_or("", PathAndQuery::as_str);
-    if !target.starts_with('/') && !(target == "*" && *request.method() == Method::OPTIONS) {
+    let asks_about_all = target == "*" && *request.method() == Method::OPTIONS;
+    if !target.starts_with('/') && !asks_about_all {
         return Err(bad("the path does not start with `/`"));
     }
     Ok(())

@@ -58,8 +58,7 @@ async fn told(http2: bool, steps: &str) -> Vec<bool> {
     raw.send(&frame(HEADERS, END_HEADERS, 1, &block(&head))).await;
     raw.send(&frame(DATA, END_STREAM, 1, b"abc")).await;
     assert_eq!(raw.end(1).await, End::Status(200));
-    let bodies = bodies.lock().unwrap().clone();
-    bodies
+    bodies.lock().unwrap().clone()
 }
 
 #[tokio::test(flavor = "multi_thread")]
