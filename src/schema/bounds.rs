@@ -10,7 +10,7 @@ use super::Schema;
 /// What all patterns of a tree may take, in bytes of their automatons.
 pub const PATTERNS: usize = 32 * 1024 * 1024;
 /// What all schemas of a tree may take, files that were read and what was compiled, in bytes.
-pub const SCHEMAS: usize = 56 * 1024 * 1024;
+pub const SCHEMAS: usize = 48 * 1024 * 1024;
 /// What a pattern takes besides its automaton.
 const FIXED: usize = 1024;
 
