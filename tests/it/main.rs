@@ -8,6 +8,7 @@ mod crowded;
 mod defaults;
 mod edge;
 mod faults;
+mod held;
 mod hostile;
 mod http1;
 mod http2;
