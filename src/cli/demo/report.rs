@@ -102,10 +102,7 @@ pub(super) fn invitation(
     if let Some(admin) = admin {
         writeln!(out, "  curl -s 'http://{admin}/status'  # what is served")?;
         writeln!(out, "  curl -s 'http://{admin}/metrics'  # what was counted so far")?;
-        writeln!(
-            out,
-            "  open  'http://{admin}/requests' in a browser  # where the time of the slowest went"
-        )?;
+        writeln!(out, "  curl -s 'http://{admin}/requests'  # where the time went, as a page for a browser")?;
     }
     Ok(())
 }
