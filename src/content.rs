@@ -86,8 +86,8 @@ impl Media {
     }
 }
 
-/// A body from here on is not read between two requests: half a millisecond at worst.
-const LONG: usize = 128 * 1024;
+/// A body from here on is not read between two requests: an eighth of a millisecond at worst.
+const LONG: usize = 32 * 1024;
 
 impl Content {
     /// Whether to read a body takes a worker too long.

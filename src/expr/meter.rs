@@ -21,10 +21,11 @@ pub(super) const BYTES: u64 = 8 * 1024 * 1024;
 /// How many times as much a whole execution may spend.
 const EXECUTION: i64 = 10;
 
-/// Steps of a slice: mostly less than half a millisecond, 1.5 ms at worst (texts full of escapes).
-const SLICE_FUEL: u64 = 10_000;
+/// Steps of a slice: mostly less than a tenth of a millisecond, 0.3 ms at worst (texts full of escapes). Whoever is
+/// served next waits so long, whatever unit's route it was: it is to be lost in what a call takes anyhow.
+const SLICE_FUEL: u64 = 2_000;
 /// Bytes of a slice.
-const SLICE_BYTES: u64 = 512 * 1024;
+const SLICE_BYTES: u64 = 128 * 1024;
 
 /// What an execution may still spend on expressions. A default one is that of a fresh execution.
 #[derive(Debug)]
