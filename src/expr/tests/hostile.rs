@@ -66,7 +66,7 @@ fn an_evaluation_that_does_not_fit_a_slice_is_given_up_and_costs_nothing() {
 
 #[test]
 fn evaluations_of_a_slice_share_it() {
-    let ((data, program), meter) = (steps(1_000), Meter::default());
+    let ((data, program), meter) = (steps(200), Meter::default());
     let frame = Frame::new(&data, &meter, &[]);
     let mut done = 0;
     let given_up = sliced(&meter, || {
