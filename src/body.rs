@@ -260,6 +260,8 @@ impl Body {
         if self.size_hint().lower() > limit {
             return Err(BodyError::TooLarge { limit });
         }
+        // What grows as it comes is copied again and again.
+        let all = self.size_hint().exact().and_then(|all| usize::try_from(all).ok());
         let mut first = Bytes::new();
         let mut joined: Option<Vec<u8>> = None;
         while let Some(frame) = std::future::poll_fn(|cx| Pin::new(&mut self).poll_frame(cx)).await {
@@ -275,10 +277,11 @@ impl Body {
                 Some(joined) => joined.extend_from_slice(&data),
                 None if first.is_empty() => first = data,
                 None => {
-                    let mut all = Vec::with_capacity((first.len() + data.len()) * 2);
-                    all.extend_from_slice(&first);
-                    all.extend_from_slice(&data);
-                    joined = Some(all);
+                    let have = first.len() + data.len();
+                    let mut both = Vec::with_capacity(all.map_or(have * 2, |all| all.max(have)));
+                    both.extend_from_slice(&first);
+                    both.extend_from_slice(&data);
+                    joined = Some(both);
                 }
             }
         }

@@ -21,6 +21,7 @@ pub(super) mod link;
 pub mod messages;
 mod outbox;
 mod sending;
+mod turn;
 pub(super) mod serve;
 
 /// Why a head was refused.

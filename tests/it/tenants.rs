@@ -100,7 +100,11 @@ impl Field {
     /// The hostile unit publishes this, and what the gateway says to it.
     fn publish(&self, documents: &[String]) -> Outcome {
         write(self.root(), "routes/hostile/all.yaml", &documents.join("---\n"));
-        self.running.reload().unwrap()
+        match self.running.reload().unwrap() {
+            // The watcher of the files was first.
+            Outcome::Unchanged => Outcome::Applied,
+            outcome => outcome,
+        }
     }
 
     /// The other unit is served by its own service, with its own secrets.

@@ -24,6 +24,7 @@ use super::{
     messages::{Messages, Piece},
     outbox::Outbox,
     sending::Sending,
+    turn::Turn,
 };
 use crate::{
     body::{
@@ -63,6 +64,7 @@ pub(super) struct Connection {
     deaf: bool,
     /// So many bytes more are read and dropped at the end.
     linger: usize,
+    turn: Turn,
 }
 
 /// What comes next on a connection.
@@ -113,6 +115,7 @@ impl Connection {
             expects: false,
             deaf: false,
             linger: LINGER,
+            turn: Turn::default(),
         }
     }
 
@@ -241,6 +244,7 @@ impl Connection {
                     return Poll::Ready(Some(response));
                 }
                 match self.look(cx, &mut feed) {
+                    Look::Moved if self.turn.is_over(cx) => return Poll::Pending,
                     Look::Moved => {}
                     Look::Waiting => return Poll::Pending,
                     Look::Gone => return Poll::Ready(None),
@@ -302,13 +306,21 @@ impl Connection {
                     return Poll::Ready(Err(error));
                 }
             };
+            let waiting = self.outbox.len();
             match self.outbox.poll_write(cx, &mut self.io) {
                 Poll::Ready(Ok(())) if sending.body.is_none() => return Poll::Ready(Ok(())),
-                Poll::Ready(Ok(())) if !all => continue,
+                Poll::Ready(Ok(())) if !all => {
+                    self.turn.moved(waiting);
+                    if self.turn.is_over(cx) {
+                        return Poll::Pending;
+                    }
+                    continue;
+                }
                 Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
                 Poll::Ready(Ok(())) | Poll::Pending => {}
             }
             match self.look(cx, feed) {
+                Look::Moved if self.turn.is_over(cx) => return Poll::Pending,
                 Look::Moved => {}
                 Look::Waiting => return Poll::Pending,
                 Look::Gone => return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into())),
@@ -362,7 +374,7 @@ impl Connection {
             }
             match self.inbox.poll_fill(cx, &mut self.io) {
                 Poll::Pending => return Look::Waiting,
-                Poll::Ready(Ok(1..)) => {}
+                Poll::Ready(Ok(read @ 1..)) => self.turn.moved(read),
                 Poll::Ready(Ok(0) | Err(_)) => return self.broke(feed, "the connection was closed"),
             }
         }

@@ -39,7 +39,12 @@ impl Outbox {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.written == self.bytes.len() && self.piece.is_empty() && self.after.is_empty()
+        self.len() == 0
+    }
+
+    /// Bytes that are waiting.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.written + self.piece.len() + self.after.len()
     }
 
     /// Whether more may be added.
