@@ -14,6 +14,7 @@
 // -- what people read
 pub mod docs;
 // -- vocabulary
+pub mod background;
 pub mod id;
 pub mod inbox;
 pub mod syntax;

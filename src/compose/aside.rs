@@ -10,7 +10,7 @@ use std::sync::Arc;
 use tokio::{sync::Semaphore, task::spawn_blocking};
 
 use super::state::State;
-use crate::{error::Error, expr::sliced, json::Document, plan::Step, problem::Kind};
+use crate::{background, error::Error, expr::sliced, json::Document, plan::Step, problem::Kind};
 
 /// An item of a `forEach`: the list and the position in it.
 pub(super) type Item<'a> = Option<(&'a Document, usize)>;
@@ -50,25 +50,6 @@ pub(super) async fn evaluate_whole<T: Send + 'static>(
     Box::pin(aside(move || work(&state))).await
 }
 
-/// How much less of a processor than a worker such a thread gets, where both want it: about a tenth.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
-
-/// Lets the workers go first: long evaluations of one unit must not hold up the requests of the others, whose
-/// workers have no other processor to go to. Only Linux has priorities of threads by these means.
-fn give_way() {
-    #[cfg(target_os = "linux")]
-    {
-        thread_local! {
-            static GIVES_WAY: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-        }
-        // It may always be lower; should it not work, the evaluation is as right as before.
-        if !GIVES_WAY.replace(true) && rustix::process::setpriority_process(None, NICE).is_err() {
-            tracing::debug!("evaluations run at the priority of the workers");
-        }
-    }
-}
-
 #[cfg(test)]
 thread_local! {
     /// How many pieces of work this thread has given away.
@@ -84,7 +65,7 @@ pub(super) async fn aside<T: Send + 'static>(
     let place = PLACES.acquire().await;
     let done = spawn_blocking(move || {
         let _place = place;
-        give_way();
+        background::enter();
         work()
     });
     match done.await {

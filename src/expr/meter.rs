@@ -13,6 +13,7 @@ use std::{
 };
 
 use super::EvalError;
+use crate::background;
 
 /// Steps that one expression may take.
 pub(super) const FUEL: u64 = 100_000;
@@ -24,6 +25,8 @@ const EXECUTION: i64 = 10;
 /// Steps of a slice: mostly less than a tenth of a millisecond, 0.3 ms at worst (texts full of escapes). Whoever is
 /// served next waits so long, whatever unit's route it was: it is to be lost in what a call takes anyhow.
 const SLICE_FUEL: u64 = 2_000;
+/// Steps after which a thread behind the workers looks whether one of them waits.
+const BREATH: u64 = 500;
 /// Bytes of a slice.
 const SLICE_BYTES: u64 = 128 * 1024;
 
@@ -121,13 +124,15 @@ impl Meter {
             Some(slice) => (fuel.min(slice.fuel), bytes.min(slice.bytes)),
             None => (fuel, bytes),
         };
-        Allowance { fuel: given.0, bytes: given.1, given, whole: (fuel, bytes), short: Short::Nothing }
+        let first = if background::is_here() { given.0.min(BREATH) } else { given.0 };
+        let (later, whole) = (given.0 - first, (fuel, bytes));
+        Allowance { fuel: first, later, bytes: given.1, given, whole, short: Short::Nothing }
     }
 
     /// Takes off what it has spent.
     #[inline]
     pub(super) fn settle(&self, spent: &Allowance) {
-        let (fuel, bytes) = (spent.given.0 - spent.fuel, spent.given.1 - spent.bytes);
+        let (fuel, bytes) = (spent.given.0 - spent.fuel - spent.later, spent.given.1 - spent.bytes);
         self.fuel.fetch_sub(fuel as i64, Relaxed);
         if bytes != 0 {
             self.bytes.fetch_sub(bytes as i64, Relaxed);
@@ -149,6 +154,8 @@ impl Meter {
 #[derive(Debug)]
 pub(super) struct Allowance {
     fuel: u64,
+    /// Fuel behind that, for a thread that lets others go first in between.
+    later: u64,
     bytes: u64,
     given: (u64, u64),
     /// What it could spend if there were no slices.
@@ -170,6 +177,25 @@ impl Allowance {
         match self.fuel.checked_sub(steps) {
             Some(left) => {
                 self.fuel = left;
+                Ok(())
+            }
+            None if self.later > 0 => self.breathe(steps),
+            None => {
+                self.fuel = 0;
+                self.spent(Short::Fuel)
+            }
+        }
+    }
+
+    /// Takes steps from what is left in all, after others have been let go first.
+    #[cold]
+    fn breathe(&mut self, steps: u64) -> Result<(), EvalError> {
+        background::pause();
+        let all = self.fuel + std::mem::take(&mut self.later);
+        match all.checked_sub(steps) {
+            Some(left) => {
+                self.fuel = left.min(BREATH);
+                self.later = left - self.fuel;
                 Ok(())
             }
             None => {

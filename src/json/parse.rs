@@ -14,6 +14,7 @@ use super::{
     string::{self, hex4},
     tape::{Tag, Tape},
 };
+use crate::background;
 
 /// The deepest nesting a document may have.
 pub const MAX_DEPTH: usize = 128;
@@ -48,11 +49,15 @@ pub(super) fn parse(bytes: Bytes, nodes: usize) -> Result<(ByteString, Tape), Js
         at: 0,
         tape: Tape::for_bytes(text.len(), nodes),
         nodes: nodes as u32,
+        breath: BREATH,
     };
     parser.document()?;
     let tape = parser.tape;
     Ok((text, tape))
 }
+
+/// Bytes after which a thread behind the workers looks whether one of them waits.
+const BREATH: usize = 16 * 1024;
 
 struct Parser<'b> {
     bytes: &'b [u8],
@@ -60,6 +65,8 @@ struct Parser<'b> {
     tape: Tape,
     /// How many entries the index may have.
     nodes: u32,
+    /// Where others are let go first next.
+    breath: usize,
 }
 
 impl Parser<'_> {
@@ -69,6 +76,10 @@ impl Parser<'_> {
         let mut depth = 0usize;
         loop {
             let start = self.at;
+            if start >= self.breath {
+                self.breath = start + BREATH;
+                background::pause();
+            }
             if self.tape.end() > self.nodes {
                 return self.fail(TOO_MANY_VALUES);
             }
