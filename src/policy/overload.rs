@@ -2,7 +2,7 @@
 //! and the Gateway's `limits.adaptive` and `limits.memory`.
 //!
 //! A worker counts the requests between their head and their answer's head, and has a limit for them that is
-//! none as long as it keeps up ([`limit`]). What is past the limit is 503 `overloaded` at once, with
+//! none as long as it keeps up (`limit.rs`). What is past the limit is 503 `overloaded` at once, with
 //! `retry-after`, and the limit is lower for lower priorities, so that they are shed first. Memory works
 //! likewise: each priority has a fullness at which it is shed. What follows an answer's head (a download, an
 //! event stream, a WebSocket) is paced by others and has bounds of its own; counted, streams that never end
