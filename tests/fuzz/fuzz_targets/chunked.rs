@@ -3,9 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use segue::server::http1::{Limits, chunked::Chunked};
+use segue::chunked::{Chunked, Limits};
 
-const LIMITS: Limits = Limits { target: 200, fields: 20, field_bytes: 2000 };
+const LIMITS: Limits = Limits { fields: 20, field_bytes: 2000 };
 
 /// Where a body ends, for one that passed: sizes as they stand, extensions skipped.
 fn end(bytes: &[u8]) -> usize {

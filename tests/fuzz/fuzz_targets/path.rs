@@ -3,9 +3,14 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use segue::gateway::path::canonical;
+use segue::gateway::path::{canonical, canonical_query};
 
 fuzz_target!(|path: &str| {
+    // A query goes on without what no query holds, and no further than that.
+    if let Ok(form) = canonical_query(path) {
+        assert_eq!(canonical_query(&form).as_deref(), Ok(&*form));
+        assert!(form.bytes().all(|byte| byte.is_ascii_graphic() && !b"\"<>\\^`{|}".contains(&byte)));
+    }
     let Ok(form) = canonical(path) else { return };
     assert!(form.starts_with('/') && form.is_ascii());
     assert_eq!(canonical(&form).as_deref(), Ok(&*form));
