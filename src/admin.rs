@@ -82,6 +82,9 @@ impl Admin {
             "/healthz" if read => return plain(StatusCode::OK, "ok\n"),
             "/readyz" if read => {
                 return match *self.phase.borrow() {
+                    Phase::Serving if self.shared.memory.is_used_up() => {
+                        plain(StatusCode::SERVICE_UNAVAILABLE, "short of memory\n")
+                    }
                     Phase::Serving => plain(StatusCode::OK, "ready\n"),
                     Phase::Draining | Phase::Closing => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
                 };

@@ -30,9 +30,25 @@ impl Memory {
             u32::try_from(u128::from(used) * 1000 / u128::from(bound.max(1))).unwrap_or(u32::MAX)
         });
         let before = self.fullness.swap(fullness, Relaxed);
-        if before >= STOP_ACCEPTING && fullness < STOP_ACCEPTING {
-            self.relieved.notify_waiters();
+        // Nothing else would say why nobody is served.
+        match (before >= STOP_ACCEPTING, fullness >= STOP_ACCEPTING) {
+            (false, true) => tracing::warn!(
+                used,
+                most = bound,
+                "memory is used up to 95 % of `limits.memory`: no connection is accepted until it is less"
+            ),
+            (true, false) => {
+                tracing::info!(used, most = bound, "there is memory again: connections are accepted");
+                self.relieved.notify_waiters();
+            }
+            _ => {}
         }
+    }
+
+    /// Whether so much is used that no connection is accepted.
+    #[must_use]
+    pub fn is_used_up(&self) -> bool {
+        self.fullness() >= STOP_ACCEPTING
     }
 
     /// In thousandths of the bound.
@@ -45,7 +61,7 @@ impl Memory {
     pub async fn room(&self) {
         loop {
             let relieved = self.relieved.notified();
-            if self.fullness() < STOP_ACCEPTING {
+            if !self.is_used_up() {
                 return;
             }
             relieved.await;

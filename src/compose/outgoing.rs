@@ -55,9 +55,14 @@ impl Common {
     fn new(state: &State) -> Self {
         let fields = &state.run.request.headers.raw.0;
         // What admission let through of a trusted proxy's list is continued; the peer is its next entry.
-        let forwarded_for = match fields.get(FORWARDED_FOR).and_then(|list| list.to_str().ok()) {
-            Some(list) => shared(format!("{list}, {}", state.run.exchange.peer.address.ip())),
-            None => Some(state.run.exchange.peer.forwarded_for.clone()),
+        let said = fields.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
+        let mut said: Vec<&[u8]> = said.filter(|line| !line.is_empty()).collect();
+        let peer = &state.run.exchange.peer.forwarded_for;
+        let forwarded_for = if said.is_empty() {
+            Some(peer.clone())
+        } else {
+            said.push(peer.as_bytes());
+            HeaderValue::from_bytes(&said.join(&b", "[..])).ok()
         };
         let host = fields.get(FORWARDED_HOST).cloned();
         let mut common = Self {
@@ -181,10 +186,6 @@ fn add(headers: &mut HeaderMap, name: HeaderName, value: Option<&HeaderValue>) {
     if let (Some(value), Entry::Vacant(entry)) = (value, headers.entry(name)) {
         entry.insert(value.clone());
     }
-}
-
-fn shared(text: String) -> Option<HeaderValue> {
-    HeaderValue::from_maybe_shared(Bytes::from(text)).ok()
 }
 
 /// A refused value is the client's fault if nothing but the request is in it, else the template's.

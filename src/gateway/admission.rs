@@ -101,6 +101,10 @@ fn forwarded_client(headers: &http::HeaderMap, peer: IpAddr, trusted: &[Network]
         if !is_trusted(client, trusted) {
             break;
         }
+        // RFC 9110 §5.6.1.2: an empty member says nothing.
+        if entry.trim_ascii().is_empty() {
+            continue;
+        }
         let entry = std::str::from_utf8(entry.trim_ascii()).map(str::parse::<IpAddr>);
         let Ok(Ok(address)) = entry else { break };
         client = address.to_canonical();

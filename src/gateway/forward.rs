@@ -75,7 +75,8 @@ fn joined(headers: &mut HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     if !headers.keys().any(|known| known == name) {
         return None;
     }
-    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
+    let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
     let joined = (!lines.is_empty()).then(|| lines.join(&b", "[..]));
     headers.remove(name);
     joined

@@ -144,6 +144,7 @@ async fn only_a_trusted_proxy_speaks_for_its_clients() {
         (b"\xff, 7.7.7.7, 10.1.1.1", "7.7.7.7"),
         (b"1.1.1.1,\t7.7.7.7", "7.7.7.7"),
         (b"7.7.7.7, \xff", "127.0.0.1"),
+        (b"7.7.7.7, ,", "7.7.7.7"),
     ] {
         let mut request = ask("/who");
         request.headers_mut().insert("x-forwarded-for", HeaderValue::from_bytes(list).unwrap());
