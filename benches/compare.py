@@ -17,6 +17,7 @@ nothing around it. Needs wrk and nginx, and haproxy if it is asked for (Debian n
 import argparse
 import contextlib
 import dataclasses
+import http.server
 import json
 import os
 import pathlib
@@ -75,6 +76,21 @@ class Sample:
 
 
 # -- the processes
+
+
+class Sink(http.server.BaseHTTPRequestHandler):
+    """A collector: takes everything and keeps nothing."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["content-length"]))
+        self.send_response(200)
+        self.send_header("content-length", "0")
+        self.end_headers()
+
+    def log_message(self, *_):
+        pass
 
 
 def nginx(folder, name, http):

@@ -34,6 +34,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import decode_dss_signature
 
 import compare
+from idle import free_port
 
 TARGET = "/customers/1"
 CONNECTIONS = 64
@@ -91,26 +92,6 @@ class Signer:
         if self.algorithm == "RS256":
             return self.key.sign(message, padding.PKCS1v15(), hashes.SHA256())
         return self.key.sign(message)
-
-
-class Sink(http.server.BaseHTTPRequestHandler):
-    """Takes everything and keeps nothing."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
-def free_port():
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return listener.getsockname()[1]
 
 
 def policy(limit):
@@ -217,7 +198,7 @@ def main():
     keys = json.dumps({"keys": [signer.jwk() for signer in signers.values()]})
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="identity-")))
-        sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+        sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), compare.Sink)
         threading.Thread(target=sink.serve_forever, daemon=True).start()
         stack.callback(sink.shutdown)
         process = compare.launch(stack, folder, "backend", compare.backend(folder), load_cores)

@@ -22,21 +22,6 @@ import compare
 PORTS = {"off": (8081, 9911), "on": (8083, 9913)}
 
 
-class Sink(http.server.BaseHTTPRequestHandler):
-    """Takes everything and keeps nothing."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["content-length"]))
-        self.send_response(200)
-        self.send_header("content-length", "0")
-        self.end_headers()
-
-    def log_message(self, *_):
-        pass
-
-
 def tree(folder, name, collector):
     """The tree of the bench with its ports, and with telemetry if it is on."""
     root = folder / name
@@ -62,7 +47,7 @@ def main():
     load_cores, peer_cores = {0}, {1}
     with contextlib.ExitStack() as stack:
         folder = pathlib.Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="telemetry-")))
-        sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Sink)
+        sink = http.server.ThreadingHTTPServer(("127.0.0.1", 0), compare.Sink)
         threading.Thread(target=sink.serve_forever, daemon=True).start()
         stack.callback(sink.shutdown)
         process = compare.launch(stack, folder, "backend", compare.backend(folder), load_cores)

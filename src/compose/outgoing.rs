@@ -55,14 +55,10 @@ impl Common {
     fn new(state: &State) -> Self {
         let fields = &state.run.request.headers.raw.0;
         // What admission let through of a trusted proxy's list is continued; the peer is its next entry.
-        let said = fields.get_all(FORWARDED_FOR).iter().map(HeaderValue::as_bytes);
-        let mut said: Vec<&[u8]> = said.filter(|line| !line.is_empty()).collect();
         let peer = &state.run.exchange.peer.forwarded_for;
-        let forwarded_for = if said.is_empty() {
-            Some(peer.clone())
-        } else {
-            said.push(peer.as_bytes());
-            HeaderValue::from_bytes(&said.join(&b", "[..])).ok()
+        let forwarded_for = match fields.get(FORWARDED_FOR) {
+            Some(list) => HeaderValue::from_bytes(&[list.as_bytes(), peer.as_bytes()].join(&b", "[..])).ok(),
+            None => Some(peer.clone()),
         };
         let host = fields.get(FORWARDED_HOST).cloned();
         let mut common = Self {

@@ -59,11 +59,20 @@ fn last<'h>(headers: &'h http::HeaderMap, name: &str) -> Option<&'h [u8]> {
     line.as_bytes().rsplit(|byte| *byte == b',').next().map(<[u8]>::trim_ascii)
 }
 
-/// The host that the nearest proxy was asked for, if it is one.
-pub(super) fn forwarded_host(headers: &http::HeaderMap) -> Option<HeaderValue> {
-    let host = last(headers, "x-forwarded-host")?;
-    host_name(std::str::from_utf8(host).ok()?)?;
-    HeaderValue::from_bytes(host).ok()
+/// Makes one line of what trusted proxies forward, so that whoever sends it on has nothing to judge: the whole list
+/// of addresses, and the host that the nearest was asked for, if it is one.
+fn settle_forwarded(headers: &mut http::HeaderMap) {
+    let lines = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes);
+    let list = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>().join(&b", "[..]);
+    let is_host = |host: &&[u8]| std::str::from_utf8(host).is_ok_and(|host| host_name(host).is_some());
+    let host = last(headers, "x-forwarded-host").filter(is_host).map(<[u8]>::to_vec);
+    for (name, value) in [("x-forwarded-for", Some(list)), ("x-forwarded-host", host)] {
+        headers.remove(name);
+        let value = value.filter(|value| !value.is_empty());
+        if let Some(Ok(value)) = value.as_deref().map(HeaderValue::from_bytes) {
+            headers.insert(name, value);
+        }
+    }
 }
 
 /// Whether a request says that it has gone far enough (RFC 9110 §7.6.2, for the methods that it names and that
@@ -167,6 +176,9 @@ pub fn admit(
     }
     let named = headers::sanitize_request(request.headers_mut(), exchange.trusted);
     forget_trailers(request.body_mut(), named);
+    if exchange.trusted {
+        settle_forwarded(request.headers_mut());
+    }
     Ok(host)
 }
 

@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
 
-use super::admission::{forget_trailers, forwarded_host};
+use super::admission::forget_trailers;
 use crate::{
     body::Body, config::service::AssetType, error::Error, headers, problem::Kind, telemetry::Exchange,
     upstream::Added,
@@ -34,12 +34,10 @@ pub(super) fn request(
     let mut added = Added::new();
     via(map, version, &mut added)?;
     let host = if preserve_host { map.get(header::HOST).cloned() } else { map.remove(header::HOST) };
-    // Admission has let these through from trusted proxies only.
+    // Admission has let these through from trusted proxies only, one line of each.
     let (said_for, said_host) = if exchange.trusted {
         map.remove(FORWARDED_PROTO);
-        let host = forwarded_host(map);
-        map.remove(FORWARDED_HOST);
-        (joined(map, &FORWARDED_FOR), host)
+        (map.remove(FORWARDED_FOR), map.remove(FORWARDED_HOST))
     } else {
         (None, None)
     };
@@ -47,7 +45,7 @@ pub(super) fn request(
         let peer = exchange.peer.forwarded_for.as_bytes();
         match said_for {
             None => added.push_plain(&FORWARDED_FOR, peer),
-            Some(said) => added.push_text(&FORWARDED_FOR, &[&said, peer].join(&b", "[..])),
+            Some(said) => added.push_text(&FORWARDED_FOR, &[said.as_bytes(), peer].join(&b", "[..])),
         }
         added.push_plain(&FORWARDED_PROTO, exchange.scheme.as_bytes());
         if let Some(host) = said_host.or(host) {
@@ -75,8 +73,7 @@ fn joined(headers: &mut HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     if !headers.keys().any(|known| known == name) {
         return None;
     }
-    let lines = headers.get_all(name).iter().map(HeaderValue::as_bytes);
-    let lines: Vec<&[u8]> = lines.filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&[u8]> = headers.get_all(name).iter().map(HeaderValue::as_bytes).collect();
     let joined = (!lines.is_empty()).then(|| lines.join(&b", "[..]));
     headers.remove(name);
     joined

@@ -111,6 +111,10 @@ async fn only_a_trusted_proxy_speaks_for_its_clients() {
         service("back", origin.address, ""),
         route("pass", "match: {path: /p}\nproxy: {service: back}"),
         route(
+            "step",
+            "match: {path: /s}\nsteps: {one: {http: {service: back, path: /s}}}\nrespond: {status: 204}",
+        ),
+        route(
             "who",
             "match: {path: /who}\nrespond: {body: {ip: '${ request.clientIp }', scheme: '${ request.scheme }', id: '${ request.id }'}}",
         ),
@@ -149,21 +153,25 @@ async fn only_a_trusted_proxy_speaks_for_its_clients() {
         let mut request = ask("/who");
         request.headers_mut().insert("x-forwarded-for", HeaderValue::from_bytes(list).unwrap());
         assert_eq!(send(open.address, request).await.json()["ip"], client, "{list:?}");
-        let mut request = ask("/p");
-        request.headers_mut().insert("x-forwarded-for", HeaderValue::from_bytes(list).unwrap());
-        request.headers_mut().insert("x-segue-deadline-ms", "+5".parse().unwrap());
-        for (name, last) in [("x-forwarded-proto", "http"), ("x-forwarded-host", "shop.example:8443")] {
-            request.headers_mut().insert(name, "client's".parse().unwrap());
-            request.headers_mut().append(name, last.parse().unwrap());
+        for path in ["/p", "/s"] {
+            let mut request = ask(path);
+            request.headers_mut().insert("x-forwarded-for", HeaderValue::from_bytes(list).unwrap());
+            request.headers_mut().insert("x-segue-deadline-ms", "+5".parse().unwrap());
+            for (name, last) in [("x-forwarded-proto", "http"), ("x-forwarded-host", "shop.example:8443")] {
+                request.headers_mut().insert(name, "client's".parse().unwrap());
+                request.headers_mut().append(name, last.parse().unwrap());
+            }
+            send(open.address, request).await;
+            let seen = &origin.seen().pop().unwrap().headers;
+            assert_eq!(seen["x-forwarded-for"].as_bytes(), [list, b", 127.0.0.1"].concat());
+            assert_eq!(
+                (&seen["x-forwarded-proto"], &seen["x-forwarded-host"]),
+                (&"http".parse().unwrap(), &"shop.example:8443".parse().unwrap())
+            );
+            // Steps are told what is left, the proxied call all of it.
+            let left: u64 = seen["x-segue-deadline-ms"].to_str().unwrap().parse().unwrap();
+            assert!((1_000..=30_000).contains(&left) && (path == "/s" || left == 30_000), "{left}");
         }
-        send(open.address, request).await;
-        let seen = &origin.seen().pop().unwrap().headers;
-        assert_eq!(seen["x-forwarded-for"].as_bytes(), [list, b", 127.0.0.1"].concat());
-        assert_eq!(
-            (&seen["x-forwarded-proto"], &seen["x-forwarded-host"]),
-            (&"http".parse().unwrap(), &"shop.example:8443".parse().unwrap())
-        );
-        assert_eq!(seen["x-segue-deadline-ms"], "30000");
     }
 
     let seen = origin.seen();

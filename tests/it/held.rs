@@ -10,13 +10,13 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
-    sync::{Semaphore, mpsc},
+    sync::mpsc,
 };
 
 use crate::support::{
     client::get,
     gateway::{GATEWAY, Gateway, route, service},
-    origin::{Origin, json, status},
+    origin::{Origin, status},
 };
 
 fn with(policy: &str, documents: &[String]) -> Gateway {
@@ -132,16 +132,7 @@ async fn a_stream_over_http2_holds_its_place_until_it_ends_or_is_reset() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unsafe_call_holds_its_place_although_its_client_has_left() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
-    let origin = Origin::start(move |_| {
-        let gate = Arc::clone(&opened);
-        async move {
-            gate.acquire().await.unwrap().forget();
-            json("{}")
-        }
-    })
-    .await;
+    let (origin, gate) = Origin::gated().await;
     let steps = "steps: {pay: {http: {service: back, method: POST, path: /pay}}}\nrespond: {body: '${ steps.pay.body }'}";
     let gateway = one_place(&origin, steps);
     let client = tokio::spawn(get(gateway.address, "/calls"));

@@ -1,10 +1,7 @@
 //! Policies over real sockets: what holds over workers, routes and reloads, and what clients try against it.
 
-use std::sync::Arc;
-
 use http::Request;
 use http_body_util::Full;
-use tokio::sync::Semaphore;
 
 use crate::support::{
     client::{get, raw, send},
@@ -73,16 +70,7 @@ async fn a_proxied_body_is_cut_at_the_byte_that_passes_the_limit() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_place_is_given_back_when_its_answer_has_ended_or_its_client_has_left() {
-    let gate = Arc::new(Semaphore::new(0));
-    let opened = Arc::clone(&gate);
-    let origin = Origin::start(move |_| {
-        let gate = Arc::clone(&opened);
-        async move {
-            gate.acquire().await.unwrap().forget();
-            json("{}")
-        }
-    })
-    .await;
+    let (origin, gate) = Origin::gated().await;
     let documents = [service("back", origin.address, ""), proxied("one", "/one")];
     let gateway = Gateway::start_with(&with_policy("concurrency: {max: 1}"), &documents);
     let address = gateway.address;

@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, Request, Response};
 use http_body_util::{BodyExt, Full, combinators::BoxBody};
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::TcpListener;
+use tokio::{net::TcpListener, sync::Semaphore};
 
 pub(crate) type Answer = Response<BoxBody<Bytes, std::io::Error>>;
 type Handler = Arc<dyn Fn(Request<Incoming>) -> Pin<Box<dyn Future<Output = Answer> + Send>> + Send + Sync>;
@@ -57,6 +57,20 @@ impl Origin {
     /// Answers every path with the same JSON.
     pub(crate) async fn json(body: &'static str) -> Self {
         Self::start(move |_| async move { json(body) }).await
+    }
+
+    /// One that keeps each call waiting for a permit, and those permits.
+    pub(crate) async fn gated() -> (Self, Arc<Semaphore>) {
+        let gate = Arc::new(Semaphore::new(0));
+        let opened = Arc::clone(&gate);
+        let origin = Self::start(move |_| {
+            let gate = Arc::clone(&opened);
+            async move {
+                gate.acquire().await.unwrap().forget();
+                json("{}")
+            }
+        });
+        (origin.await, gate)
     }
 
     async fn serve<F, R>(http2: bool, handler: F) -> Self
