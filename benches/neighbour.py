@@ -99,8 +99,11 @@ def main():
     parser.add_argument("--segue", default=str(compare.ROOT / "target/dist/segue"), metavar="PATH", help="(%(default)s)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=5)
+    parser.add_argument("--only", metavar="PATH", help="what of the hostile clients is left")
     parser.add_argument("--control", action="store_true", help="the hostile clients have a gateway of their own")
     options = parser.parse_args()
+    if options.only:
+        HOSTILE[:] = [asked for asked in HOSTILE if options.only in asked[0]]
     cores = sorted(os.sched_getaffinity(0))
     load_cores, peer_cores = ({cores[0]}, {cores[1]}) if len(cores) > 1 else (None, None)
     with contextlib.ExitStack() as stack:

@@ -27,6 +27,7 @@ mod nested;
 mod outgoing;
 mod output;
 mod own;
+mod places;
 mod receive;
 mod render;
 mod request;

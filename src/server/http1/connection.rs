@@ -352,7 +352,7 @@ impl Connection {
                         Piece::End => (None, true),
                     };
                     self.expects = false;
-                    reader.give(frame, last);
+                    reader.give(cx, frame, last);
                     if last {
                         *feed = None;
                     }

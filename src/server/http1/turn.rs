@@ -11,8 +11,8 @@ use std::{
 
 use tokio::task::yield_now;
 
-/// Bytes: some fifty microseconds.
-const MOST: usize = 64 * 1024;
+/// Bytes: some twenty-five microseconds.
+const MOST: usize = 32 * 1024;
 
 /// See the module.
 #[derive(Debug, Default)]
