@@ -73,7 +73,7 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Ar
                 || proxy.query.is_some()
                 || !proxy.set.is_empty()
                 || !errors.is_empty();
-            let proxy = Arc::new(Proxy { target, tunnels: Arc::clone(tunnels) });
+            let proxy = Arc::new(Proxy::new(target, Arc::clone(tunnels)));
             if computed {
                 layered(service_fn(move |request| Arc::clone(&proxy).run(request)), parts)
             } else {
@@ -120,7 +120,12 @@ where
         .option_layer(policies.compress.as_ref().map(CompressLayer::new))
         // Outside of what makes errors into answers, so that scripts can read a 401 or a 429, of authenticate, since
         // a preflight has no credentials, and of the fields that policies set: nothing else grants an origin.
-        .option_layer(policies.cors.as_deref().map(CorsLayer::new))
+        .option_layer(
+            policies
+                .cors
+                .as_deref()
+                .map(|cors| CorsLayer::new(cors).with_fields(headers.and_then(headers::ResponseLayer::new))),
+        )
         // The last word on an answer's other fields, error answers included.
         .option_layer(headers.and_then(headers::ResponseLayer::new))
         // Answers to failures say how they were made too.

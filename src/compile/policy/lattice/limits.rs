@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     config::policy::disagreement,
+    diagnostic::Code,
     policy::{concurrency, rate_limit},
 };
 
@@ -44,6 +45,10 @@ impl<'l> Lattice<'l> {
         second: &Said<'l, Arc<rate_limit::Settings>>,
         same_key: bool,
     ) {
+        // Within one Policy it is told where that is read.
+        if Arc::ptr_eq(&first.layer.part, &second.layer.part) {
+            return;
+        }
         let what = if first.value.window != second.value.window {
             "window"
         } else if !same_key {
@@ -57,7 +62,13 @@ impl<'l> Lattice<'l> {
                 "the limit `{name}` of the Policy `{}` ({}) has another `{what}` than that of `{}` ({})",
                 second.layer.part.name, second.place, first.layer.part.name, first.place
             );
-            self.loosens(second.at(), message, first.layer);
+            if matches!(first.layer.voice, Voice::Mandate(_)) {
+                self.loosens(second.at(), message, first.layer);
+            } else {
+                let help =
+                    "limits of one name agree in `window` and `key`; name one of the Policies, or ask IT";
+                self.note(Code::InvalidValue, second.at(), message, help, first.layer);
+            }
         } else {
             let found = disagreement(name, second.place, (second.value.window, first.value.window), what);
             self.findings.push(found.related(first.place.clone(), "the first one"));
