@@ -7,17 +7,16 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::task::spawn_blocking;
 
 use super::state::State;
-use crate::{background, error::Error, expr::sliced, json::Document, plan::Step, problem::Kind};
+use crate::{
+    background, error::Error, expr::sliced, json::Document, plan::Step, policy::overload::beside::QUEUE,
+    problem::Kind,
+};
 
 /// An item of a `forEach`: the list and the position in it.
 pub(super) type Item<'a> = Option<(&'a Document, usize)>;
-
-/// How many pieces are worked on at the same time in this process. More would only take the processors
-/// from the workers.
-static PLACES: Semaphore = Semaphore::const_new(4);
 
 /// Evaluates something of a step, or of one of its items: here if it fits a slice, else aside.
 pub(super) async fn evaluate<T: Send + 'static>(
@@ -62,7 +61,7 @@ pub(super) async fn aside<T: Send + 'static>(
 ) -> Result<T, Error> {
     #[cfg(test)]
     RUNS.set(RUNS.get() + 1);
-    let place = PLACES.acquire().await;
+    let place = QUEUE.place().await;
     let done = spawn_blocking(move || {
         let _place = place;
         background::enter();

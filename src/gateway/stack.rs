@@ -50,6 +50,14 @@ struct Parts<'a> {
     overload: Option<OverloadLayer>,
 }
 
+impl Parts<'_> {
+    /// Of a route that evaluates something.
+    fn composed(&self) -> Self {
+        let overload = self.overload.clone().map(OverloadLayer::of_composition);
+        Self { overload, ..*self }
+    }
+}
+
 /// Builds a route's stack for one worker; `overload` is how much that has to do.
 pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Arc<Overload>>) -> Stack {
     let gateway = Arc::clone(&target.gateway);
@@ -64,7 +72,7 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Ar
     match &target.route().endpoint {
         plan::Endpoint::Compose { .. } => {
             let target = Arc::new(target);
-            layered(service_fn(move |request| Arc::clone(&target).compose(request)), parts)
+            layered(service_fn(move |request| Arc::clone(&target).compose(request)), &parts.composed())
         }
         plan::Endpoint::Proxy { composition, proxy, errors } => {
             let computed = composition.is_some()
@@ -75,7 +83,7 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Ar
                 || !errors.is_empty();
             let proxy = Arc::new(Proxy::new(target, Arc::clone(tunnels)));
             if computed {
-                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), parts)
+                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), &parts.composed())
             } else {
                 layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), parts)
             }

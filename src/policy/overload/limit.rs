@@ -17,11 +17,12 @@ const TARGET: Duration = Duration::from_millis(50);
 /// Looks per decision.
 const WINDOW: u32 = 4;
 /// The least limit, so that a worker that is late for other reasons still serves.
-const FLOOR: u32 = 32;
+pub(super) const FLOOR: u32 = 32;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Control {
+    floor: u32,
     looks: u32,
     /// The least lag and the most requests under way of this window.
     least: Option<Duration>,
@@ -29,6 +30,11 @@ pub(super) struct Control {
 }
 
 impl Control {
+    /// With the least limit there may be.
+    pub(super) const fn new(floor: u32) -> Self {
+        Self { floor, looks: 0, least: None, most: 0 }
+    }
+
     /// Takes a look, and gives the limit that holds from now on.
     pub(super) fn sample(&mut self, lag: Duration, under_way: u32, limit: u32) -> u32 {
         self.looks += 1;
@@ -37,15 +43,16 @@ impl Control {
         if self.looks < WINDOW {
             return limit;
         }
-        let Self { least, most, .. } = std::mem::take(self);
+        let floor = self.floor;
+        let Self { least, most, .. } = std::mem::replace(self, Self::new(floor));
         let least = least.unwrap_or_default();
         if least > TARGET {
             // Where the limit is not what bounds, what is under way says more.
             let base = limit.min(most.saturating_mul(2));
             let base = if limit == NONE { most } else { base };
             let gradient = (TARGET.as_secs_f64() / least.as_secs_f64()).max(0.5);
-            ((f64::from(base) * gradient) as u32).max(FLOOR)
-        } else if limit == NONE || limit / 2 > most + FLOOR {
+            ((f64::from(base) * gradient) as u32).max(floor)
+        } else if limit == NONE || limit / 2 > most + floor {
             NONE
         } else {
             limit + limit.isqrt()
@@ -79,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_keeps_up_has_no_limit_however_much_is_under_way() {
-        let mut control = Control::default();
+        let mut control = Control::new(FLOOR);
         for under_way in [0, 10, 100_000] {
             assert_eq!(window(&mut control, ms(49), under_way, NONE), NONE);
         }
@@ -91,7 +98,7 @@ mod tests {
 
     #[test]
     fn a_worker_that_stays_late_admits_less_by_how_late_it_is() {
-        let mut control = Control::default();
+        let mut control = Control::new(FLOOR);
         assert_eq!(window(&mut control, ms(100), 1000, NONE), 500);
         assert_eq!(window(&mut control, ms(62), 500, 500), 403);
         assert_eq!(window(&mut control, ms(5000), 400, 400), 200);
@@ -102,7 +109,7 @@ mod tests {
 
     #[test]
     fn the_limit_grows_while_it_binds_and_goes_when_it_does_not() {
-        let mut control = Control::default();
+        let mut control = Control::new(FLOOR);
         assert_eq!(window(&mut control, ms(1), 81, 100), 110);
         assert_eq!(window(&mut control, ms(1), 3, 100), NONE);
     }
@@ -111,7 +118,7 @@ mod tests {
     /// answer or were refused.
     #[test]
     fn with_twenty_times_too_many_clients_the_queue_stays_near_the_target() {
-        let (mut control, mut limit) = (Control::default(), NONE);
+        let (mut control, mut limit) = (Control::new(FLOOR), NONE);
         let per_second = 10_000.0;
         let mut last = Vec::new();
         for look in 0..400 {
