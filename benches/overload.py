@@ -30,7 +30,7 @@ import time
 import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-FLOOD, STEADY, PAUSE = {"worker": 3000, "beside": 400}, 8, 0.05
+FLOOD, STEADY, PAUSE = 400, 8, 0.05
 # Seconds that the slowest of a hundred answers to `high` may take in a flood.
 MOST_LATE = 1.5
 
@@ -49,6 +49,12 @@ metadata: {{name: {name}, owner: it}}
 authenticate: {{anonymous: true}}
 priority: {name}
 """
+WORK = """apiVersion: segue/v1
+kind: Composition
+metadata: {{name: {kind}, owner: team}}
+input: {{id: {{type: string, required: true}}}}
+output: {{n: "${{ {expression} }}"}}
+"""
 ROUTE = """---
 apiVersion: segue/v1
 kind: Route
@@ -56,12 +62,14 @@ metadata: {{name: {name}-{kind}, owner: team}}
 match: {{path: /{kind}/{name}}}
 policies: [{name}]
 timeout: 5s
-respond: {{body: {{n: "${{ {expression} }}"}}}}
+steps:
+{steps}
+respond: {{body: {{n: "${{ {sum} }}"}}}}
 """
-# A tenth of a millisecond or so on the worker, and some milliseconds beside it.
+# What each of so many steps of a route evaluates: less than a worker gives away, or much more.
 KINDS = {
-    "worker": "lists.range(150).map(a, a * 3 + size(request.id)).size()",
-    "beside": "lists.range(9000).map(a, a * 3 + size(request.id)).size()",
+    "worker": (24, "lists.range(150).map(a, a * 3 + size(input.id)).size()"),
+    "beside": (1, "lists.range(9000).map(a, a * 3 + size(input.id)).size()"),
 }
 
 
@@ -75,12 +83,13 @@ def write(folder, port, admin, memory):
     (folder / "routes/shop").mkdir(parents=True, exist_ok=True)
     policies = "".join(POLICY.format(name=name) for name in ("low", "high"))
     (folder / "policies/gateway.yaml").write_text(GATEWAY.format(port=port, admin=admin, memory=memory) + policies)
-    routes = "".join(
-        ROUTE.format(name=name, kind=kind, expression=expression)
-        for kind, expression in KINDS.items()
-        for name in ("low", "high")
-    )
-    (folder / "routes/shop/routes.yaml").write_text(routes.removeprefix("---\n"))
+    documents = []
+    for kind, (count, expression) in KINDS.items():
+        documents.append(("---\n" if documents else "") + WORK.format(kind=kind, expression=expression))
+        steps = "\n".join(f'  s{n}: {{compose: {kind}, with: {{id: "${{ request.id }}"}}}}' for n in range(count))
+        sum = " + ".join(f"steps.s{n}.output.n" for n in range(count))
+        documents += [ROUTE.format(name=name, kind=kind, steps=steps, sum=sum) for name in ("low", "high")]
+    (folder / "routes/shop/routes.yaml").write_text("".join(documents))
 
 
 class Seen:
@@ -177,11 +186,11 @@ def reload(admin):
 
 
 def work(port, admin, kind, seconds):
-    print(f"{kind}: {FLOOD[kind]} clients of `low`, {STEADY} of `high`")
+    print(f"{kind}: {FLOOD} clients of `low`, {STEADY} of `high`")
     run = lambda seconds, low, high: asyncio.run(phase(port, kind, seconds, low, high))
     calm = run(2, 2, STEADY)
     say("calm", calm)
-    flood = run(seconds, FLOOD[kind], STEADY)
+    flood = run(seconds, FLOOD, STEADY)
     say("flood", flood)
     time.sleep(2)
     after = run(2, 2, STEADY)

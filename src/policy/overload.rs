@@ -53,6 +53,8 @@ pub struct Overload {
     /// One clone is out per request under way: taking one and counting it is the same.
     places: Arc<()>,
     limit: AtomicU32,
+    /// How many of a thousand requests of each priority are shed, and how many thousandths of one are due.
+    pressure: [(AtomicU32, AtomicU32); 4],
     control: Mutex<limit::Control>,
     memory: Arc<Memory>,
     shed: Shed,
@@ -106,6 +108,7 @@ impl Overload {
         Self {
             places: Arc::default(),
             limit: AtomicU32::new(limit::NONE),
+            pressure: Default::default(),
             control: Mutex::new(limit::Control::new(limit::FLOOR)),
             memory,
             shed,
@@ -119,9 +122,21 @@ impl Overload {
         let before = self.limit.load(Relaxed);
         let after = control.sample(lag, self.under_way(), before);
         self.limit.store(after, Relaxed);
+        for (share, (of, _)) in control.pressure().into_iter().zip(&self.pressure) {
+            of.store(share, Relaxed);
+        }
         if before == limit::NONE && after != limit::NONE {
             tracing::warn!(?lag, limit = after, "a worker has more to do than it can: requests are shed");
         }
+    }
+
+    /// Whether it is a request's turn to be shed.
+    fn is_pressed(&self, priority: Priority) -> bool {
+        let (share, due) = &self.pressure[priority as usize];
+        // Only this worker counts here, so that nothing is lost between the two.
+        let sum = due.load(Relaxed) + share.load(Relaxed);
+        due.store(sum % 1000, Relaxed);
+        sum >= 1000
     }
 
     fn under_way(&self) -> u32 {
@@ -186,7 +201,9 @@ impl Gate {
             return Ok(None);
         }
         let limit = overload.limit.load(Relaxed);
-        if limit != limit::NONE && overload.under_way() >= limit::share(limit, *priority) {
+        let full =
+            || overload.under_way() >= limit::share(limit, *priority) || overload.is_pressed(*priority);
+        if limit != limit::NONE && full() {
             overload.shed.work[*priority as usize].increment(1);
             return Err(Error::new(Kind::Overloaded).cause(format_args!("the worker's limit is {limit}")));
         }

@@ -27,8 +27,8 @@ use super::{
 /// How many pieces are worked on at the same time in this process. More would only take the processors
 /// from the workers.
 const PLACES: usize = 4;
-/// The least limit: a few more than are worked on.
-const FLOOR: u32 = 8;
+/// The least limit: enough that what is worked on never waits for the next, whoever may fill how much of it.
+const FLOOR: u32 = 16;
 /// Looks are at least so far apart, whoever takes them: each worker does.
 const LOOK_EVERY: Duration = Duration::from_millis(45);
 /// A route gives work away as long as one of so many of its requests does.
