@@ -27,7 +27,6 @@ mod nested;
 mod outgoing;
 mod output;
 mod own;
-mod places;
 mod receive;
 mod render;
 mod request;

@@ -9,7 +9,10 @@ use super::{
     text::Read,
 };
 use crate::{
-    config::step::{CallTemplate, StepTemplate},
+    config::{
+        Spanned,
+        step::{CallTemplate, StepTemplate},
+    },
     diagnostic::{Code, Diagnostic, Place},
     expr::{AnswerField, ErrorField, Slot, StepField},
     plan::BodyUse,
@@ -24,6 +27,8 @@ pub(super) struct Reads<'t> {
     /// `respond` or `proxy`
     pub(super) answer: Vec<Read<'t>>,
     pub(super) errors: Vec<Read<'t>>,
+    /// A step was named that is not there: any of them may have been meant.
+    pub(super) unresolved: bool,
 }
 
 impl<'t> Reads<'t> {
@@ -78,8 +83,10 @@ pub(super) fn judge(
     if cycles.is_empty() {
         unordered(steps, safe, &closure(&order, &masks[..steps.len()]), findings);
     }
-    // Without an answer nothing says what would have been read.
-    if template.answer != Answer::Missing {
+    // Without an answer nothing says what would have been read, and neither does a misspelt name.
+    let lost = |after: &Spanned<String>| !steps.iter().any(|step| step.name.value == after.value);
+    let unresolved = reads.unresolved || steps.iter().flat_map(|step| &step.after).any(lost);
+    if template.answer != Answer::Missing && !unresolved {
         unused(template, safe, reads, findings);
     }
     let mut waves = vec![0; steps.len()];

@@ -120,10 +120,12 @@ impl<'t> Compositions<'t> {
             inside: Some(index),
         };
         let mut with = Expressions::new(scope, findings);
+        with.unread = &template.unread;
         let mut reads = Reads::default();
         let draft = composition::draft(&document, &callers, &mut with, &mut reads);
         let output = template.output.as_ref().and_then(|output| with.shape(output));
         reads.answer = with.take_reads();
+        reads.unresolved = with.unresolved;
         let graph = graph::judge(&document, &draft.safe, &reads, with.findings);
         Some(Callable {
             name: self.name(index).into(),
@@ -167,6 +169,11 @@ impl<'t> Compositions<'t> {
             return Err(Missing::Hidden(index));
         }
         Ok(index)
+    }
+
+    /// The Composition that `name` means in `unit`, if it means one.
+    pub(super) fn known(&self, name: &str, unit: &str) -> Option<&'t CompositionTemplate> {
+        self.find(name, unit).ok().map(|index| &self.templates[index])
     }
 
     /// The same with its finding.
@@ -319,7 +326,8 @@ impl<'t> Compositions<'t> {
         let Some(inputs) = &self.inputs[index] else { return Drafted { nested: None, safe } };
         let mut whole = shapes.iter().all(Option::is_some);
         for (name, _) in values {
-            if !inputs.iter().any(|input| *input.name == *name.value) {
+            let unread = self.templates[index].unread.contains(&"input");
+            if !unread && !inputs.iter().any(|input| *input.name == *name.value) {
                 let message = format!("`{}` has no input `{}`", self.name(index), name.value);
                 let mut finding = Diagnostic::new(Code::InputMismatch, name.place.clone(), message);
                 finding.help = with.findings.nearest(name, inputs.iter().map(|input| &*input.name));

@@ -19,7 +19,7 @@ use std::{
     time::Duration,
 };
 
-use super::{Findings, path::Capture, unit::Units};
+use super::{Findings, nested::Compositions, path::Capture, unit::Units};
 use crate::{
     config::{Templates, Tree, route::RouteTemplate, service::ServiceTemplate},
     diagnostic::{Code, Diagnostic, Place},
@@ -35,6 +35,8 @@ pub(super) struct Governance<'t> {
     shelf: Shelf<'t>,
     bindings: Bindings<'t>,
     units: &'t Units<'t>,
+    /// Units with a document that could not be read.
+    unread: &'t [Arc<str>],
     /// By unit and name.
     services: HashMap<(&'t str, &'t str), &'t ServiceTemplate>,
     /// Outcomes by what they come from.
@@ -67,11 +69,12 @@ impl<'t> Governance<'t> {
         findings: &mut Findings,
     ) -> Self {
         keys::check(&templates.policies, tree, findings);
-        let mut shelf = Shelf::index(&templates.policies, findings);
+        let mut shelf = Shelf::index(templates, findings);
         let bindings = Bindings::index(&templates.bindings, &mut shelf, findings);
         let named = |one: &'t ServiceTemplate| ((&*one.metadata.unit, one.metadata.name.value.as_str()), one);
         let services = templates.services.iter().map(named).collect();
-        Self { shelf, bindings, units, services, known: HashMap::new(), denying: HashSet::new() }
+        let unread = &templates.unread;
+        Self { shelf, bindings, units, services, unread, known: HashMap::new(), denying: HashSet::new() }
     }
 
     /// What holds for a route: its timeout and its policies.
@@ -79,6 +82,7 @@ impl<'t> Governance<'t> {
         &mut self,
         template: &RouteTemplate,
         captures: &[Capture],
+        compositions: &Compositions<'t>,
         findings: &mut Findings,
     ) -> Option<(Duration, Arc<Policies>)> {
         let layers = self.layers(template, captures, findings);
@@ -103,9 +107,14 @@ impl<'t> Governance<'t> {
                     .related(place.clone(), words.clone()),
             );
         }
-        own::headers(template, self.service(template), &layers.all, findings);
+        let callees = own::Callees { services: &self.services, compositions };
+        own::headers(template, &callees, &layers.all, findings);
         if !layers.whole {
             return None;
+        }
+        if self.shelf.policies_unread() || template.unread.contains(&"policies") {
+            // Nobody knows what else holds, so nothing is said of what does not.
+            return Some((outcome.timeout, Arc::clone(&outcome.policies)));
         }
         denies::check(&layers.all, &outcome.policies, template, &mut self.denying, findings);
         if outcome.policies.authenticate.is_empty() {
@@ -116,13 +125,6 @@ impl<'t> Governance<'t> {
             findings.advise(Code::OpenRoute, &name.place, message, help);
         }
         Some((outcome.timeout, Arc::clone(&outcome.policies)))
-    }
-
-    /// The Service that a proxy route passes on to.
-    fn service(&self, template: &RouteTemplate) -> Option<&'t ServiceTemplate> {
-        let name = template.proxy.as_ref()?.service.value.as_str();
-        let key = name.split_once('/').unwrap_or((&*template.metadata.unit, name));
-        self.services.get(&key).copied()
     }
 
     /// The same with every value and where it comes from.
@@ -159,7 +161,7 @@ impl<'t> Governance<'t> {
     /// What nobody uses, once every route has been looked at.
     pub(super) fn finish(&self, findings: &mut Findings) {
         self.shelf.unused(findings);
-        self.bindings.idle(findings);
+        self.bindings.idle(self.units, self.unread, findings);
     }
 
     /// The layers of a route in the order of precedence, each Policy where it comes first.

@@ -76,17 +76,17 @@ fn unique<T: Clone + Eq + std::hash::Hash>(list: &mut Vec<T>) {
 }
 
 /// Compiles a route. Nothing when it has a finding.
-pub(super) fn compile(
+pub(super) fn compile<'t>(
     template: &RouteTemplate,
     matching: Option<Match>,
     captures: Vec<Capture>,
-    (services, compositions): (&Services<'_>, &Compositions<'_>),
-    (units, governance): (&Units<'_>, &mut Governance<'_>),
+    (services, compositions): (&Services<'_>, &Compositions<'t>),
+    (units, governance): (&Units<'_>, &mut Governance<'t>),
     findings: &mut Findings,
 ) -> Option<Route> {
     findings.next_document();
     units.ground(template, matching.as_ref(), findings);
-    let effective = governance.effective(template, &captures, findings);
+    let effective = governance.effective(template, &captures, compositions, findings);
     let request = request::compile(template.request.as_ref(), &captures, template.proxy.is_some(), findings);
     let endpoint = endpoint(template, &captures, (services, compositions), findings);
     let metadata = &template.metadata;
@@ -131,6 +131,7 @@ fn endpoint(
     let callers = Callers { services, compositions, unit: &template.metadata.unit, captures, inside: None };
     let mut with = Expressions::new(scope, findings);
     with.request = template.request.as_ref();
+    with.unread = &template.unread;
     let mut reads = Reads::default();
     let draft = composition::draft(&document, &callers, &mut with, &mut reads);
     let respond = template.respond.as_ref().and_then(|respond| with.respond(respond));
@@ -138,6 +139,7 @@ fn endpoint(
     reads.answer = with.take_reads();
     let errors = with.errors(&template.errors);
     reads.errors = with.take_reads();
+    reads.unresolved = with.unresolved;
     let graph = graph::judge(&document, &draft.safe, &reads, with.findings);
     let composition = draft.finish(graph)?;
     let checked = template.request.as_ref().and_then(|request| request.body.as_ref());

@@ -45,11 +45,23 @@ pub(super) struct Expressions<'t, 'f> {
     /// What a Route declares of its requests.
     pub(super) request: Option<&'t RequestTemplate>,
     reads: Vec<Read<'t>>,
+    /// Roots whose names stand under a misspelt key: whatever is read of them may be there.
+    pub(super) unread: &'t [&'static str],
+    /// A step was named that is not there, so that nobody knows which of them is read.
+    pub(super) unresolved: bool,
 }
 
 impl<'t, 'f> Expressions<'t, 'f> {
     pub(super) const fn new(scope: Scope, findings: &'f mut Findings) -> Self {
-        Self { findings, scope, fixed: false, request: None, reads: Vec::new() }
+        Self {
+            findings,
+            scope,
+            fixed: false,
+            request: None,
+            reads: Vec::new(),
+            unread: &[],
+            unresolved: false,
+        }
     }
 
     /// What was read since the last call.
@@ -184,6 +196,10 @@ impl<'t, 'f> Expressions<'t, 'f> {
                     if self.findings.is_full() {
                         break;
                     }
+                    self.unresolved |= fault.code == Code::UnknownStep;
+                    if self.follows(source, fault.offset) {
+                        continue;
+                    }
                     let end = (fault.offset + fault.len).min(source.len());
                     let width = source.get(fault.offset..end).map_or(1, |text| text.chars().count().max(1));
                     let place = node.place_at(offset + fault.offset, width);
@@ -195,6 +211,21 @@ impl<'t, 'f> Expressions<'t, 'f> {
                 None
             }
         }
+    }
+
+    /// Whether a fault follows from another mistake, which has its finding: the key under which the name would
+    /// stand is misspelt, or the step has a name that no expression can read.
+    fn follows(&mut self, source: &str, offset: usize) -> bool {
+        let before = source.get(..offset).unwrap_or_default();
+        let root = before.trim_end_matches(|c: char| c.is_whitespace() || ".?[\"'".contains(c));
+        let unread = self.unread.iter().any(|name| root.ends_with(name));
+        let dashed = self.scope.steps.iter().any(|step| {
+            let read = format!("steps.{}", step.name);
+            step.name.contains(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+                && source.match_indices(&read).any(|(at, _)| (at..at + read.len()).contains(&offset))
+        });
+        self.unresolved |= dashed;
+        unread || dashed
     }
 
     /// A condition: `${…}`, or a plain `true` or `false`.

@@ -55,10 +55,16 @@ impl<'t> Units<'t> {
         }
         let units = Self { by_name };
         units.overlaps(&templates.units, findings);
-        if !units.by_name.is_empty() {
+        // What could not be read may be the Unit of any folder.
+        if !units.by_name.is_empty() && !templates.unread.iter().any(|unit| unit.is_empty()) {
             units.folders(tree, findings);
         }
         units
+    }
+
+    /// Whether the labels of some unit stand under a key that is misspelt.
+    pub(super) fn labels_unread(&self) -> bool {
+        self.by_name.values().any(|known| known.template.unread.contains(&"labels"))
     }
 
     /// The labels of a unit.
@@ -136,6 +142,9 @@ impl<'t> Units<'t> {
     pub(super) fn ground(&self, template: &RouteTemplate, matching: Option<&Match>, findings: &mut Findings) {
         let unit = &*template.metadata.unit;
         let (Some(known), Some(matching)) = (self.by_name.get(unit), matching) else { return };
+        if known.template.unread.contains(&"owns") {
+            return;
+        }
         let covers = |host: Option<&str>| {
             known.ground.iter().any(|ground| ground.has_host(host) && ground.has_path(&matching.path))
         };
@@ -169,6 +178,9 @@ impl<'t> Units<'t> {
     pub(super) fn grants(&self, template: &ServiceTemplate, findings: &mut Findings) {
         let Some(known) = self.by_name.get(&*template.metadata.unit) else { return };
         findings.next_document();
+        if known.template.unread.contains(&"grants") {
+            return;
+        }
         for endpoint in &template.endpoints {
             let url = &endpoint.url;
             match &url.value {

@@ -12,13 +12,14 @@ use std::sync::Arc;
 
 use tokio::task::{spawn_blocking, yield_now};
 
-use super::{execution::Run, places, state::State};
+use super::{execution::Run, state::State};
 use crate::{
     background,
     error::Error,
     expr::{Meter, sliced},
     json::Document,
     plan::Step,
+    policy::overload::beside,
     problem::Kind,
 };
 
@@ -79,9 +80,9 @@ pub(super) async fn aside<T: Send + 'static>(
 ) -> Result<T, Error> {
     #[cfg(test)]
     RUNS.set(RUNS.get() + 1);
-    let places = places::take(&run.route().unit).await;
+    let place = beside::of(&run.route().unit).place().await;
     let done = spawn_blocking(move || {
-        let _places = places;
+        let _place = place;
         background::enter();
         work()
     });

@@ -129,6 +129,9 @@ pub(super) fn build<'a>(
         describe(&mut headers, encoded.content_type, encoded.content_encoding);
     }
     add_common(state, (step, call), &mut headers, (now, span));
+    if let Some(policy) = &state.run.route().policies.headers {
+        policy.request.withhold(&mut headers);
+    }
 
     let mut request = Request::new(body);
     *request.method_mut() = call.method.clone();

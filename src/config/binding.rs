@@ -58,6 +58,8 @@ pub struct BindingTemplate {
     pub select: SelectTemplate,
     /// `policies`
     pub policies: Vec<Spanned<String>>,
+    /// Keys that are misspelt, so that what stands under them is not known.
+    pub unread: Vec<&'static str>,
 }
 
 /// `select`: what is given must all hold.
@@ -84,6 +86,7 @@ impl BindingTemplate {
             mandatory,
             select: select(decoder, fields, mandatory),
             policies: names(decoder, fields, "policies"),
+            unread: fields.misspelt(&["select", "policies"]),
         }
     }
 }

@@ -45,6 +45,8 @@ pub struct CompositionTemplate {
     pub vars: Vec<(Spanned<String>, Node)>,
     /// `steps`, in file order.
     pub steps: Vec<StepTemplate>,
+    /// Keys that are misspelt, so that what stands under them is not known.
+    pub unread: Vec<&'static str>,
     /// `output`
     pub output: Option<Node>,
 }
@@ -70,6 +72,7 @@ impl CompositionTemplate {
             vars: vars(decoder, fields),
             steps: steps(decoder, fields),
             output: fields.get("output").cloned(),
+            unread: fields.misspelt(&["steps", "vars", "input"]),
         }
     }
 }

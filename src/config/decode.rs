@@ -52,6 +52,15 @@ impl<'n> Fields<'n> {
         self.entries.iter().map(|(name, _)| name.value.as_str())
     }
 
+    /// Those of these keys that are absent but for an unknown key that was meant to be one of them.
+    pub(super) fn misspelt(&self, keys: &[&'static str]) -> Vec<&'static str> {
+        let meant = |key: &&'static str| {
+            !self.entries.iter().any(|(name, _)| name.value == *key)
+                && self.entries.iter().any(|(name, _)| is_misspelt(self.object, name, key))
+        };
+        keys.iter().copied().filter(meant).collect()
+    }
+
     /// The place of a key, or of the map if it is absent.
     pub(super) fn key_place(&self, key: &str) -> &'n Place {
         self.entries.iter().find(|(name, _)| name.value == key).map_or(self.place, |(name, _)| &name.place)

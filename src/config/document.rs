@@ -240,7 +240,11 @@ fn document(
         decoder.wrong_type("document", "a map", node);
         return;
     }
-    let Some(kind) = kind(decoder, node) else { return };
+    let Some(kind) = kind(decoder, node) else {
+        // Whatever it was meant to be, what it would have named is not missing.
+        templates.unread.push(decoder.unit.clone());
+        return;
+    };
     let table = match kind.value {
         "Gateway" => &GATEWAY,
         "Unit" => &UNIT,

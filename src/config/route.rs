@@ -148,6 +148,8 @@ pub struct RouteTemplate {
     pub require: Vec<CheckTemplate>,
     /// `steps`, in file order.
     pub steps: Vec<StepTemplate>,
+    /// Keys that are misspelt, so that what stands under them is not known.
+    pub unread: Vec<&'static str>,
     /// `respond`
     pub respond: Option<RespondTemplate>,
     /// `proxy`
@@ -271,6 +273,7 @@ impl RouteTemplate {
             proxy: proxy(decoder, fields),
             fixed: respond(decoder, fields, "static"),
             errors: errors(decoder, fields),
+            unread: fields.misspelt(&["steps", "vars", "policies"]),
         }
     }
 }

@@ -58,6 +58,8 @@ pub struct UnitTemplate {
     pub labels: Vec<(String, String)>,
     /// `grants`
     pub grants: GrantsTemplate,
+    /// Keys that are misspelt, so that what stands under them is not known.
+    pub unread: Vec<&'static str>,
 }
 
 /// An entry of `owns`.
@@ -101,7 +103,13 @@ impl UnitTemplate {
                 all.push((name.clone(), value.clone()));
             }
         }
-        Self { owns: owns(decoder, fields), labels: all, grants: grants(decoder, fields), metadata }
+        Self {
+            owns: owns(decoder, fields),
+            labels: all,
+            grants: grants(decoder, fields),
+            unread: fields.misspelt(&["owns", "labels", "grants"]),
+            metadata,
+        }
     }
 }
 

@@ -67,6 +67,26 @@ pub(super) fn request(
     Ok(added)
 }
 
+/// Whether forwarding adds a field of this name that a policy may replace or leave out. `via` stays: loops are found
+/// by it.
+pub(super) fn adds(name: &HeaderName) -> bool {
+    [FORWARDED_FOR, FORWARDED_PROTO, FORWARDED_HOST, TRACEPARENT, TRACESTATE, BAGGAGE, REQUEST_ID]
+        .contains(name)
+}
+
+/// Takes fields out.
+pub(super) fn take(headers: &mut HeaderMap, names: &[HeaderName]) -> HeaderMap {
+    let mut taken = HeaderMap::new();
+    for name in names {
+        let lines: Vec<HeaderValue> = headers.get_all(name).iter().cloned().collect();
+        headers.remove(name);
+        lines.into_iter().for_each(|line| {
+            taken.append(name.clone(), line);
+        });
+    }
+    taken
+}
+
 /// Takes the lines of a field out, as one.
 fn joined(headers: &mut HeaderMap, name: &HeaderName) -> Option<Vec<u8>> {
     // A look at each name costs less than a hash of one, and most requests have none.

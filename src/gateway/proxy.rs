@@ -11,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response, Uri, uri::PathAndQuery};
+use http::{HeaderName, Request, Response, Uri, uri::PathAndQuery};
 use pin_project_lite::pin_project;
 
 use super::{
@@ -36,8 +36,10 @@ use crate::{
 /// See the module.
 #[derive(Clone, Debug)]
 pub(super) struct Proxy {
-    pub(super) target: Target,
-    pub(super) tunnels: Arc<Tunnels>,
+    target: Target,
+    tunnels: Arc<Tunnels>,
+    /// Fields of the gateway's own of which a policy has said otherwise.
+    over: Box<[HeaderName]>,
 }
 
 pin_project! {
@@ -119,6 +121,13 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for Forward<F> {
 // === impl Proxy ===
 
 impl Proxy {
+    pub(super) fn new(target: Target, tunnels: Arc<Tunnels>) -> Self {
+        let edits = target.route().policies.headers.iter().map(|headers| &headers.request);
+        let names = edits.flat_map(|edits| edits.set.iter().map(|(name, _)| name).chain(&edits.remove));
+        let over = names.filter(|name| forward::adds(name)).cloned().collect();
+        Self { target, tunnels, over }
+    }
+
     /// Forwards a request as it is.
     pub(super) fn forward(
         self: Arc<Self>,
@@ -193,8 +202,14 @@ impl Proxy {
             self.forget(spent, request);
         }
         let left_ms = u64::try_from(left.as_millis()).unwrap_or(u64::MAX);
+        // What a policy has set stands in the request by now, and what it has removed does not.
+        let said = (!self.over.is_empty()).then(|| forward::take(request.headers_mut(), &self.over));
         let mut added =
             forward::request(request, (exchange, span), upstream.asset, proxy.preserve_host, left_ms)?;
+        if let Some(said) = said {
+            self.over.iter().for_each(|name| added.remove(name));
+            forward::set(request.headers_mut(), said);
+        }
         for name in &proxy.remove {
             added.remove(name);
             request.headers_mut().remove(name);

@@ -50,6 +50,14 @@ struct Parts<'a> {
     overload: Option<OverloadLayer>,
 }
 
+impl Parts<'_> {
+    /// Of a route that evaluates something.
+    fn composed(&self, unit: &Arc<str>) -> Self {
+        let overload = self.overload.clone().map(|layer| layer.of_composition(unit));
+        Self { overload, ..*self }
+    }
+}
+
 /// Builds a route's stack for one worker; `overload` is how much that has to do.
 pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Arc<Overload>>) -> Stack {
     let gateway = Arc::clone(&target.gateway);
@@ -64,6 +72,7 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Ar
     match &target.route().endpoint {
         plan::Endpoint::Compose { .. } => {
             let target = Arc::new(target);
+            let parts = &parts.composed(&target.route().unit);
             layered(service_fn(move |request| Arc::clone(&target).compose(request)), parts)
         }
         plan::Endpoint::Proxy { composition, proxy, errors } => {
@@ -73,8 +82,9 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Ar
                 || proxy.query.is_some()
                 || !proxy.set.is_empty()
                 || !errors.is_empty();
-            let proxy = Arc::new(Proxy { target, tunnels: Arc::clone(tunnels) });
-            if computed {
+            let composed = computed.then(|| parts.composed(&target.route().unit));
+            let proxy = Arc::new(Proxy::new(target, Arc::clone(tunnels)));
+            if let Some(parts) = &composed {
                 layered(service_fn(move |request| Arc::clone(&proxy).run(request)), parts)
             } else {
                 layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), parts)
@@ -120,7 +130,12 @@ where
         .option_layer(policies.compress.as_ref().map(CompressLayer::new))
         // Outside of what makes errors into answers, so that scripts can read a 401 or a 429, of authenticate, since
         // a preflight has no credentials, and of the fields that policies set: nothing else grants an origin.
-        .option_layer(policies.cors.as_deref().map(CorsLayer::new))
+        .option_layer(
+            policies
+                .cors
+                .as_deref()
+                .map(|cors| CorsLayer::new(cors).with_fields(headers.and_then(headers::ResponseLayer::new))),
+        )
         // The last word on an answer's other fields, error answers included.
         .option_layer(headers.and_then(headers::ResponseLayer::new))
         // Answers to failures say how they were made too.

@@ -19,14 +19,26 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
+use super::headers::ResponseLayer;
 use crate::body::Body;
+
+/// All that says who may do what; of an upstream none of it passes.
+const GRANTS: [HeaderName; 7] = [
+    header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+    header::ACCESS_CONTROL_ALLOW_METHODS,
+    header::ACCESS_CONTROL_ALLOW_HEADERS,
+    header::ACCESS_CONTROL_EXPOSE_HEADERS,
+    header::ACCESS_CONTROL_MAX_AGE,
+    HeaderName::from_static("access-control-allow-private-network"),
+];
 
 /// `cors`
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// Origins as browsers send them; `*` for any.
     pub origins: Vec<String>,
-    /// Methods that may be used.
+    /// Methods that may be used; none where layers share none.
     pub methods: Vec<Method>,
     /// Fields that may be sent.
     pub headers: Vec<HeaderName>,
@@ -42,6 +54,7 @@ pub struct Settings {
 #[derive(Clone, Debug)]
 pub struct CorsLayer {
     rules: Arc<Rules>,
+    fields: Option<ResponseLayer>,
 }
 
 /// See the module.
@@ -49,6 +62,7 @@ pub struct CorsLayer {
 pub struct Cors<S> {
     inner: S,
     rules: Arc<Rules>,
+    fields: Option<ResponseLayer>,
 }
 
 /// The settings, and the values of fields that are made of them.
@@ -95,7 +109,13 @@ impl CorsLayer {
         let names = |names: &[HeaderName]| list(names.iter().map(HeaderName::as_str).collect());
         let methods = list(settings.methods.iter().map(Method::as_str).collect());
         let (headers, expose) = (names(&settings.headers), names(&settings.expose));
-        Self { rules: Arc::new(Rules { settings, methods, headers, expose }) }
+        Self { rules: Arc::new(Rules { settings, methods, headers, expose }), fields: None }
+    }
+
+    /// Answers to preflights have these fields too. They grant nothing.
+    #[must_use]
+    pub fn with_fields(self, fields: Option<ResponseLayer>) -> Self {
+        Self { fields, ..self }
     }
 }
 
@@ -103,7 +123,7 @@ impl<S> Layer<S> for CorsLayer {
     type Service = Cors<S>;
 
     fn layer(&self, inner: S) -> Cors<S> {
-        Cors { inner, rules: Arc::clone(&self.rules) }
+        Cors { inner, rules: Arc::clone(&self.rules), fields: self.fields.clone() }
     }
 }
 
@@ -126,18 +146,18 @@ impl Rules {
         self.settings.origins.iter().any(listed).then(|| origin.clone())
     }
 
-    fn preflight(&self, asked: &Method, headers: &HeaderMap) -> Response<Body> {
-        let mut response = Response::new(Body::empty());
-        *response.status_mut() = StatusCode::NO_CONTENT;
-        let out = response.headers_mut();
+    fn preflight(&self, asked: &Method, headers: &HeaderMap, out: &mut HeaderMap) {
+        GRANTS.iter().for_each(|name| {
+            out.remove(name);
+        });
         out.append(
             header::VARY,
             HeaderValue::from_static("origin, access-control-request-method, access-control-request-headers"),
         );
         if !self.allows(asked, headers) {
-            return response;
+            return;
         }
-        let Some(origin) = self.allowed(headers) else { return response };
+        let Some(origin) = self.allowed(headers) else { return };
         self.grant(origin, out);
         if let Some(methods) = &self.methods {
             out.insert(header::ACCESS_CONTROL_ALLOW_METHODS, methods.clone());
@@ -148,14 +168,11 @@ impl Rules {
         if let Some(age) = self.settings.max_age {
             out.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from(age.as_secs()));
         }
-        response
     }
 
     /// Whether the method and every field that a preflight asks about may be used.
     fn allows(&self, asked: &Method, headers: &HeaderMap) -> bool {
         let methods = &self.settings.methods;
-        // Without a list those that need no preflight.
-        let simple = methods.is_empty() && matches!(*asked, Method::GET | Method::HEAD | Method::POST);
         let lines = headers.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS).iter();
         let mut fields = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b','));
         let listed = |field: &[u8]| {
@@ -166,7 +183,7 @@ impl Rules {
                 || ["accept", "accept-language", "content-language"].into_iter().any(known)
                 || self.settings.headers.iter().any(|name| known(name.as_str()))
         };
-        (simple || methods.contains(asked)) && fields.all(listed)
+        methods.contains(asked) && fields.all(listed)
     }
 
     fn grant(&self, origin: HeaderValue, out: &mut HeaderMap) {
@@ -178,16 +195,9 @@ impl Rules {
 
     /// Says in an answer who may read it. What an upstream says of that does not pass.
     fn apply(&self, origin: Option<HeaderValue>, out: &mut HeaderMap) {
-        for name in [
-            header::ACCESS_CONTROL_ALLOW_ORIGIN,
-            header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
-            header::ACCESS_CONTROL_ALLOW_METHODS,
-            header::ACCESS_CONTROL_ALLOW_HEADERS,
-            header::ACCESS_CONTROL_EXPOSE_HEADERS,
-            header::ACCESS_CONTROL_MAX_AGE,
-        ] {
+        GRANTS.iter().for_each(|name| {
             out.remove(name);
-        }
+        });
         // Also without an origin: a cache must not hand that answer to a request with one.
         if !self.any() {
             vary(out, &header::ORIGIN);
@@ -228,9 +238,13 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         if let Some(asked) = preflight(request.method(), request.headers()) {
-            return ResponseFuture::Preflight {
-                response: Some(self.rules.preflight(&asked, request.headers())),
-            };
+            let mut response = Response::new(Body::empty());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            if let Some(fields) = &self.fields {
+                fields.apply(&request, &mut response);
+            }
+            self.rules.preflight(&asked, request.headers(), response.headers_mut());
+            return ResponseFuture::Preflight { response: Some(response) };
         }
         let origin = self.rules.allowed(request.headers());
         ResponseFuture::Request { future: self.inner.call(request), rules: Arc::clone(&self.rules), origin }

@@ -43,8 +43,10 @@ pub struct Edits {
     pub set: Vec<(HeaderName, Arc<Text>)>,
     /// Taken out.
     pub remove: Vec<HeaderName>,
-    /// Those of `set` that a mandate sets: whoever else sends a field of that name sends this one.
+    /// Those of `set` that a mandate sets: every call has them as the mandate says.
     pub mandated: Vec<HeaderName>,
+    /// Those of `remove` that a mandate removes: no call has them but for a Service's own credential.
+    pub withheld: Vec<HeaderName>,
 }
 
 /// Takes out of a client's request what a policy sets. See the module.
@@ -150,22 +152,35 @@ impl Edits {
     }
 
     /// Puts what mandates say in the place of what a template sends under their names, or under one that servers
-    /// take for them. `edited` is the head of the client's request as the endpoint sees it.
+    /// take for them, and takes out what they remove. `edited` is the head of the client's request as the endpoint
+    /// sees it.
     pub fn hold(&self, edited: &HeaderMap, sent: &mut HeaderMap) {
-        let plain = |name: &HeaderName| name.as_str().replace('_', "-");
+        let mandates = || self.mandated.iter().chain(&self.withheld);
+        let alike = |name: &&HeaderName| mandates().any(|mandated| is_read_as(name, mandated));
+        let others: Vec<HeaderName> = sent.keys().filter(alike).cloned().collect();
+        for name in &others {
+            sent.remove(name);
+        }
         for mandated in &self.mandated {
-            let alike: Vec<HeaderName> =
-                sent.keys().filter(|name| plain(name) == plain(mandated)).cloned().collect();
-            for name in &alike {
-                sent.remove(name);
-            }
-            if !alike.is_empty() {
-                for value in edited.get_all(mandated) {
-                    sent.append(mandated.clone(), value.clone());
-                }
+            for value in edited.get_all(mandated) {
+                sent.append(mandated.clone(), value.clone());
             }
         }
     }
+
+    /// Takes out what mandates remove of the fields that the gateway itself adds to a call.
+    pub fn withhold(&self, sent: &mut HeaderMap) {
+        for name in &self.withheld {
+            sent.remove(name);
+        }
+    }
+}
+
+/// Whether a server may take one name for the other: many turn `-` into `_`.
+#[must_use]
+pub fn is_read_as(name: &HeaderName, other: &HeaderName) -> bool {
+    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
+    name.as_str().bytes().map(plain).eq(other.as_str().bytes().map(plain))
 }
 
 // === impl StripLayer ===
@@ -309,6 +324,11 @@ impl ResponseLayer {
         };
         (!settings.response.is_empty()).then(|| Self { edits: Arc::new(edits) })
     }
+
+    /// Edits an answer that no layer makes.
+    pub(super) fn apply(&self, request: &Request<Body>, response: &mut Response<Body>) {
+        self.edits.apply(response, self.edits.later(request).as_deref());
+    }
 }
 
 impl<S> Layer<S> for ResponseLayer {
@@ -322,6 +342,15 @@ impl<S> Layer<S> for ResponseLayer {
 // === impl Prepared ===
 
 impl Prepared {
+    /// What is evaluated when the answer is there.
+    fn later(&self, request: &Request<Body>) -> Option<Box<(Snapshot, Arc<Exchange>)>> {
+        let exchange = if self.evaluates { request.body().carried::<Exchange>() } else { None };
+        exchange.map(|exchange| {
+            let snapshot = if self.reads_head { Snapshot::of(request) } else { Snapshot::empty() };
+            Box::new((snapshot, exchange))
+        })
+    }
+
     fn apply(&self, response: &mut Response<Body>, later: Option<&(Snapshot, Arc<Exchange>)>) {
         let Edits { set, remove, .. } = &self.settings.response;
         if response.body().is_stream() {
@@ -367,11 +396,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let exchange = if self.edits.evaluates { request.body().carried::<Exchange>() } else { None };
-        let later = exchange.map(|exchange| {
-            let snapshot = if self.edits.reads_head { Snapshot::of(&request) } else { Snapshot::empty() };
-            Box::new((snapshot, exchange))
-        });
+        let later = self.edits.later(&request);
         ResponseFuture { future: self.inner.call(request), edits: Arc::clone(&self.edits), later }
     }
 }

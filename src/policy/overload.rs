@@ -16,6 +16,7 @@
 //! tower's `LoadShed` refuses what its inner service is not ready for; here nothing is ever not ready. Place it
 //! inside of what makes errors into answers, and outside of all that costs something.
 
+pub mod beside;
 mod limit;
 
 use std::{
@@ -30,6 +31,7 @@ use std::{
     time::Duration,
 };
 
+use beside::{Heavy, Queue, Weight};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -51,6 +53,8 @@ pub struct Overload {
     /// One clone is out per request under way: taking one and counting it is the same.
     places: Arc<()>,
     limit: AtomicU32,
+    /// How many of a thousand requests of each priority are shed, and how many thousandths of one are due.
+    pressure: [(AtomicU32, AtomicU32); 4],
     control: Mutex<limit::Control>,
     memory: Arc<Memory>,
     shed: Shed,
@@ -58,7 +62,8 @@ pub struct Overload {
 
 /// A request that is counted until this is dropped.
 #[derive(Debug)]
-struct Place(#[allow(dead_code, reason = "its count is what matters")] Arc<()>);
+#[allow(dead_code, reason = "its count is what matters")]
+struct Place(Arc<()>, Option<Heavy>);
 
 /// See the module.
 #[derive(Clone, Debug)]
@@ -72,6 +77,8 @@ struct Gate {
     overload: Arc<Overload>,
     adaptive: bool,
     priority: Priority,
+    /// Of a route that may give work away, and the queue that it goes to.
+    weight: Option<(Arc<Weight>, Arc<Queue>)>,
 }
 
 /// See the module.
@@ -88,6 +95,7 @@ pin_project! {
         #[pin]
         future: gate::ResponseFuture<F>,
         place: Option<Place>,
+        weight: Option<Arc<Weight>>,
     }
 }
 
@@ -100,7 +108,8 @@ impl Overload {
         Self {
             places: Arc::default(),
             limit: AtomicU32::new(limit::NONE),
-            control: Mutex::default(),
+            pressure: Default::default(),
+            control: Mutex::new(limit::Control::new(limit::FLOOR)),
             memory,
             shed,
         }
@@ -108,13 +117,26 @@ impl Overload {
 
     /// Notes how late the worker came to what was due. To be called at regular times.
     pub fn late(&self, lag: Duration) {
+        beside::look();
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.limit.load(Relaxed);
         let after = control.sample(lag, self.under_way(), before);
         self.limit.store(after, Relaxed);
+        for (share, (of, _)) in control.pressure().into_iter().zip(&self.pressure) {
+            of.store(share, Relaxed);
+        }
         if before == limit::NONE && after != limit::NONE {
             tracing::warn!(?lag, limit = after, "a worker has more to do than it can: requests are shed");
         }
+    }
+
+    /// Whether it is a request's turn to be shed.
+    fn is_pressed(&self, priority: Priority) -> bool {
+        let (share, due) = &self.pressure[priority as usize];
+        // Only this worker counts here, so that nothing is lost between the two.
+        let sum = due.load(Relaxed) + share.load(Relaxed);
+        due.store(sum % 1000, Relaxed);
+        sum >= 1000
     }
 
     fn under_way(&self) -> u32 {
@@ -144,7 +166,16 @@ impl OverloadLayer {
     /// For requests of a priority. Without `adaptive` only memory counts.
     #[must_use]
     pub fn new(overload: &Arc<Overload>, adaptive: bool, priority: Priority) -> Self {
-        Self { gate: Arc::new(Gate { overload: Arc::clone(overload), adaptive, priority }) }
+        Self { gate: Arc::new(Gate { overload: Arc::clone(overload), adaptive, priority, weight: None }) }
+    }
+
+    /// For a route of a unit, whose endpoint may give work to threads beside the worker.
+    #[must_use]
+    pub fn of_composition(self, unit: &Arc<str>) -> Self {
+        let Gate { overload, adaptive, priority, .. } = &*self.gate;
+        let weight = adaptive.then(|| (Arc::default(), beside::of(unit)));
+        let overload = Arc::clone(overload);
+        Self { gate: Arc::new(Gate { overload, adaptive: *adaptive, priority: *priority, weight }) }
     }
 }
 
@@ -160,7 +191,7 @@ impl<S> Layer<S> for OverloadLayer {
 
 impl Gate {
     fn enter(&self) -> Result<Option<Place>, Error> {
-        let Self { overload, adaptive, priority } = self;
+        let Self { overload, adaptive, priority, weight } = self;
         let fullness = overload.memory.fullness();
         if fullness >= full_for(*priority) {
             overload.shed.memory[*priority as usize].increment(1);
@@ -170,11 +201,25 @@ impl Gate {
             return Ok(None);
         }
         let limit = overload.limit.load(Relaxed);
-        if limit != limit::NONE && overload.under_way() >= limit::share(limit, *priority) {
+        let full =
+            || overload.under_way() >= limit::share(limit, *priority) || overload.is_pressed(*priority);
+        if limit != limit::NONE && full() {
             overload.shed.work[*priority as usize].increment(1);
             return Err(Error::new(Kind::Overloaded).cause(format_args!("the worker's limit is {limit}")));
         }
-        Ok(Some(Place(Arc::clone(&overload.places))))
+        let mut heavy = None;
+        if let Some((weight, queue)) = weight.as_ref().filter(|(weight, _)| weight.is_heavy()) {
+            match queue.enter(*priority) {
+                Ok(place) => heavy = Some(place),
+                Err(limit) => {
+                    overload.shed.work[*priority as usize].increment(1);
+                    let cause = format_args!("the limit of the unit's long evaluations is {limit}");
+                    return Err(Error::new(Kind::Overloaded).cause(cause));
+                }
+            }
+            weight.admitted();
+        }
+        Ok(Some(Place(Arc::clone(&overload.places), heavy)))
     }
 }
 
@@ -194,15 +239,17 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.gate.enter() {
-            Ok(place) => {
-                ResponseFuture { future: gate::ResponseFuture::admitted(self.inner.call(request)), place }
-            }
+            Ok(place) => ResponseFuture {
+                future: gate::ResponseFuture::admitted(self.inner.call(request)),
+                place,
+                weight: self.gate.weight.as_ref().map(|(weight, _)| Arc::clone(weight)),
+            },
             Err(error) => {
                 if let Some(exchange) = request.body().cargo::<Exchange>() {
                     exchange.record().refuser = Some(Refuser::Overload);
                 }
                 let error = error.detail("there is too much to do").retry_after(RETRY_AFTER);
-                ResponseFuture { future: gate::ResponseFuture::refused(error), place: None }
+                ResponseFuture { future: gate::ResponseFuture::refused(error), place: None, weight: None }
             }
         }
     }
@@ -218,7 +265,18 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
-        let answer = std::task::ready!(this.future.poll(cx));
+        let answer = match this.weight {
+            None => this.future.poll(cx),
+            Some(weight) => {
+                let before = beside::given();
+                let answer = this.future.poll(cx);
+                if beside::given() != before {
+                    weight.note();
+                }
+                answer
+            }
+        };
+        let answer = std::task::ready!(answer);
         *this.place = None;
         Poll::Ready(answer)
     }

@@ -66,10 +66,16 @@ impl<'t> Bindings<'t> {
         &self.all[index].policies
     }
 
-    /// Warns of what selects nothing.
-    pub(super) fn idle(&self, findings: &mut Findings) {
-        for Binding { template, hits, .. } in &self.all {
+    /// Warns of what selects nothing. What may select a route of a document that could not be read is not judged.
+    pub(super) fn idle(&self, units: &Units<'_>, unread: &[Arc<str>], findings: &mut Findings) {
+        for binding in &self.all {
+            let Binding { template, hits, .. } = binding;
             findings.next_document();
+            let doubtful = unread.iter().any(|unit| binding.may_select(unit, units))
+                || (!template.select.unit_labels.is_empty() && units.labels_unread());
+            if doubtful || template.unread.contains(&"select") {
+                continue;
+            }
             let hits = hits.borrow();
             let name = &template.metadata.name;
             let kind = if template.mandatory { "mandate" } else { "default" };
@@ -105,6 +111,22 @@ impl<'t> Bindings<'t> {
 }
 
 impl Binding<'_> {
+    /// Whether a route of a unit of which not all was read may be selected; the empty name is IT's own folder,
+    /// where the labels of units are.
+    fn may_select(&self, unit: &str, units: &Units<'_>) -> bool {
+        let select = &self.template.select;
+        if unit.is_empty() {
+            return !select.unit_labels.is_empty();
+        }
+        let names = |pattern: &Spanned<String>| {
+            pattern.value.split_once('/').is_none_or(|(units, _)| wildcard(units, unit))
+        };
+        let labelled = |wanted| units.labels(unit).contains(wanted);
+        select.units.as_ref().is_none_or(|units| units.iter().any(|one| one.value == unit))
+            && select.routes.as_ref().is_none_or(|routes| routes.iter().any(names))
+            && select.unit_labels.iter().all(labelled)
+    }
+
     fn selects(&self, route: &RouteTemplate, units: &Units<'_>) -> bool {
         let select = &self.template.select;
         let (unit, name) = (&*route.metadata.unit, route.metadata.name.value.as_str());
@@ -112,7 +134,9 @@ impl Binding<'_> {
         let in_unit = |one: &Spanned<String>| one.value == unit;
         let in_route = |pattern: &Spanned<String>| matches(&pattern.value, unit, name);
         // Every binding is asked about every route: nothing is noted of those that it does not select.
-        let selected = select.units.as_ref().is_none_or(|units| units.iter().any(in_unit))
+        // Which routes a misspelt `select` means nobody knows; it has its finding.
+        let selected = !self.template.unread.contains(&"select")
+            && select.units.as_ref().is_none_or(|units| units.iter().any(in_unit))
             && select.unit_labels.iter().all(|wanted| has(units.labels(unit), wanted))
             && select.labels.iter().all(|wanted| has(&route.metadata.labels, wanted))
             && select.routes.as_ref().is_none_or(|routes| routes.iter().any(in_route));

@@ -1,110 +1,119 @@
 //! Headers that a unit's own templates set where a mandate does.
+//!
+//! What is known before there is a request is a finding here, where the unit can change it. What is computed then is
+//! held by the layers: those of answers have the last word over every answer, and what steps send is put right in
+//! `policy::headers`.
+
+mod calls;
 
 use http::HeaderName;
 
 use super::{
     Findings,
     lattice::{Layer, Voice},
-    part::{Edits, Part},
+    part::Edits,
 };
 use crate::{
     config::{
-        Node, Spanned,
+        Spanned,
         route::{CheckTemplate, RouteTemplate},
-        service::ServiceTemplate,
     },
-    diagnostic::{Code, Diagnostic},
+    diagnostic::{Code, Diagnostic, Place},
+    policy::headers::is_read_as,
 };
+pub(super) use calls::Callees;
 
-/// A unit may not set a header that a mandate sets or removes, nor remove one that it sets. The layers
-/// would have the last word over answers anyway; here the unit hears of it. Over requests they would not:
-/// what a proxy route sets, and what its Service sets on every call, comes last.
+/// A unit may not set a header that a mandate sets or removes, nor remove one that it sets.
 pub(super) fn headers(
     template: &RouteTemplate,
-    service: Option<&ServiceTemplate>,
+    callees: &Callees<'_, '_>,
     layers: &[Layer],
     findings: &mut Findings,
 ) {
-    let mandated = |layer: &&Layer| {
-        let edits = [&layer.part.request, &layer.part.response];
-        matches!(layer.voice, Voice::Mandate(_))
-            && edits.iter().any(|edits| !edits.set.is_empty() || !edits.remove.is_empty())
+    let mandates = |of: fn(&Layer) -> &Edits| -> Vec<&Layer> {
+        let edits = |layer: &&Layer| !of(layer).set.is_empty() || !of(layer).remove.is_empty();
+        let mandated = layers.iter().filter(|layer| matches!(layer.voice, Voice::Mandate(_)));
+        mandated.filter(edits).collect()
     };
-    for layer in layers.iter().filter(mandated) {
-        let mut judge = Judge { layer, findings };
-        let answers = template.respond.iter().chain(&template.fixed).map(|answer| &answer.headers);
+    let answers = Judge { layers: mandates(|layer| &layer.part.response), of: |layer| &layer.part.response };
+    if !answers.layers.is_empty() {
+        let fixed = template.respond.iter().chain(&template.fixed).map(|answer| &answer.headers);
         let errors = template.errors.iter().map(|error| &error.problem);
         let checks = template.require.iter().chain(template.steps.iter().flat_map(|step| &step.ensure));
         let failed = checks.filter_map(|CheckTemplate { problem, .. }| problem.as_ref());
         let problems = errors.chain(failed).map(|problem| &problem.headers);
-        for (name, _) in answers.chain(problems).flatten() {
-            judge.set(name, |part| &part.response);
+        for (name, _) in fixed.chain(problems).flatten() {
+            answers.set(name, findings);
         }
+    }
+    let requests = Judge { layers: mandates(|layer| &layer.part.request), of: |layer| &layer.part.request };
+    if !requests.layers.is_empty() {
         if let Some(proxy) = &template.proxy {
-            for (name, _) in &proxy.set as &[(Spanned<HeaderName>, Node)] {
-                judge.set(name, |part| &part.request);
-            }
-            for (name, _) in service.iter().flat_map(|service| &service.headers) {
-                judge.set_by_service(name, &proxy.service);
+            for (name, _) in &proxy.set {
+                requests.set(name, findings);
             }
             for name in &proxy.remove {
-                judge.remove(name, |part| &part.request);
+                requests.remove(name, findings);
             }
         }
+        calls::judge(template, callees, &requests, findings);
     }
 }
 
-struct Judge<'a, 'f> {
-    layer: &'a Layer,
-    findings: &'f mut Findings,
+/// The mandates that edit what is judged, in the order of precedence.
+struct Judge<'a> {
+    layers: Vec<&'a Layer>,
+    of: fn(&Layer) -> &Edits,
 }
 
-impl Judge<'_, '_> {
-    fn set(&mut self, name: &Spanned<HeaderName>, of: fn(&Part) -> &Edits) {
-        let edits = of(&self.layer.part);
-        let set = edits.set.iter().any(|(known, _)| is_read_as(name, known));
-        if set || edits.remove.iter().any(|known| is_read_as(name, known)) {
-            let verb = if set { "sets" } else { "removes" };
-            self.refuse(name, &format!("sets the header `{}`, which", name.value), verb);
+/// What a mandate does with a field.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Does {
+    Set,
+    Remove,
+}
+
+impl Judge<'_> {
+    /// The first mandate that sets or removes a field, and which of both.
+    fn mandate(&self, name: &HeaderName) -> Option<(&Layer, Does)> {
+        self.layers.iter().find_map(|layer| {
+            let edits = (self.of)(layer);
+            if edits.set.iter().any(|(known, _)| is_read_as(name, known)) {
+                Some((*layer, Does::Set))
+            } else {
+                let removes = edits.remove.iter().any(|known| is_read_as(name, known));
+                removes.then_some((*layer, Does::Remove))
+            }
+        })
+    }
+
+    fn set(&self, name: &Spanned<HeaderName>, findings: &mut Findings) {
+        if let Some((layer, does)) = self.mandate(name) {
+            let what = format!("the route sets the header `{}`, which", name.value);
+            refuse(layer, does, &name.place, &what, HELP, findings);
         }
     }
 
-    /// A Service's own value in the place of a client's is what a removal is for; in that of a mandate's it is not.
-    fn set_by_service(&mut self, name: &Spanned<HeaderName>, service: &Spanned<String>) {
-        let edits = &self.layer.part.request;
-        if edits.set.iter().any(|(known, _)| is_read_as(name, known)) {
-            let at = Spanned { value: name.value.clone(), place: service.place.clone() };
-            let what = format!(
-                "reaches the Service `{}`, which sets the header `{}` ({}), which",
-                service.value, name.value, name.place
-            );
-            self.refuse(&at, &what, "sets");
+    fn remove(&self, name: &Spanned<HeaderName>, findings: &mut Findings) {
+        if let Some((layer, Does::Set)) = self.mandate(name) {
+            let what = format!("the route removes the header `{}`, which", name.value);
+            refuse(layer, Does::Set, &name.place, &what, HELP, findings);
         }
-    }
-
-    fn remove(&mut self, name: &Spanned<HeaderName>, of: fn(&Part) -> &Edits) {
-        if of(&self.layer.part).set.iter().any(|(known, _)| known.value == name.value) {
-            self.refuse(name, &format!("removes the header `{}`, which", name.value), "sets");
-        }
-    }
-
-    fn refuse(&mut self, name: &Spanned<HeaderName>, what: &str, verb: &str) {
-        let (binding, place) = match &self.layer.binding {
-            Some((binding, place)) => (format!("the mandate `{binding}`"), place.clone()),
-            None => ("the Policy".to_owned(), self.layer.part.place.clone()),
-        };
-        let message = format!("the route {what} the mandated Policy `{}` {verb}", self.layer.part.name);
-        self.findings.push(
-            Diagnostic::new(Code::LoosensMandate, name.place.clone(), message)
-                .help("against a mandate a unit may only tighten; remove it, or ask IT")
-                .related(place, binding),
-        );
     }
 }
 
-/// Whether a server may take one name for the other: many turn `-` into `_`.
-fn is_read_as(own: &Spanned<HeaderName>, mandated: &Spanned<HeaderName>) -> bool {
-    let plain = |byte: u8| if byte == b'_' { b'-' } else { byte };
-    let (own, mandated) = (own.value.as_str().bytes(), mandated.value.as_str().bytes());
-    own.map(plain).eq(mandated.map(plain))
+const HELP: &str = "against a mandate a unit may only tighten; remove it, or ask IT";
+
+fn refuse(layer: &Layer, does: Does, at: &Place, what: &str, help: &str, findings: &mut Findings) {
+    let (binding, place) = match &layer.binding {
+        Some((binding, place)) => (format!("the mandate `{binding}`"), place.clone()),
+        None => ("the Policy".to_owned(), layer.part.place.clone()),
+    };
+    let verb = match does {
+        Does::Set => "sets",
+        Does::Remove => "removes",
+    };
+    let message = format!("{what} the mandated Policy `{}` {verb}", layer.part.name);
+    findings
+        .push(Diagnostic::new(Code::LoosensMandate, at.clone(), message).help(help).related(place, binding));
 }

@@ -7,7 +7,7 @@ use super::{
     part::{self, Part},
 };
 use crate::{
-    config::{Spanned, policy::PolicyTemplate},
+    config::{Spanned, Templates, policy::PolicyTemplate},
     diagnostic::{Code, Diagnostic, Place},
 };
 
@@ -20,6 +20,10 @@ pub(super) struct Shelf<'t> {
     by_name: HashMap<&'t str, usize>,
     judged: Vec<Judged>,
     used: Vec<bool>,
+    /// A document of IT's could not be read: a Policy that is missing may stand in it.
+    policies_unread: bool,
+    /// A name that is not there, or a document that could not be read: any Policy may be used by it.
+    unresolved: bool,
     /// By Policy: compiled for these captures.
     compiled: Vec<Vec<(Vec<String>, Arc<Part>)>>,
 }
@@ -36,7 +40,11 @@ enum Judged {
 
 impl<'t> Shelf<'t> {
     /// Judges every Policy, used or not.
-    pub(super) fn index(templates: &'t [PolicyTemplate], findings: &mut Findings) -> Self {
+    pub(super) fn index(all: &'t Templates, findings: &mut Findings) -> Self {
+        let templates = all.policies.as_slice();
+        let misspelt = |keys: &[&str]| keys.contains(&"policies");
+        let mut keys =
+            all.routes.iter().map(|one| &one.unread).chain(all.bindings.iter().map(|one| &one.unread));
         let judged: Vec<_> = templates.iter().map(|template| judge(template, findings)).collect();
         Self {
             by_name: templates
@@ -47,6 +55,8 @@ impl<'t> Shelf<'t> {
                 .collect(),
             compiled: templates.iter().map(|_| Vec::new()).collect(),
             used: vec![false; templates.len()],
+            policies_unread: all.unread.iter().any(|unit| unit.is_empty()),
+            unresolved: !all.unread.is_empty() || keys.any(|keys| misspelt(keys)),
             templates,
             judged,
         }
@@ -57,7 +67,10 @@ impl<'t> Shelf<'t> {
         let found = self.by_name.get(name.value.as_str()).copied();
         if let Some(found) = found {
             self.used[found] = true;
-        } else {
+            return Some(found);
+        }
+        self.unresolved = true;
+        if !self.policies_unread {
             let known = || self.templates.iter().map(|template| template.metadata.name.value.as_str());
             let help = findings.nearest(name, known()).unwrap_or_else(|| {
                 let listed: Vec<&str> = known().take(MOST_LISTED).collect();
@@ -72,7 +85,12 @@ impl<'t> Shelf<'t> {
             let message = format!("there is no Policy `{}`", name.value);
             findings.advise(Code::UnknownPolicy, &name.place, message, help);
         }
-        found
+        None
+    }
+
+    /// Whether a document of IT's could not be read.
+    pub(super) const fn policies_unread(&self) -> bool {
+        self.policies_unread
     }
 
     /// Whether a Policy differs between routes of different captures.
@@ -82,6 +100,9 @@ impl<'t> Shelf<'t> {
 
     /// Warns of Policies that nothing names.
     pub(super) fn unused(&self, findings: &mut Findings) {
+        if self.unresolved {
+            return;
+        }
         for (template, _) in self.templates.iter().zip(&self.used).filter(|(_, used)| !**used) {
             findings.next_document();
             let name = &template.metadata.name;

@@ -13,6 +13,7 @@ use crate::{
     },
     config::Tree,
     diagnostic::Code,
+    policy::headers,
 };
 
 /// What a generated Policy says; each part may be absent.
@@ -21,10 +22,13 @@ struct Given {
     timeout: Option<u64>,
     max_bytes: Option<u64>,
     concurrency: Option<u32>,
-    rate: Option<u32>,
+    rate: Option<Rate>,
     keyed: bool,
     anonymous: bool,
+    /// What is done to which field of answers: set, or else removed.
     header: Option<(usize, bool)>,
+    /// The same for requests.
+    asked: Option<(usize, bool)>,
     priority: Option<usize>,
     /// `deny`, or else `allow`.
     deny: Option<bool>,
@@ -32,6 +36,28 @@ struct Given {
     compress: bool,
     sample: Option<u32>,
     error_body: bool,
+}
+
+/// A limit named `calls`.
+#[derive(Clone, Copy, Debug)]
+struct Rate {
+    limit: u32,
+    burst: Option<u32>,
+    /// For some of the requests.
+    gold: bool,
+}
+
+/// Which routes a binding is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Select {
+    All,
+    Unit(bool),
+    UnitLabel(bool),
+    Route(bool),
+    /// Of the route, where a default selects; a mandate may not.
+    Label(bool),
+    /// By the unit, which is the route's, and by name.
+    Both(bool),
 }
 
 /// What a generated `cors` says: which of the words below it lists, as bits.
@@ -57,17 +83,47 @@ enum Who {
 
 #[derive(Clone, Debug)]
 struct Stack {
-    policies: Vec<(Given, Who)>,
+    policies: Vec<(Given, Who, Select)>,
     timeout: Option<u64>,
     max_bytes: Option<u64>,
 }
 
 const HEADERS: [&str; 3] = ["x-a", "x-b", "x-c"];
+/// The last one is the first to servers that turn `-` into `_`.
+const EDITED: [&str; 3] = ["x-a", "x-b", "x_a"];
 const PRIORITIES: [&str; 4] = ["low", "normal", "high", "critical"];
 const ORIGINS: [&str; 3] = ["https://a.example", "https://b.example", "https://c.example"];
 const METHODS: [&str; 3] = ["GET", "PUT", "DELETE"];
 /// All origins.
 const ANY: usize = 8;
+
+/// Of which the route is.
+const UNIT: &str = "apiVersion: segue/v1\nkind: Unit\nmetadata: {name: team, owner: it}\nowns: [{prefix: /r}]\nlabels: {tier: a}\n";
+
+impl Select {
+    /// `select` of a binding.
+    fn text(self, who: Who) -> String {
+        let all =
+            |selects: bool, yes: &str, no: &str| format!("select: {{{}}}\n", if selects { yes } else { no });
+        match self {
+            Self::Label(_) if who == Who::Mandate => String::new(),
+            Self::All => String::new(),
+            Self::Unit(yes) => all(yes, "units: [other, team]", "units: [other]"),
+            Self::UnitLabel(yes) => all(yes, "unitLabels: {tier: a}", "unitLabels: {tier: b}"),
+            Self::Route(yes) => all(yes, "routes: [\"*/r\"]", "routes: [\"team/*x\", other/r]"),
+            Self::Label(yes) => all(yes, "labels: {kind: a}", "labels: {kind: b}"),
+            Self::Both(yes) => all(yes, "units: [team], routes: [team/r]", "units: [team], routes: [team/s]"),
+        }
+    }
+
+    fn holds(self, who: Who) -> bool {
+        match self {
+            Self::All => true,
+            Self::Label(yes) => yes || who == Who::Mandate,
+            Self::Unit(yes) | Self::UnitLabel(yes) | Self::Route(yes) | Self::Both(yes) => yes,
+        }
+    }
+}
 
 /// The words that bits stand for.
 fn words(bits: usize, words: [&'static str; 3]) -> Vec<&'static str> {
@@ -89,50 +145,62 @@ fn given() -> impl Strategy<Value = Given> {
         maybe(60),
         maybe(6),
         prop::option::of(1u32..6),
-        prop::option::of(1u32..6),
+        prop::option::of((1u32..6, prop::option::of(1u32..6), prop::bool::weighted(0.3))),
         any::<bool>(),
         prop::bool::weighted(0.1),
-        prop::option::of((0..HEADERS.len(), any::<bool>())),
+        [(); 2].map(|()| prop::option::of((0..EDITED.len(), any::<bool>()))),
         prop::option::weighted(0.3, 0..PRIORITIES.len()),
     )
-        .prop_flat_map(|(timeout, max_bytes, concurrency, rate, keyed, anonymous, header, priority)| {
-            let others = (
-                prop::option::weighted(0.4, any::<bool>()),
-                prop::option::weighted(0.4, cors()),
-                prop::bool::weighted(0.3),
-                prop::option::weighted(0.3, 1u32..10),
-                prop::bool::weighted(0.3),
-            );
-            others.prop_map(move |(deny, cors, compress, sample, error_body)| Given {
-                timeout,
-                max_bytes,
-                concurrency,
-                rate,
-                keyed,
-                anonymous,
-                header,
-                priority,
-                deny,
-                cors,
-                compress,
-                sample,
-                error_body,
-            })
-        })
+        .prop_flat_map(
+            |(timeout, max_bytes, concurrency, rate, keyed, anonymous, [header, asked], priority)| {
+                let rate = rate.map(|(limit, burst, gold)| Rate { limit, burst, gold });
+                let others = (
+                    prop::option::weighted(0.4, any::<bool>()),
+                    prop::option::weighted(0.4, cors()),
+                    prop::bool::weighted(0.3),
+                    prop::option::weighted(0.3, 1u32..10),
+                    prop::bool::weighted(0.3),
+                );
+                others.prop_map(move |(deny, cors, compress, sample, error_body)| Given {
+                    timeout,
+                    max_bytes,
+                    concurrency,
+                    rate,
+                    keyed,
+                    anonymous,
+                    header,
+                    asked,
+                    priority,
+                    deny,
+                    cors,
+                    compress,
+                    sample,
+                    error_body,
+                })
+            },
+        )
 }
 
 fn stack() -> impl Strategy<Value = Stack> {
     let who = prop_oneof![Just(Who::Mandate), Just(Who::Own), Just(Who::Default), Just(Who::Nobody)];
-    let policies = prop::collection::vec((given(), who), 0..5);
+    let select = prop_oneof![
+        3 => Just(Select::All),
+        1 => any::<bool>().prop_map(Select::Unit),
+        1 => any::<bool>().prop_map(Select::UnitLabel),
+        1 => any::<bool>().prop_map(Select::Route),
+        1 => any::<bool>().prop_map(Select::Label),
+        1 => any::<bool>().prop_map(Select::Both),
+    ];
+    let policies = prop::collection::vec((given(), who, select), 0..5);
     (policies, prop::option::of(1u64..60), prop::option::of(1u64..6))
         .prop_map(|(policies, timeout, max_bytes)| Stack { policies, timeout, max_bytes })
 }
 
 /// Its documents. A Policy's values stand one a line, so that a place tells which one is meant.
 fn texts(stack: &Stack) -> (String, String) {
-    let mut it = String::new();
+    let mut it = UNIT.to_owned();
     let mut own = Vec::new();
-    for (index, (given, who)) in stack.policies.iter().enumerate() {
+    for (index, (given, who, select)) in stack.policies.iter().enumerate() {
         it.push_str(&format!(
             "---\napiVersion: segue/v1\nkind: Policy\nmetadata: {{name: p{index}, owner: it}}\n"
         ));
@@ -147,15 +215,25 @@ fn texts(stack: &Stack) -> (String, String) {
             line(format!("concurrency: {{max: {max}}}\n"));
         }
         if let Some(rate) = given.rate {
-            line(format!("rateLimit: [{{name: calls, limit: {rate}, window: 1s}}]\n"));
+            let burst = rate.burst.map_or(String::new(), |burst| format!(", burst: {burst}"));
+            let when = if rate.gold { ", when: '${ request.method == \"PUT\" }'" } else { "" };
+            line(format!("rateLimit: [{{name: calls, limit: {}, window: 1s{burst}{when}}}]\n", rate.limit));
         }
         if given.keyed {
             line(format!("authenticate: {{apiKey: {{}}, anonymous: {}}}\n", given.anonymous));
         }
-        if let Some((header, set)) = given.header {
-            let name = HEADERS[header];
-            let edit = if set { format!("set: {{{name}: p{index}}}") } else { format!("remove: [{name}]") };
-            line(format!("headers: {{response: {{{edit}}}}}\n"));
+        let edit = |(header, set): (usize, bool)| {
+            let name = EDITED[header];
+            if set { format!("set: {{{name}: p{index}}}") } else { format!("remove: [{name}]") }
+        };
+        if given.header.is_some() || given.asked.is_some() {
+            line("headers:\n".to_owned());
+        }
+        if let Some(header) = given.header {
+            line(format!("  response: {{{}}}\n", edit(header)));
+        }
+        if let Some(header) = given.asked {
+            line(format!("  request: {{{}}}\n", edit(header)));
         }
         if let Some(priority) = given.priority {
             line(format!("priority: {}\n", PRIORITIES[priority]));
@@ -196,11 +274,12 @@ fn texts(stack: &Stack) -> (String, String) {
             Who::Nobody => continue,
         };
         it.push_str(&format!(
-            "---\napiVersion: segue/v1\nkind: PolicyBinding\nmetadata: {{name: b{index}, owner: it}}\nmode: {mode}\npolicies: [p{index}]\n"
+            "---\napiVersion: segue/v1\nkind: PolicyBinding\nmetadata: {{name: b{index}, owner: it}}\nmode: {mode}\n{}policies: [p{index}]\n",
+            select.text(*who)
         ));
     }
     let mut route =
-        "apiVersion: segue/v1\nkind: Route\nmetadata: {name: r, owner: team}\nmatch: {path: /r}\n".to_owned();
+        "apiVersion: segue/v1\nkind: Route\nmetadata: {name: r, owner: team, labels: {kind: a}}\nmatch: {path: /r}\n".to_owned();
     if !own.is_empty() {
         route.push_str(&format!("policies: [{}]\n", own.join(", ")));
     }
@@ -211,7 +290,7 @@ fn texts(stack: &Stack) -> (String, String) {
         route.push_str(&format!("request: {{body: {{maxBytes: {bytes}KiB}}}}\n"));
     }
     route.push_str("respond: {body: \"${ request.body }\"}\n");
-    (it.trim_start_matches("---\n").to_owned(), route)
+    (it, route)
 }
 
 impl Cors {
@@ -232,8 +311,11 @@ impl Cors {
 
 impl Stack {
     fn said<T: Copy>(&self, who: Who, get: impl Fn(&Given) -> Option<T>) -> Vec<(usize, T)> {
-        let of = |(index, (given, named)): (usize, &(Given, Who))| {
-            (*named == who).then(|| get(given)).flatten().map(|value| (index, value))
+        let of = |(index, (given, named, select)): (usize, &(Given, Who, Select))| {
+            (*named == who && (who == Who::Own || select.holds(who)))
+                .then(|| get(given))
+                .flatten()
+                .map(|value| (index, value))
         };
         self.policies.iter().enumerate().filter_map(of).collect()
     }
@@ -255,17 +337,48 @@ impl Stack {
     fn loosens(&self) -> bool {
         let keyed = |given: &Given| given.keyed.then_some(());
         let open = |given: &Given| (given.keyed && given.anonymous).then_some(());
-        let headers = self.said(Who::Own, |given| given.header).into_iter().any(|(_, (own, set))| {
-            let mandates = self.said(Who::Mandate, |given| given.header);
-            let first = mandates.into_iter().find(|(_, (name, _))| *name == own);
-            first.is_some_and(|(_, (_, mandated_set))| set || mandated_set)
-        });
+
         self.exceeds(|given| given.timeout, self.timeout)
             || self.exceeds(|given| given.max_bytes, self.max_bytes)
             || self.exceeds(|given| given.concurrency, None)
-            || self.exceeds(|given| given.rate, None)
+            || self.rates_exceed()
             || (!self.said(Who::Mandate, keyed).is_empty() && !self.said(Who::Own, open).is_empty())
-            || headers
+            || self.edits_conflict(|given| given.header)
+            || self.edits_conflict(|given| given.asked)
+    }
+
+    /// Whether an own limit is above the least mandate that counts the same requests, or any if none does.
+    fn rates_exceed(&self) -> bool {
+        let mandates = self.said(Who::Mandate, |given| given.rate);
+        self.said(Who::Own, |given| given.rate).into_iter().any(|(_, own)| {
+            let alike: Vec<Rate> =
+                mandates.iter().map(|(_, rate)| *rate).filter(|rate| rate.gold == own.gold).collect();
+            let all = mandates.iter().map(|(_, rate)| *rate).collect();
+            let counting = if alike.is_empty() { all } else { alike };
+            let limit = counting.iter().map(|rate| rate.limit).min();
+            let burst = counting.iter().map(|rate| rate.burst.unwrap_or(rate.limit)).min();
+            limit.is_some_and(|limit| own.limit > limit)
+                || own
+                    .burst
+                    .zip(burst)
+                    .is_some_and(|(own_burst, burst)| own_burst != own.limit && own_burst > burst)
+        })
+    }
+
+    /// The mandate that says something of a field first, of one of that very name before others that are read as it.
+    fn mandated(&self, get: impl Fn(&Given) -> Option<(usize, bool)>, name: usize) -> Option<(usize, bool)> {
+        let mandates = self.said(Who::Mandate, get);
+        let plain = |name: usize| EDITED[name].replace('_', "-");
+        let exact = mandates.iter().find(|(_, (known, _))| *known == name);
+        let alike = mandates.iter().find(|(_, (known, _))| plain(*known) == plain(name));
+        exact.or(alike).map(|(index, (_, set))| (*index, *set))
+    }
+
+    /// Whether the route sets what a mandate sets or removes, or removes what it sets.
+    fn edits_conflict(&self, get: impl Fn(&Given) -> Option<(usize, bool)> + Copy) -> bool {
+        self.said(Who::Own, get).into_iter().any(|(_, (own, set))| {
+            self.mandated(get, own).is_some_and(|(_, mandated_set)| set || mandated_set)
+        })
     }
 
     /// A mandate's, else the route's own, else a default's.
@@ -323,10 +436,11 @@ proptest! {
     #[test]
     fn no_stack_loses_or_loosens_a_mandate_and_every_origin_is_true(stack in stack()) {
         let (it, route) = texts(&stack);
-        let mut files = vec![("policies/gateway.yaml", GATEWAY), ("routes/team/r.yaml", route.as_str())];
-        if !it.is_empty() {
-            files.push(("policies/it.yaml", it.as_str()));
-        }
+        let files = [
+            ("policies/gateway.yaml", GATEWAY),
+            ("policies/it.yaml", it.as_str()),
+            ("routes/team/r.yaml", route.as_str()),
+        ];
         let tree = Tree::from_texts(files);
         let (plan, findings) = compile(&tree);
         let loosened = findings.items().iter().any(|finding| finding.code == Code::LoosensMandate);
@@ -342,7 +456,9 @@ proptest! {
         let max = least(found.policies.concurrency.iter().map(|one| one.max).collect());
         prop_assert_eq!(max, stack.least(|given| given.concurrency, None));
         let rate = found.policies.rate_limits.iter().map(|one| one.limit).min();
-        prop_assert_eq!(rate, stack.least(|given| given.rate, None).map(u64::from));
+        let limit = |given: &Given| given.rate.map(|rate| rate.limit);
+        prop_assert_eq!(rate, stack.least(limit, None).map(u64::from));
+        prop_assert_eq!(found.policies.rate_limits.len(), stack.held(|given| given.rate).len());
         // Every mandate counts under its own name, so that none is merged away.
         for (index, _) in stack.said(Who::Mandate, |given| given.rate) {
             let name = format!("p{index}");
@@ -352,21 +468,9 @@ proptest! {
         let (mandates, own) = (keyed(Who::Mandate).len(), keyed(Who::Own).len());
         let keys = if mandates + own > 0 { mandates + own } else { keyed(Who::Default).len().min(1) };
         prop_assert_eq!(found.policies.authenticate.len(), keys);
-        for (index, (header, set)) in stack.said(Who::Mandate, |given| given.header) {
-            let first = stack.said(Who::Mandate, |given| given.header).into_iter().find(|(_, (name, _))| *name == header);
-            if first.is_some_and(|(first, _)| first != index) {
-                continue;
-            }
-            let edits = &found.policies.headers.as_ref().expect("a mandate edits").response;
-            let name = HEADERS[header];
-            if set {
-                let value = edits.set.iter().find(|(known, _)| known == name).map(|(_, text)| format!("{text:?}"));
-                prop_assert_eq!(value, Some(format!("Literal(\"p{index}\")")));
-            } else {
-                prop_assert!(edits.remove.iter().any(|known| known == name));
-                prop_assert!(!edits.set.iter().any(|(known, _)| known == name));
-            }
-        }
+        let edits = |get: fn(&headers::Settings) -> &headers::Edits| found.policies.headers.as_deref().map(get);
+        edited(&stack, edits(|it| &it.response), |given| given.header)?;
+        edited(&stack, edits(|it| &it.request), |given| given.asked)?;
         let policies = &found.policies;
         let rules = policies.authorize.as_ref().map_or(0, |it| it.layers.iter().map(|rules| rules.len()).sum());
         prop_assert_eq!(rules, stack.held(|given| given.deny).len(), "each layer's rules are judged");
@@ -402,6 +506,36 @@ proptest! {
         prop_assert!(told || !void, "what has no effect is said to have none\n{}\n{}", it, route);
         origins(&tree, &stack, &it, &route)?;
     }
+}
+
+/// Every field that a mandate edits is edited as the first of them says, and nobody sets another that is read as it.
+fn edited(
+    stack: &Stack,
+    edits: Option<&headers::Edits>,
+    get: impl Fn(&Given) -> Option<(usize, bool)> + Copy,
+) -> Result<(), TestCaseError> {
+    let mandates = stack.said(Who::Mandate, get);
+    for (_, (header, _)) in &mandates {
+        let (index, set) = stack.mandated(get, *header).expect("it is mandated");
+        let (edits, name) = (edits.expect("a mandate edits"), EDITED[*header]);
+        if set {
+            let value =
+                edits.set.iter().find(|(known, _)| known == name).map(|(_, text)| format!("{text:?}"));
+            prop_assert_eq!(value, Some(format!("Literal(\"p{index}\")")));
+            prop_assert!(edits.mandated.iter().any(|known| known == name));
+        } else {
+            prop_assert!(edits.remove.iter().any(|known| known == name));
+            prop_assert!(edits.withheld.iter().any(|known| known == name));
+            prop_assert!(!edits.set.iter().any(|(known, _)| known == name));
+        }
+    }
+    // What is set without a mandate is not read as what a mandate edits.
+    for (name, _) in edits.iter().flat_map(|edits| &edits.set) {
+        let header = EDITED.iter().position(|known| name == *known).expect("it is one of them");
+        let exact = mandates.iter().any(|(_, (known, _))| *known == header);
+        prop_assert!(exact || stack.mandated(get, header).is_none(), "{} is set beside a mandate", name);
+    }
+    Ok(())
 }
 
 /// The line that explains a value has that value in it.
@@ -445,9 +579,10 @@ fn origins(tree: &Tree, stack: &Stack, it: &str, route: &str) -> Result<(), Test
                 prop_assert_eq!(line.tightens.len(), others.count(), "{}", field);
                 "cors: ".to_owned()
             }
-            "headers.response.remove" => format!("remove: [{}]", line.value),
-            field => match field.strip_prefix("headers.response.set.") {
-                Some(name) => format!("{name}: {}", line.value),
+            "headers.request.remove" => format!("request: {{remove: [{}]", line.value),
+            "headers.response.remove" => format!("response: {{remove: [{}]", line.value),
+            field => match field.strip_prefix("headers.").and_then(|field| field.split_once(".set.")) {
+                Some((of, name)) => format!("{of}: {{set: {{{name}: {}", line.value),
                 None => return Err(TestCaseError::fail(format!("{field} is not expected"))),
             },
         };

@@ -25,7 +25,7 @@ fn edits(set: &[(&'static str, &str)], remove: &[&'static str]) -> Edits {
     Edits {
         set: set.iter().map(|(name, value)| (HeaderName::from_static(name), Arc::new(text(value)))).collect(),
         remove: remove.iter().map(|name| HeaderName::from_static(name)).collect(),
-        mandated: Vec::new(),
+        ..Edits::default()
     }
 }
 

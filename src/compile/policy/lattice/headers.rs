@@ -9,7 +9,10 @@ use super::{
     },
     At, Lattice, Layer, Said, Voice,
 };
-use crate::{diagnostic::Place, policy::headers};
+use crate::{
+    diagnostic::Place,
+    policy::headers::{self, is_read_as},
+};
 
 impl<'l> Lattice<'l> {
     /// Sets are a mandate's, then the route's own, then a default's, each name once; all removals apply.
@@ -29,7 +32,14 @@ impl<'l> Lattice<'l> {
             let of = get(part);
             let sets = of.set.iter().map(|(name, text)| (name, Some(text)));
             for (name, text) in sets.chain(of.remove.iter().map(|name| (name, None))) {
-                let known = taken.iter().find(|(known, ..)| **known == name.value);
+                let exact = |&&(known, ..): &&(&http::HeaderName, _, _, _)| *known == name.value;
+                // A server may take a name for a mandate's, whoever sets it.
+                let alike = |&&(known, first, ..): &&(&http::HeaderName, &Layer, _, _)| {
+                    matches!(first.voice, Voice::Mandate(_)) && is_read_as(&name.value, known)
+                };
+                let others =
+                    || taken.iter().find(alike).filter(|_| !matches!(layer.voice, Voice::Mandate(_)));
+                let known = taken.iter().find(exact).or_else(others);
                 if let Some(&(_, first, place, set)) = known {
                     let mandated = matches!(first.voice, Voice::Mandate(_));
                     if let Voice::Own(own) = layer.voice
@@ -66,6 +76,9 @@ impl<'l> Lattice<'l> {
                             Line::of(field, name.value.to_string(), &said)
                         });
                         edits.remove.push(name.value.clone());
+                        if matches!(layer.voice, Voice::Mandate(_)) {
+                            edits.withheld.push(name.value.clone());
+                        }
                     }
                 }
             }

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{
     config::policy::disagreement,
+    diagnostic::Code,
     policy::{concurrency, rate_limit},
 };
 
@@ -44,6 +45,10 @@ impl<'l> Lattice<'l> {
         second: &Said<'l, Arc<rate_limit::Settings>>,
         same_key: bool,
     ) {
+        // Within one Policy it is told where that is read.
+        if Arc::ptr_eq(&first.layer.part, &second.layer.part) {
+            return;
+        }
         let what = if first.value.window != second.value.window {
             "window"
         } else if !same_key {
@@ -57,7 +62,13 @@ impl<'l> Lattice<'l> {
                 "the limit `{name}` of the Policy `{}` ({}) has another `{what}` than that of `{}` ({})",
                 second.layer.part.name, second.place, first.layer.part.name, first.place
             );
-            self.loosens(second.at(), message, first.layer);
+            if matches!(first.layer.voice, Voice::Mandate(_)) {
+                self.loosens(second.at(), message, first.layer);
+            } else {
+                let help =
+                    "limits of one name agree in `window` and `key`; name one of the Policies, or ask IT";
+                self.note(Code::InvalidValue, second.at(), message, help, first.layer);
+            }
         } else {
             let found = disagreement(name, second.place, (second.value.window, first.value.window), what);
             self.findings.push(found.related(first.place.clone(), "the first one"));
@@ -77,21 +88,19 @@ impl<'l> Lattice<'l> {
         let mandates = || all.iter().filter(|(said, _)| matches!(said.layer.voice, Voice::Mandate(_)));
         let named: Vec<_> = mandates().filter(|(said, _)| said.value.name == own.value.name).collect();
         let alike = named.iter().any(|(said, _)| when(said) == when(own));
-        let floor = named
-            .iter()
-            .filter(|(said, _)| !alike || when(said) == when(own))
-            .min_by_key(|(said, _)| said.value.limit);
-        if let Some((floor, _)) = floor {
+        let counting = || named.iter().map(|(said, _)| said).filter(|said| !alike || when(said) == when(own));
+        let limit = counting().min_by_key(|said| said.value.limit);
+        let burst = counting().min_by_key(|said| said.value.burst);
+        if let Some((limit, burst)) = limit.zip(burst) {
             // A burst that is not written is as large as the limit, and so says nothing of its own.
-            let written = (own.value.burst != own.value.limit).then_some(own.value.burst);
-            let over = if own.value.limit > floor.value.limit {
-                Some(("limit", own.value.limit, floor.value.limit))
+            let written = own.value.burst != own.value.limit;
+            let over = if own.value.limit > limit.value.limit {
+                Some(("limit", own.value.limit, limit.value.limit, limit))
             } else {
-                written
-                    .filter(|burst| *burst > floor.value.burst)
-                    .map(|burst| ("burst", burst, floor.value.burst))
+                let over = written && own.value.burst > burst.value.burst;
+                over.then_some(("burst", own.value.burst, burst.value.burst, burst))
             };
-            if let Some((what, value, most)) = over {
+            if let Some((what, value, most, floor)) = over {
                 let message = format!(
                     "`{what}: {value}` of `{}` in the Policy `{}` is more than the {most} that `{}` mandates ({})",
                     own.value.name, own.layer.part.name, floor.layer.part.name, floor.place

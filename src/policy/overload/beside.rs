@@ -1,0 +1,290 @@
+//! Work that the workers give to threads beside them, and a limit for those who ask for it.
+//!
+//! A worker keeps up however much of such work waits, so that its own limit does not see it: everybody would wait
+//! until their time is over, whoever they are. So each unit has a queue with a limit of its own, found in the same way
+//! from how long the first in it has waited, and it holds for requests of the unit's routes that give such work away.
+//! No unit has all places, and none is shed for what another asks for.
+
+use std::{
+    cell::Cell,
+    collections::{BTreeMap, HashMap},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::Instant,
+};
+
+use super::{
+    Priority,
+    limit::{Control, NONE, share},
+};
+
+/// How many pieces are worked on at the same time in this process. More would only take the processors
+/// from the workers.
+const PLACES: usize = 4;
+/// How many of them one unit may have: the others find one however much it evaluates.
+const SHARE: usize = 2;
+/// The least limit: enough that what is worked on never waits for the next, whoever may fill how much of it.
+const FLOOR: u32 = 16;
+/// Looks are at least so far apart, whoever takes them: each worker does.
+const LOOK_EVERY: Duration = Duration::from_millis(45);
+/// A route gives work away as long as one of so many of its requests does.
+const ONE_OF: u32 = 64;
+
+thread_local! {
+    /// How many pieces of work this thread has given away.
+    static GIVEN: Cell<u64> = const { Cell::new(0) };
+}
+
+/// The queues of a process.
+struct Queues {
+    places: Arc<Semaphore>,
+    /// Of each unit there ever was, of which configurations have few.
+    units: Mutex<HashMap<Arc<str>, Arc<Queue>>>,
+    looked: Mutex<Option<Instant>>,
+}
+
+/// Pieces of a unit's work that wait for a place.
+#[derive(Debug)]
+pub struct Queue {
+    unit: Arc<str>,
+    share: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    waiting: Mutex<Waiting>,
+    /// Requests under way of routes that give work away.
+    under_way: AtomicU32,
+    limit: AtomicU32,
+    control: Mutex<Control>,
+}
+
+/// Since when each of them waits, by when it came.
+#[derive(Debug, Default)]
+struct Waiting {
+    next: u64,
+    since: BTreeMap<u64, Instant>,
+}
+
+/// One that waits, until this is dropped.
+struct Turn<'q>(&'q Queue, u64);
+
+/// A place to work at, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _of_unit: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
+/// Whether a route gives work away, as one worker sees it.
+#[derive(Debug, Default)]
+pub(super) struct Weight(AtomicU32);
+
+/// A request under way of a route that gives work away.
+#[derive(Debug)]
+pub(super) struct Heavy(Arc<Queue>);
+
+/// How many pieces of work this thread has given away so far.
+#[must_use]
+pub fn given() -> u64 {
+    GIVEN.get()
+}
+
+/// The queue of a unit.
+#[must_use]
+pub fn of(unit: &Arc<str>) -> Arc<Queue> {
+    process(|queues| {
+        let mut units = lock(&queues.units);
+        if let Some(queue) = units.get(unit) {
+            return Arc::clone(queue);
+        }
+        let queue = Arc::new(Queue::new(unit, &queues.places));
+        units.insert(Arc::clone(unit), Arc::clone(&queue));
+        queue
+    })
+}
+
+/// Looks how long the first of each queue has waited. To be called at regular times, by whoever.
+pub(super) fn look() {
+    process(|queues| {
+        let now = Instant::now();
+        let mut looked = lock(&queues.looked);
+        if looked.is_some_and(|last| now.saturating_duration_since(last) < LOOK_EVERY) {
+            return;
+        }
+        *looked = Some(now);
+        for queue in lock(&queues.units).values() {
+            queue.look(now);
+        }
+    });
+}
+
+#[cfg(not(test))]
+fn process<T>(work: impl FnOnce(&Queues) -> T) -> T {
+    static PROCESS: std::sync::LazyLock<Queues> = std::sync::LazyLock::new(Queues::default);
+    work(&PROCESS)
+}
+
+/// A test has a thread and places of its own: while it waited for those of others, its clock would run.
+#[cfg(test)]
+fn process<T>(work: impl FnOnce(&Queues) -> T) -> T {
+    thread_local! {
+        static THREAD: Queues = Queues::default();
+    }
+    THREAD.with(work)
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        let places = Arc::new(Semaphore::new(PLACES));
+        Self { places, units: Mutex::default(), looked: Mutex::default() }
+    }
+}
+
+// === impl Queue ===
+
+impl Queue {
+    fn new(unit: &Arc<str>, places: &Arc<Semaphore>) -> Self {
+        Self {
+            unit: Arc::clone(unit),
+            share: Arc::new(Semaphore::new(SHARE)),
+            places: Arc::clone(places),
+            waiting: Mutex::default(),
+            under_way: AtomicU32::new(0),
+            limit: AtomicU32::new(NONE),
+            control: Mutex::new(Control::new(FLOOR)),
+        }
+    }
+
+    /// Waits for a place of the unit's share and then for one of all, to be kept as long as the work takes: nobody
+    /// has more than a share of every other unit before it. `None` only if there are none at all.
+    pub async fn place(&self) -> Option<Place> {
+        GIVEN.set(GIVEN.get() + 1);
+        let turn = self.line_up();
+        let _of_unit = Arc::clone(&self.share).acquire_owned().await.ok()?;
+        let _of_all = Arc::clone(&self.places).acquire_owned().await.ok()?;
+        drop(turn);
+        Some(Place { _of_unit, _of_all })
+    }
+
+    fn line_up(&self) -> Turn<'_> {
+        let mut waiting = lock(&self.waiting);
+        let turn = waiting.next;
+        waiting.next += 1;
+        waiting.since.insert(turn, Instant::now());
+        Turn(self, turn)
+    }
+
+    fn look(&self, now: Instant) {
+        let first = lock(&self.waiting).since.first_key_value().map(|(_, since)| *since);
+        let lag = first.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let before = self.limit.load(Relaxed);
+        let after = lock(&self.control).sample(lag, self.under_way.load(Relaxed), before);
+        self.limit.store(after, Relaxed);
+        if before == NONE && after != NONE {
+            tracing::warn!(
+                unit = &*self.unit,
+                ?lag,
+                limit = after,
+                "there are more long evaluations than can be made: requests are shed"
+            );
+        }
+    }
+
+    /// Lets a request of a route that gives work away in, or not.
+    pub(super) fn enter(self: &Arc<Self>, priority: Priority) -> Result<Heavy, u32> {
+        let limit = self.limit.load(Relaxed);
+        if limit != NONE && self.under_way.load(Relaxed) >= share(limit, priority) {
+            return Err(limit);
+        }
+        self.under_way.fetch_add(1, Relaxed);
+        Ok(Heavy(Arc::clone(self)))
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        lock(&self.0.waiting).since.remove(&self.1);
+    }
+}
+
+impl Drop for Heavy {
+    fn drop(&mut self) {
+        self.0.under_way.fetch_sub(1, Relaxed);
+    }
+}
+
+// === impl Weight ===
+
+impl Weight {
+    /// Notes that a request has given work away.
+    pub(super) fn note(&self) {
+        self.0.store(ONE_OF, Relaxed);
+    }
+
+    /// Whether requests of the route do so.
+    pub(super) fn is_heavy(&self) -> bool {
+        self.0.load(Relaxed) > 0
+    }
+
+    /// Notes that a request was let in.
+    pub(super) fn admitted(&self) {
+        self.0.store(self.0.load(Relaxed).saturating_sub(1), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn no_unit_has_all_places_and_one_that_is_given_back_is_taken_again() {
+        let [a, b, c] = ["a", "b", "c"].map(|unit| of(&Arc::from(unit)));
+        let mut held = Vec::new();
+        for _ in 0..SHARE {
+            held.push(a.place().now_or_never().unwrap());
+        }
+        assert!(a.place().now_or_never().is_none());
+        for _ in SHARE..PLACES {
+            held.push(b.place().now_or_never().unwrap());
+        }
+        assert!(c.place().now_or_never().is_none());
+        held.pop();
+        assert!(a.place().now_or_never().is_none());
+        assert!(c.place().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_unit_that_asks_for_more_than_can_be_done_is_shed_alone() {
+        let [busy, other] = ["busy", "other"].map(|unit| of(&Arc::from(unit)));
+        let _held: Vec<_> = (0..SHARE).map(|_| busy.place().now_or_never().unwrap()).collect();
+        let mut waiting = Box::pin(busy.place());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let under_way: Vec<_> = (0..200).map(|_| busy.enter(Priority::Normal).unwrap()).collect();
+        let _one = other.enter(Priority::Low).unwrap();
+        for _ in 0..4 {
+            tokio::time::advance(2 * LOOK_EVERY).await;
+            look();
+        }
+        assert!(busy.enter(Priority::Critical).is_err());
+        assert!(other.enter(Priority::Low).is_ok());
+        assert!(other.place().now_or_never().is_some());
+        // What waited is served, and the limit goes.
+        drop((waiting, under_way));
+        for _ in 0..200 {
+            tokio::time::advance(2 * LOOK_EVERY).await;
+            look();
+        }
+        assert!(busy.enter(Priority::Low).is_ok());
+    }
+}
