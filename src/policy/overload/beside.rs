@@ -7,7 +7,7 @@
 
 use std::{
     cell::Cell,
-    collections::{BTreeMap, HashMap},
+    collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
@@ -46,7 +46,7 @@ thread_local! {
 struct Queues {
     places: Arc<Semaphore>,
     /// Of each unit there ever was, of which configurations have few.
-    units: Mutex<HashMap<Arc<str>, Arc<Queue>>>,
+    units: Mutex<BTreeMap<Arc<str>, Arc<Queue>>>,
     looked: Mutex<Option<Instant>>,
 }
 
