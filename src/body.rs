@@ -98,6 +98,12 @@ pub enum BodyError {
     /// Nothing came for too long.
     #[error("the body stalled")]
     Stalled,
+    /// The time of the call that it answers is over.
+    #[error("the time of the call is over")]
+    Late,
+    /// The time of the request that it is part of is over.
+    #[error("the time of the request is over")]
+    Overdue,
 }
 
 // === impl Body ===

@@ -19,7 +19,8 @@ use super::{
 use crate::{
     body::{Body, BodyError, pace::Upload},
     headers::sanitize_answer_trailers,
-    telemetry::Finish,
+    telemetry::{Abort, Finish},
+    upstream::broken_body,
 };
 
 /// See the module.
@@ -108,7 +109,7 @@ impl Outbound {
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
             if self.stream.as_mut().is_some_and(|stream| stream.is_over(cx)) {
-                self.finish.broke();
+                self.finish.aborts(Abort::IdleTimeout);
                 return Poll::Ready(Some(Err(BodyError::Stalled)));
             }
             return Poll::Pending;
@@ -142,8 +143,8 @@ impl Outbound {
 
 impl Drop for Outbound {
     fn drop(&mut self) {
-        if self.ended.activity.is_stopped() {
-            self.finish.broke();
+        if let Some(why) = stall::is_cut().then_some(Abort::WriteStall).or(self.ended.activity.cut()) {
+            self.finish.aborts(why);
         }
     }
 }
@@ -174,7 +175,7 @@ impl HttpBody for Outbound {
                     this.finish.complete();
                 }
             }
-            Some(Err(_)) => this.finish.broke(),
+            Some(Err(error)) => this.finish.broke(&broken_body(error)),
             None => this.finish.complete(),
         }
         Poll::Ready(frame)

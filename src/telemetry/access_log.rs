@@ -70,6 +70,8 @@ pub struct Now {
     pub us: u64,
     /// How the request ended, or that it has not.
     pub outcome: &'static str,
+    /// Why, if there is anything to say.
+    pub code: Option<&'static str>,
     /// Its spans go to the collector.
     pub traced: bool,
 }

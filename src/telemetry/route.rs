@@ -6,7 +6,7 @@ use http::StatusCode;
 use metrics::{Counter, Histogram};
 
 use super::{
-    Exchange, Generation, Outcome, Record, Refuser, StepOutcome, Verb, critical,
+    Abort, Exchange, Generation, Outcome, Record, Refuser, StepOutcome, Verb, critical,
     keep::Floor,
     lines::Lines,
     metric::{
@@ -17,7 +17,7 @@ use super::{
     registry::Registry,
     series::{Chain, MOST_SERIES, class, registered},
 };
-use crate::problem::{Fault, Kind};
+use crate::problem::Kind;
 
 /// A route's words, as signals carry them.
 #[derive(Clone, Debug, Default)]
@@ -81,7 +81,7 @@ pub struct RouteInstruments {
     failures: Chain<Kind, Counter>,
     refusals: Chain<(Refuser, Kind), Counter>,
     rule_errors: Chain<(), Counter>,
-    aborted: Chain<bool, Counter>,
+    aborted: Chain<Abort, Counter>,
     gateway_time: Counter,
     transfer_time: Counter,
     proxied_time: Counter,
@@ -174,7 +174,7 @@ impl RouteInstruments {
     }
 
     /// Writes a request's numbers. `us` is all of its time.
-    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
+    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {
         let outcome = record.outcome(aborted);
         self.requests.get(outcome, || self.counter(&REQUESTS, &[outcome.as_str()])).increment(1);
         self.sent.increment(record.sent);
@@ -194,11 +194,10 @@ impl RouteInstruments {
         };
         let duration = self.duration.bounded(key, MOST_SERIES, DurationKey::coarse, |key| self.duration(key));
         duration.record(us as f64 / 1e6);
-        if let Some(fault) = aborted {
-            let client = fault == Fault::Client;
-            self.aborted.get(client, || self.counter(&ABORTED, &[fault.as_str()])).increment(1);
-        }
-        if let Some(kind) = record.failure {
+        if let Some(why) = aborted {
+            let labels = [why.as_str(), why.fault().as_str()];
+            self.aborted.get(why, || self.counter(&ABORTED, &labels)).increment(1);
+        } else if let Some(kind) = record.failure {
             let labels = [kind.code(), kind.fault().as_str()];
             self.failures.get(kind, || self.counter(&FAILURES, &labels)).increment(1);
             if let Some(refuser) = record.refuser.or_else(|| Refuser::of(kind)) {

@@ -26,6 +26,7 @@ fn settled(scope: u16, step: u16, started_us: u64, ended_us: u64) -> StepRecord 
         outcome,
         started_us,
         ended_us,
+        streamed_us: None,
         code: None,
         fallback: false,
         items: None,
@@ -243,7 +244,7 @@ fn a_decision_leaves_what_is_inside_of_a_step_with_it() {
     }
     record.settled(StepRecord { outcome: StepOutcome::Failed, ..settled(0, 0, 10, 50) });
     // By the failure: 2 goes on, 1 does not, nor does what it runs.
-    record.decided(0, None, |step| step == 2);
+    record.decided(0, None, None, |step| step == 2);
     let outcomes = |record: &Record| {
         record.steps.iter().map(|one| (one.outcome.as_str(), one.ended_us)).collect::<Vec<_>>()
     };

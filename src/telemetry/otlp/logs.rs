@@ -78,6 +78,7 @@ fn request(record: &mut Message<'_>, one: &Finished) {
     }
     text(record, 6, "segue.request.id", &one.id);
     text(record, 6, "segue.outcome", one.outcome.as_str());
+    text(record, 6, "segue.code", one.code().unwrap_or_default());
     number(record, 6, "segue.duration_us", one.us);
     number(record, 6, "http.response.body.size", one.record.sent);
     text(record, 6, "enduser.id", one.principal.as_deref().unwrap_or_default());

@@ -137,9 +137,7 @@ fn server(scope: &mut Message<'_>, request: &Finished, route: Option<&RouteInstr
         }
         text(span, 9, "segue.request.id", &request.id);
         text(span, 9, "segue.outcome", request.outcome.as_str());
-        if let Some(kind) = record.failure {
-            text(span, 9, "segue.code", kind.code());
-        }
+        text(span, 9, "segue.code", request.code().unwrap_or_default());
         text(span, 9, "enduser.id", request.principal.as_deref().unwrap_or_default());
         texts(span, 9, "segue.degraded", record.degraded.iter().map(String::as_str));
         number(span, 9, "http.request.body.size", record.received);
@@ -190,9 +188,9 @@ fn step_span(
         name: &info.name,
         kind: INTERNAL,
         start: step.started_us,
-        end: step.ended_us,
+        end: step.end_us(request.us),
     };
-    let error = match step.outcome {
+    let error = match step.outcome() {
         StepOutcome::Failed => Some(step.code.unwrap_or("failed")),
         StepOutcome::Late | StepOutcome::Cancelled => Some(step.outcome.as_str()),
         StepOutcome::Ok | StepOutcome::Skipped | StepOutcome::Running => None,
@@ -200,7 +198,7 @@ fn step_span(
     span.write(scope, error, |span| {
         text(span, 9, "segue.step", &info.name);
         number(span, 9, "segue.step.wave", info.wave.into());
-        text(span, 9, "segue.step.outcome", step.outcome.as_str());
+        text(span, 9, "segue.step.outcome", step.outcome().as_str());
         number(span, 9, "segue.step.wait_us", step.started_us);
         flag(span, 9, "segue.step.critical", critical);
         flag(span, 9, "segue.step.fallback", step.fallback);

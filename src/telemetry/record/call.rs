@@ -2,7 +2,10 @@
 
 use http::StatusCode;
 
-use super::{super::trail::Sent, Verb};
+use super::{
+    super::{Abort, trail::Sent},
+    Verb,
+};
 use crate::problem::{Fault, Kind};
 
 /// One attempt to call a service.
@@ -34,6 +37,10 @@ pub struct CallRecord {
     pub failure: Option<Kind>,
     /// Nobody waited for its end.
     pub left: Option<Left>,
+    /// Whether its body is the request's answer.
+    pub stream: Stream,
+    /// When its caller's time is over: given up from then on, it is for that.
+    pub due_us: u64,
     /// The path that it asks for, without its query; of a trace that is told only.
     pub path: Option<Box<str>>,
     /// It went out on a connection that was there.
@@ -46,6 +53,18 @@ pub struct CallRecord {
     pub bytes: u64,
 }
 
+/// Whether a call's body is the request's answer, which streams it: then it ends as that does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stream {
+    /// It is not.
+    #[default]
+    No,
+    /// It is.
+    Open,
+    /// It was, and nobody read it to its end.
+    Dropped,
+}
+
 /// Why nobody waited for the end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
@@ -53,6 +72,8 @@ pub enum Left {
     Cancelled,
     /// It is unsafe and went on.
     Late,
+    /// It kept silent for too long while its answer was streamed.
+    IdleTimeout,
 }
 
 impl Left {
@@ -62,6 +83,7 @@ impl Left {
         match self {
             Self::Cancelled => "cancelled",
             Self::Late => "late",
+            Self::IdleTimeout => Abort::IdleTimeout.as_str(),
         }
     }
 }
@@ -111,17 +133,25 @@ impl Calls {
         }
     }
 
-    /// The request has ended: so has the proxied call, whose body was the answer's. What a step called and
-    /// still goes on is unsafe: others were given up when their step was.
-    pub(in crate::telemetry) fn conclude(&mut self, us: u64, aborted: Option<Fault>) {
-        for call in self.first.iter_mut().chain(&mut self.more).filter(|call| call.ended_us == 0) {
-            call.ended_us = us.max(1);
-            match aborted {
-                _ if call.step.is_some() => call.left = Some(Left::Late),
-                None => {}
-                Some(Fault::Client) => call.left = Some(Left::Cancelled),
-                Some(Fault::Upstream | Fault::Gateway) => call.failure = Some(Kind::UpstreamReset),
+    /// The request has ended: so has the call whose body was the answer's, a proxied one always, and as that did.
+    /// What a step called besides and still goes on is unsafe: others were given up when their step was. `failed`
+    /// is why the route did not answer.
+    pub(in crate::telemetry) fn conclude(&mut self, us: u64, aborted: Option<Abort>, failed: Option<Kind>) {
+        let is_open = |call: &&mut CallRecord| call.ended_us == 0 || call.stream == Stream::Dropped;
+        for call in self.first.iter_mut().chain(&mut self.more).filter(is_open) {
+            if call.ended_us == 0 {
+                call.ended_us = us.max(1);
             }
+            let proxied = call.step.is_none();
+            (call.failure, call.left) = match (aborted, failed) {
+                _ if !proxied && call.stream == Stream::No => (None, Some(Left::Late)),
+                (Some(Abort::IdleTimeout), _) => (None, Some(Left::IdleTimeout)),
+                (Some(Abort::Broken(kind)), _) if kind.fault() == Fault::Upstream => (Some(kind), None),
+                // What came was not what was asked for.
+                (None, Some(kind)) if proxied && kind.fault() == Fault::Upstream => (Some(kind), None),
+                (Some(_), _) | (None, Some(_)) => (None, Some(Left::Cancelled)),
+                (None, None) => (None, None),
+            };
         }
     }
 
@@ -151,6 +181,8 @@ impl CallRecord {
             status: None,
             failure: None,
             left: None,
+            stream: Stream::No,
+            due_us: u64::MAX,
             path: None,
             reused: false,
             http2: false,
