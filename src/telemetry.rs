@@ -55,7 +55,7 @@ pub use finished::Finished;
 pub use generation::{CompositionInfo, EndpointInfo, Generation, ServiceInstruments};
 pub use handshake::HandshakeFailure;
 pub use instruments::{Instruments, Signal, UpstreamCount, UpstreamState};
-pub use record::{CallRecord, Outcome, Record, Scope, StepOutcome, StepRecord, Verb};
+pub use record::{CallRecord, Outcome, Record, RequestError, Scope, StepOutcome, StepRecord, Verb};
 pub use refusal::Refusal;
 pub use refuser::Refuser;
 pub use route::{Does, RouteInfo, RouteInstruments, StepInfo};
@@ -290,10 +290,21 @@ impl Finish {
     pub fn sent(&self, bytes: u64) {
         let mut record = self.exchange.record();
         record.sent += bytes;
+        self.lasts(&record);
+    }
+
+    /// None of it is there to pass. To be called now and then: an answer that lasts is told of all the same.
+    pub fn waits(&self) {
+        if clock::now() >= self.next_line.get() {
+            self.lasts(&self.exchange.record());
+        }
+    }
+
+    fn lasts(&self, record: &Record) {
         let now = clock::now();
         if now >= self.next_line.get() {
             self.next_line.set(now + LINE_EVERY);
-            self.instruments.goes_on(&self.exchange, &record);
+            self.instruments.goes_on(&self.exchange, record);
         }
     }
 

@@ -89,7 +89,7 @@ async fn send<C: Caller>(
         None => Box::pin(build_aside(Arc::clone(&env.state), index, item, (now, trail.span()))).await,
     };
     let mut request = request.map_err(|error| error.step(&step.name))?;
-    trail.asks(request.uri().path());
+    trail.asks(request.uri());
     if !call.safe {
         state.run.note_unsafe_call();
     }

@@ -238,9 +238,11 @@ impl Proxy {
 
     /// Notes that the call begins.
     fn trail(&self, exchange: &Arc<Exchange>, request: &Request<Body>) -> Result<Trail, Error> {
-        let service = self.proxy()?.service.0;
-        let trail = Trail::begin(exchange, CallRecord::new(service, Verb::from(request.method())));
-        trail.asks(request.uri().path());
+        let proxy = self.proxy()?;
+        let trail = Trail::begin(exchange, CallRecord::new(proxy.service.0, Verb::from(request.method())));
+        if proxy.path.is_some() {
+            trail.asks(request.uri());
+        }
         Ok(trail)
     }
 

@@ -28,12 +28,7 @@ fn route(route: &Route) -> RouteInfo {
         Endpoint::Proxy { composition, proxy, .. } => (composition.as_ref(), Some(proxy.service.0)),
         Endpoint::Static(_) => (None, None),
     };
-    let as_is = match &route.endpoint {
-        Endpoint::Proxy { proxy, .. } => proxy.path.is_none(),
-        Endpoint::Compose { .. } | Endpoint::Static(_) => false,
-    };
     RouteInfo {
-        as_is,
         unit: Arc::clone(&route.unit),
         name: Arc::clone(&route.name),
         owner: Arc::clone(&route.owner),

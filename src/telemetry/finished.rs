@@ -9,7 +9,7 @@ use std::{
 
 use http::{Method, Version};
 
-use super::{Abort, Exchange, Outcome, Record, Trace};
+use super::{Abort, Exchange, Outcome, Record, RequestError, Trace};
 
 /// See the module.
 #[derive(Debug)]
@@ -101,7 +101,7 @@ impl Finished {
 
     /// Why its outcome is what it is.
     #[must_use]
-    pub fn code(&self) -> Option<&'static str> {
+    pub fn code(&self) -> Option<RequestError> {
         self.record.code(self.aborted)
     }
 

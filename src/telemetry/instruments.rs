@@ -165,6 +165,11 @@ impl Instruments {
         self.registry.retain("service", |service| service.is_empty() || exists(service));
     }
 
+    /// Forgets the series of issuers of tokens that no longer exist.
+    pub fn retain_issuers(&self, exists: impl Fn(&str) -> bool) {
+        self.registry.retain("issuer", exists);
+    }
+
     /// Counts a connection or a stream of a client that was cut.
     pub fn refused(&self, refusal: Refusal) {
         self.refusals[refusal as usize].increment(1);
@@ -231,10 +236,12 @@ impl Instruments {
         }
     }
 
-    /// What bounds connections of clients, and how often it did, at a scrape.
-    pub fn clients(&self, most: usize, pauses: usize) {
+    /// What bounds connections of clients, and how often that and the want of memory did, at a scrape.
+    pub fn clients(&self, most: usize, full: usize, memory: usize) {
         self.registry.gauge(&CONNECTIONS_MOST, &[]).set(most as f64);
-        self.registry.counter(&CONNECTIONS_PAUSES, &[]).absolute(pauses as u64);
+        for (reason, pauses) in [("limit", full), ("memory", memory)] {
+            self.registry.counter(&CONNECTIONS_PAUSES, &[reason]).absolute(pauses as u64);
+        }
     }
 
     /// What queues have dropped, and what the system says of the process, at a scrape.

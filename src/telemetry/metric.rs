@@ -135,8 +135,8 @@ metrics! {
         "Calls that were not made because `limits.inFlight` were under way.";
     CONNECTIONS_MOST = Gauge "segue.connections.limit" "{connection}" []
         "Connections of clients that may be open: `limits.maxConnections`, or what file descriptors allow.";
-    CONNECTIONS_PAUSES = Counter "segue.connections.pauses" "{pause}" []
-        "How often accepting paused because so many were open.";
+    CONNECTIONS_PAUSES = Counter "segue.connections.pauses" "{pause}" ["reason"]
+        "How often accepting paused because as many were open as may be (`limit`), or for want of `memory`.";
     CUSTODY = UpDown "segue.custody" "{execution}" []
         "Executions that outlive their request because of an unsafe call.";
     WORKER_LAG = Histogram "segue.worker.lag" "s" ["worker"]

@@ -137,7 +137,7 @@ pub enum Outcome {
     Aborted,
 }
 
-/// Why a request is an error of the gateway's.
+/// Why a request's outcome is neither `ok` nor `degraded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
     /// The answer did not reach its end.
@@ -151,7 +151,7 @@ pub enum RequestError {
 // === impl RequestError ===
 
 impl RequestError {
-    /// `error.type`
+    /// `error.type`, and the code.
     #[must_use]
     pub fn as_text(&self) -> &str {
         match self {
@@ -182,21 +182,20 @@ impl Record {
         }
     }
 
+    /// Why its outcome is what it is, in one word: what cut its answer, why its route did not answer, or the 5xx
+    /// that was the answer.
+    #[must_use]
+    pub fn code(&self, aborted: Option<Abort>) -> Option<RequestError> {
+        let why = aborted.map(RequestError::Aborted).or_else(|| self.failure.map(RequestError::Failed));
+        why.or_else(|| self.status.filter(StatusCode::is_server_error).map(RequestError::Status))
+    }
+
     /// `error.type` of the semantic conventions: why there was no whole answer, or one that is a 5xx. A 4xx is
     /// no error of whoever answers so.
     #[must_use]
     pub fn error(&self, aborted: Option<Abort>) -> Option<RequestError> {
-        if let Some(why) = aborted {
-            return Some(RequestError::Aborted(why));
-        }
-        let status = self.status.filter(|status| status.is_server_error())?;
-        Some(self.failure.map_or(RequestError::Status(status), RequestError::Failed))
-    }
-
-    /// Why its outcome is what it is, in one word: what cut its answer, or why its route did not answer.
-    #[must_use]
-    pub fn code(&self, aborted: Option<Abort>) -> Option<&'static str> {
-        aborted.map(Abort::as_str).or_else(|| self.failure.map(Kind::code))
+        let server_error = self.status.is_some_and(|status| status.is_server_error());
+        self.code(aborted).filter(|_| aborted.is_some() || server_error)
     }
 
     /// A route's own steps.

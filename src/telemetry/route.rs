@@ -17,7 +17,7 @@ use super::{
     registry::Registry,
     series::{Chain, MOST_SERIES, class, registered},
 };
-use crate::problem::Kind;
+use crate::problem::{Fault, Kind};
 
 /// A route's words, as signals carry them.
 #[derive(Clone, Debug, Default)]
@@ -36,8 +36,6 @@ pub struct RouteInfo {
     pub steps: Box<[StepInfo]>,
     /// The service of a proxy route's call.
     pub proxied: Option<u32>,
-    /// That call asks for the path of the request.
-    pub as_is: bool,
 }
 
 /// A step's words.
@@ -78,7 +76,7 @@ pub struct RouteInstruments {
     requests: Chain<Outcome, Counter>,
     received: Counter,
     sent: Counter,
-    failures: Chain<Kind, Counter>,
+    failures: Chain<RequestError, Counter>,
     refusals: Chain<(Refuser, Kind), Counter>,
     rule_errors: Chain<(), Counter>,
     aborted: Chain<Abort, Counter>,
@@ -181,10 +179,7 @@ impl RouteInstruments {
         if record.received > 0 {
             self.received.increment(record.received);
         }
-        let error = match record.error(aborted) {
-            Some(RequestError::Status(status)) => Some(RequestError::Status(registered(status))),
-            error => error,
-        };
+        let error = record.error(aborted).map(countable);
         let key = DurationKey {
             verb: Verb::from(&exchange.method),
             status: record.status.map(registered),
@@ -197,10 +192,11 @@ impl RouteInstruments {
         if let Some(why) = aborted {
             let labels = [why.as_str(), why.fault().as_str()];
             self.aborted.get(why, || self.counter(&ABORTED, &labels)).increment(1);
-        } else if let Some(kind) = record.failure {
-            let labels = [kind.code(), kind.fault().as_str()];
-            self.failures.get(kind, || self.counter(&FAILURES, &labels)).increment(1);
-            if let Some(refuser) = record.refuser.or_else(|| Refuser::of(kind)) {
+        } else if let Some(why) = record.code(None).map(countable) {
+            self.failed(why);
+            if let Some(kind) = record.failure
+                && let Some(refuser) = record.refuser.or_else(|| Refuser::of(kind))
+            {
                 let labels = [refuser.as_str(), kind.code()];
                 self.refusals.get((refuser, kind), || self.counter(&REFUSALS, &labels)).increment(1);
             }
@@ -216,6 +212,18 @@ impl RouteInstruments {
             }
         });
         self.gateway_time.increment(rest);
+    }
+
+    fn failed(&self, why: RequestError) {
+        let fault = match why {
+            RequestError::Aborted(why) => why.fault(),
+            RequestError::Failed(kind) => kind.fault(),
+            // What the service said is the answer, or what the template says.
+            RequestError::Status(_) if self.info.proxied.is_some() => Fault::Upstream,
+            RequestError::Status(_) => Fault::Gateway,
+        };
+        let labels = [why.as_text(), fault.as_str()];
+        self.failures.get(why, || self.counter(&FAILURES, &labels)).increment(1);
     }
 
     /// How much of a request's time was the gateway's own.
@@ -286,6 +294,14 @@ impl RouteInstruments {
             &self.info.name,
         ];
         self.registry.histogram(&SERVER_DURATION, &values)
+    }
+}
+
+/// A status that no list knows counts as another.
+fn countable(why: RequestError) -> RequestError {
+    match why {
+        RequestError::Status(status) => RequestError::Status(registered(status)),
+        why => why,
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::StatusCode;
+use http::{StatusCode, Uri};
 
 use super::{
     CallRecord, Exchange,
@@ -111,11 +111,10 @@ impl Trail {
         self.with(|call| call.went(sent, since));
     }
 
-    /// Notes what it asks for, if its trace is told.
-    pub fn asks(&self, path: &str) {
-        if self.exchange.trace.sampled {
-            self.with(|call| call.path = Some(path.into()));
-        }
+    /// Notes what it asks for, where that is not what the request does. Shares it: whether a trace is told may be
+    /// known only at its end.
+    pub fn asks(&self, target: &Uri) {
+        self.with(|call| call.target = target.path_and_query().cloned());
     }
 
     /// Nobody waits for its answer any more, so it is given up. `sent` is how it went out.

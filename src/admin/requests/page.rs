@@ -7,7 +7,7 @@ use super::{
     waterfall::{Bar, What, bars},
 };
 use crate::telemetry::{
-    Finished,
+    Finished, RequestError,
     keep::{Keep, KeptRoute},
 };
 
@@ -79,7 +79,8 @@ fn request(out: &mut String, request: &Finished, open: bool) {
         Escaped(request.method.as_str()),
         Escaped(&request.path),
     );
-    let code = request.code().unwrap_or_default();
+    let code = request.code();
+    let code = code.as_ref().map_or("", RequestError::as_text);
     let _ = write!(
         out,
         "<span class=\"dim\">{} {code}</span><span class=\"when\">{}</span></summary>",

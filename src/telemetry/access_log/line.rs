@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Field, Format, Now, Settings};
-use crate::telemetry::{Exchange, Record, StepOutcome, route::protocol_version, trace};
+use crate::telemetry::{Exchange, Record, RequestError, StepOutcome, route::protocol_version, trace};
 
 /// Appends the line of a request.
 pub(super) fn write(out: &mut Vec<u8>, settings: &Settings, exchange: &Exchange, record: &Record, now: &Now) {
@@ -69,7 +69,7 @@ fn one(line: &mut Line<'_>, field: Field, exchange: &Exchange, record: &Record, 
             }
         }
         Field::Outcome => line.plain(field, outcome.as_bytes()),
-        Field::Code => line.some(field, code),
+        Field::Code => line.some(field, code.as_ref().map(RequestError::as_text)),
         Field::DurationMs => line.millis(field, us),
         Field::UpstreamMs => {
             let proxied = record.calls.iter().map(|(_, call)| call).filter(|call| call.step.is_none());

@@ -1,6 +1,6 @@
 //! Calls to services, as a request's record has them.
 
-use http::StatusCode;
+use http::{StatusCode, uri::PathAndQuery};
 
 use super::{
     super::{Abort, trail::Sent},
@@ -41,8 +41,8 @@ pub struct CallRecord {
     pub stream: Stream,
     /// When its caller's time is over: given up from then on, it is for that.
     pub due_us: u64,
-    /// The path that it asks for, without its query; of a trace that is told only.
-    pub path: Option<Box<str>>,
+    /// What it asks for, of which only the path is told; none if that is the request's own.
+    pub target: Option<PathAndQuery>,
     /// It went out on a connection that was there.
     pub reused: bool,
     /// It spoke HTTP/2.
@@ -183,7 +183,7 @@ impl CallRecord {
             left: None,
             stream: Stream::No,
             due_us: u64::MAX,
-            path: None,
+            target: None,
             reused: false,
             http2: false,
             resends: 0,

@@ -29,7 +29,7 @@ const REQUESTS: usize = 10_000;
 /// Of each way in which steps are left, calls cut, and streams broken.
 const LEFT: usize = 50;
 /// How many such ways there are.
-const WAYS: usize = 12;
+const WAYS: usize = 13;
 
 /// A body that says hello; then it ends, breaks off when that is allowed, or goes on for ever.
 fn streamed(how: &str, broken: Arc<Semaphore>) -> Answer {
@@ -87,6 +87,7 @@ steps: {hangs: {http: {service: back, path: /hang}, optional: true}}\nrespond: {
             "raw",
             "match: {path: \"/raw/{how}\"}\nproxy: {service: back, path: \"/body/${ request.path.how }\"}",
         ),
+        route("bad", "match: {path: /bad}\nproxy: {service: back}"),
         route("cut", "match: {path: /cut}\ntimeout: 50ms\nproxy: {service: back, path: /hang}"),
         service("back", origin.address, ""),
         route("late", &late),
@@ -208,6 +209,7 @@ async fn every_signal_counts_the_same() {
     assert!(cut.iter().all(|answer| answer.json()["code"] == "deadline_exceeded" && answer.status == 504));
     let lacks = "hangs;reason=deadline_exceeded";
     assert!(dimmed.iter().all(|answer| answer.header("segue-degraded") == Some(lacks)));
+    assert!(ask("/bad").await.iter().all(|answer| answer.status == 500));
     for path in ["/stream/whole", "/raw/whole"] {
         assert!(ask(path).await.iter().all(|answer| answer.text() == "hello"));
     }
@@ -224,7 +226,7 @@ async fn every_signal_counts_the_same() {
         tokio::task::yield_now().await;
     };
     let counts = from_prometheus(page.text());
-    assert_eq!(counts["request shop/s ok"], 1880);
+    assert_eq!(counts["request shop/s ok"], 1870);
     assert_eq!(counts["code shop/c upstream_status"], counts["request shop/c failed"]);
     assert_eq!(counts["code  not_found"], counts["request  refused"]);
     assert!(counts["request shop/c degraded"] > 100 && counts["step shop/c three skipped"] > 100);
@@ -241,6 +243,8 @@ async fn every_signal_counts_the_same() {
         "step shop/gone hangs cancelled",
         "request shop/cut failed",
         "code shop/cut deadline_exceeded",
+        "request shop/bad failed",
+        "code shop/bad 500",
         "request shop/dimmed degraded",
         "step shop/dimmed hangs failed",
         "request shop/stream ok",
