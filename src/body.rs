@@ -496,7 +496,7 @@ impl FromClient {
                 // The codec takes a reset without an error for the end, also where END_STREAM has not come
                 // (RFC 9113 §8.1).
                 None if !body.is_end_stream() => Some(Err(BodyError::Client("it was reset before its end"))),
-                frame => frame.map(|frame| frame.map_err(BodyError::Hyper)),
+                frame => frame.map(|frame| frame.map_err(|_| BodyError::Client("its stream was reset"))),
             }),
         }
     }

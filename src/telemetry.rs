@@ -359,6 +359,10 @@ impl Drop for Finish {
         let failed = record.failure;
         record.calls.conclude(us, aborted, failed);
         record.conclude_streams();
+        let sent = record.sent;
+        if record.route.as_ref().is_some_and(|route| route.info.plain) {
+            record.calls.passed(sent);
+        }
         self.instruments.finished(&self.exchange, &record, us, aborted);
     }
 }

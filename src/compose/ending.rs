@@ -80,6 +80,10 @@ impl Watch for Told {
     }
 
     fn end(mut self: Box<Self>, outcome: Result<(), &BodyError>) {
+        // Its client broke off the upload that goes with it, and has left.
+        if matches!(outcome, Err(BodyError::Client(_))) {
+            return;
+        }
         self.ended = true;
         self.trail.ends_stream(self.bytes, outcome.map_err(|error| broken_body(error).kind()), now());
     }

@@ -36,6 +36,7 @@ fn route(route: &Route) -> RouteInfo {
         path: route.matching.path.text.as_str().into(),
         steps: composition.map_or_else(Box::default, |composition| steps(composition)),
         proxied,
+        plain: route.policies.compress.is_none(),
     }
 }
 

@@ -188,6 +188,8 @@ impl HttpBody for Outbound {
                     this.finish.complete();
                 }
             }
+            // The answer is made of what the client sends, or goes on while it does.
+            Some(Err(BodyError::Client(_))) => this.finish.aborts(Abort::ClientGone),
             Some(Err(error)) => this.finish.broke(&broken_body(error)),
             None => this.finish.complete(),
         }

@@ -36,6 +36,8 @@ pub struct RouteInfo {
     pub steps: Box<[StepInfo]>,
     /// The service of a proxy route's call.
     pub proxied: Option<u32>,
+    /// Answers have as many bytes as what they are made of: no policy compresses them.
+    pub plain: bool,
 }
 
 /// A step's words.

@@ -262,7 +262,7 @@ fn call_span(
         if call.head_us > 0 {
             number(span, 9, "segue.head_us", call.head_us.saturating_sub(call.started_us));
         }
-        if call.step.is_some() && call.status.is_some() {
+        if call.status.is_some() && (call.step.is_some() || route.info.plain) {
             number(span, 9, "http.response.body.size", call.bytes);
         }
         if let Some(item) = call.item {

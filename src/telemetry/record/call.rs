@@ -155,6 +155,16 @@ impl Calls {
         }
     }
 
+    /// So many bytes of the proxied call's answer have passed.
+    pub(in crate::telemetry) fn passed(&mut self, bytes: u64) {
+        if let Some(call) = self.first.iter_mut().chain(&mut self.more).next_back()
+            && call.step.is_none()
+            && call.head_us > 0
+        {
+            call.bytes = bytes;
+        }
+    }
+
     /// Each one with its number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &CallRecord)> {
         (0u32..).zip(self.first.iter().chain(&self.more))

@@ -65,7 +65,7 @@ respond: {body: {one: 1, two: '${ steps.two.?body }', three: '${ steps.three.?bo
     let hangs = "one: {http: {service: back, path: /one}}
   hangs: {http: {service: back, path: /hang}, after: [one]}";
     let late = format!(
-        "match: {{path: /late}}\ntimeout: 50ms\nsteps:\n  {hangs}\nrespond: {{body: '${{ steps.hangs.body }}'}}"
+        "match: {{path: /late}}\ntimeout: 1s\nsteps:\n  {hangs}\nrespond: {{body: '${{ steps.hangs.body }}'}}"
     );
     let failed = format!(
         "match: {{path: /failed}}\nsteps:\n  {hangs}\n  bad: {{http: {{service: back, path: /bad}}, after: [one]}}\n\
@@ -75,9 +75,9 @@ respond: {body: {one: 1, two: '${ steps.two.?body }', three: '${ steps.three.?bo
         format!("match: {{path: /gone}}\nsteps:\n  {hangs}\nrespond: {{body: '${{ steps.hangs.body }}'}}");
     let stream = "steps: {x: {http: {service: back, path: \"/body/${ request.path.how }\"}}}
 respond: {body: '${ steps.x.body }'}";
-    let overdue = "match: {path: /overdue}\ntimeout: 300ms
+    let overdue = "match: {path: /overdue}\ntimeout: 2s
 steps: {x: {http: {service: back, path: /body/hang}}}\nrespond: {body: '${ steps.x.body }'}";
-    let dimmed = "match: {path: /dimmed}\ntimeout: 60ms
+    let dimmed = "match: {path: /dimmed}\ntimeout: 1s
 steps: {hangs: {http: {service: back, path: /hang}, optional: true}}\nrespond: {body: '${ steps.hangs.?body }'}";
     vec![
         route("stream", &format!("match: {{path: \"/stream/{{how}}\"}}\n{stream}")),
