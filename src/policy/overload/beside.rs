@@ -69,7 +69,7 @@ pub(super) struct Weight(AtomicU32);
 
 /// A request under way of a route that gives work away.
 #[derive(Debug)]
-pub(super) struct Heavy;
+pub(super) struct Heavy(&'static Queue);
 
 /// How many pieces of work this thread has given away so far.
 #[must_use]
@@ -133,13 +133,13 @@ impl Queue {
     }
 
     /// Lets a request of a route that gives work away in, or not.
-    pub(super) fn enter(&self, priority: Priority) -> Result<Heavy, u32> {
+    pub(super) fn enter(&'static self, priority: Priority) -> Result<Heavy, u32> {
         let limit = self.limit.load(Relaxed);
         if limit != NONE && self.under_way.load(Relaxed) >= share(limit, priority) {
             return Err(limit);
         }
         self.under_way.fetch_add(1, Relaxed);
-        Ok(Heavy)
+        Ok(Heavy(self))
     }
 }
 
@@ -155,7 +155,7 @@ impl Drop for Turn<'_> {
 
 impl Drop for Heavy {
     fn drop(&mut self) {
-        QUEUE.under_way.fetch_sub(1, Relaxed);
+        self.0.under_way.fetch_sub(1, Relaxed);
     }
 }
 
@@ -175,5 +175,66 @@ impl Weight {
     /// Notes that a request was let in.
     pub(super) fn admitted(&self) {
         self.0.store(self.0.load(Relaxed).saturating_sub(1), Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn where_the_first_waits_for_too_long_who_gives_work_away_is_shed_the_lowest_priority_first() {
+        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
+        let mut places = Vec::new();
+        for _ in 0..PLACES {
+            places.push(queue.place().await);
+        }
+        let held: Vec<_> = (0..FLOOR / 2).map(|_| queue.enter(Priority::Low).unwrap()).collect();
+        let waiting = tokio::spawn(queue.place());
+        for _ in 0..8 {
+            tokio::time::advance(Duration::from_millis(100)).await;
+            queue.look();
+            // Another worker that looks at the same time changes nothing.
+            queue.look();
+        }
+        assert_eq!(queue.enter(Priority::Low).unwrap_err(), FLOOR);
+        assert!(queue.enter(Priority::Normal).is_ok());
+        // Nobody waits any more: there is no limit in the end.
+        drop(places);
+        drop(waiting.await.unwrap());
+        drop(held);
+        for _ in 0..80 {
+            tokio::time::advance(Duration::from_millis(50)).await;
+            queue.look();
+        }
+        assert_eq!(queue.limit.load(Relaxed), NONE);
+        assert_eq!(queue.under_way.load(Relaxed), 0);
+    }
+
+    #[tokio::test]
+    async fn who_does_not_wait_any_more_is_out_of_the_line() {
+        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
+        let mut places = Vec::new();
+        for _ in 0..PLACES {
+            places.push(queue.place().await);
+        }
+        let before = given();
+        let mut waiting = Box::pin(queue.place());
+        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
+        assert_eq!((lock(&queue.waiting).since.len(), given() - before), (1, 1));
+        drop(waiting);
+        assert!(lock(&queue.waiting).since.is_empty());
+    }
+
+    #[test]
+    fn a_route_is_heavy_as_long_as_one_of_many_of_its_requests_gives_work_away() {
+        let weight = Weight::default();
+        assert!(!weight.is_heavy());
+        weight.note();
+        for _ in 0..ONE_OF {
+            assert!(weight.is_heavy());
+            weight.admitted();
+        }
+        assert!(!weight.is_heavy());
     }
 }
