@@ -105,7 +105,10 @@ def nginx(folder, name, http):
 
 
 def backend(folder):
-    locations = ""
+    # A list of 700 KB, for whoever reads large answers.
+    items = [{"id": i, "name": f"item number {i}", "tags": ["a", "b", "c"]} for i in range(12_000)]
+    (folder / "large.json").write_text(json.dumps({"items": items}))
+    locations = f"location = /large.json {{ root {folder}; default_type application/json; }}\n"
     for location, name in LOCATIONS.items():
         body = (HERE / "data" / f"{name}.json").read_text().strip()
         locations += f"location {location} {{ default_type application/json; return 200 '{body}'; }}\n"

@@ -4,12 +4,13 @@
 //! not the promised payload fails the step, where `optional` and `fallback` can tolerate it, and not
 //! its reader. Whatever no expression reads stays bytes.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, mem};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, header};
 
 use crate::{
+    background,
     expr::Value,
     form,
     json::{self, Document, JsonError},
@@ -89,6 +90,9 @@ impl Media {
 /// A body from here on is not read between two requests: an eighth of a millisecond at worst.
 const LONG: usize = 32 * 1024;
 
+/// One from here on is dropped behind the workers.
+const LARGE: usize = 256 * 1024;
+
 impl Content {
     /// Whether to read a body takes a worker too long.
     #[must_use]
@@ -142,6 +146,14 @@ impl Content {
                 Bytes::from(json)
             }
             Reading::Empty | Reading::Bytes => Bytes::from_static(b"null"),
+        }
+    }
+}
+
+impl Drop for Content {
+    fn drop(&mut self) {
+        if self.bytes.len() >= LARGE {
+            background::discard((mem::take(&mut self.bytes), mem::take(&mut self.reading)));
         }
     }
 }

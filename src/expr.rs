@@ -35,7 +35,7 @@ mod tests;
 
 use std::{borrow::Cow, fmt};
 
-pub use meter::{Meter, is_cut, sliced};
+pub use meter::{Meter, bounded, is_cut, sliced};
 pub use parse::is_keyword;
 pub use program::Program;
 pub use shape::Shape;

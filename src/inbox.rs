@@ -7,7 +7,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 /// Room for a read at first, which is that of most answers; and at most, for those that stream. More would be
@@ -73,8 +73,9 @@ impl Inbox {
         if self.is_full() {
             self.bytes.reserve(self.room);
         }
-        let free = self.bytes.capacity() - self.bytes.len();
-        let read = ready!(pin!(io.read_buf(&mut self.bytes)).poll(cx))?;
+        // What its buffer has grown to beyond that is not for one read.
+        let free = (self.bytes.capacity() - self.bytes.len()).min(self.room);
+        let read = ready!(pin!(io.read_buf(&mut (&mut self.bytes).limit(free))).poll(cx))?;
         // A read that fills all there was is followed by larger ones.
         if read == free && self.room < ROOM.1 {
             self.room *= 2;

@@ -17,6 +17,7 @@ pub mod docs;
 pub mod background;
 pub mod id;
 pub mod inbox;
+pub mod turn;
 pub mod syntax;
 pub mod chunked;
 pub mod duplex;

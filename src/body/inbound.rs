@@ -2,7 +2,8 @@
 //!
 //! The connection reads from its socket only what somebody waits for, one piece at a time, so back-pressure
 //! reaches the client. Reader and connection are mostly parts of one task; then nobody is woken, because
-//! that task looks at the connection after its reader.
+//! that task looks at the connection after its reader and at its reader after the connection. A task that woke
+//! itself would also never wait, however often it offered to let others go first.
 
 use std::{
     fmt,
@@ -91,8 +92,8 @@ impl Feed {
         Demand::Later
     }
 
-    /// Gives what was wanted.
-    pub fn give(&self, frame: Option<Frame<Bytes>>, last: bool) {
+    /// Gives what was wanted. A reader in the same task is looked at next.
+    pub fn give(&self, cx: &Context<'_>, frame: Option<Frame<Bytes>>, last: bool) {
         let reader = {
             let mut state = lock(&self.0);
             if let (Some(left), Some(data)) = (&mut state.left, frame.as_ref().and_then(Frame::data_ref)) {
@@ -101,7 +102,7 @@ impl Feed {
             state.frame = frame;
             state.ended = last;
             state.wanted = false;
-            state.reader.take()
+            state.reader.take().filter(|reader| !reader.will_wake(cx.waker()))
         };
         if let Some(reader) = reader {
             reader.wake();
@@ -216,14 +217,34 @@ mod tests {
             assert_eq!(feed.demand(cx), Demand::Later);
             assert!(body.poll_frame(cx).is_pending());
             assert_eq!(feed.demand(cx), Demand::Next);
-            feed.give(Some(Frame::data(Bytes::from("he"))), false);
+            feed.give(cx, Some(Frame::data(Bytes::from("he"))), false);
             assert_eq!(body.size_hint().exact(), Some(5));
             assert!(body.poll_frame(cx).is_ready() && body.poll_frame(cx).is_pending());
-            feed.give(Some(Frame::data(Bytes::from("llo"))), true);
+            feed.give(cx, Some(Frame::data(Bytes::from("llo"))), true);
             assert!(!body.is_end_stream() && body.poll_frame(cx).is_ready() && body.is_end_stream());
             Poll::Ready(())
         })
         .await;
+    }
+
+    #[test]
+    fn a_task_does_not_wake_itself_and_a_reader_elsewhere_is_woken() {
+        struct Count(std::sync::atomic::AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+            }
+        }
+        for (same, wakes) in [(true, 0), (false, 1)] {
+            let count = Arc::new(Count(0.into()));
+            let (mine, other) = (Waker::from(Arc::clone(&count)), Waker::noop());
+            let (feed, mut body) = channel(None);
+            assert!(body.poll_frame(&mut Context::from_waker(&mine)).is_pending());
+            let giver = Context::from_waker(if same { &mine } else { other });
+            feed.give(&giver, Some(Frame::data(Bytes::from("x"))), false);
+            assert_eq!(count.0.load(std::sync::atomic::Ordering::Relaxed), wakes);
+            assert!(body.poll_frame(&mut Context::from_waker(&mine)).is_ready());
+        }
     }
 
     #[tokio::test]
@@ -243,7 +264,11 @@ mod tests {
                 break;
             }
         }
-        feed.give(Some(Frame::data(Bytes::from("x"))), false);
+        poll_fn(|cx| {
+            feed.give(cx, Some(Frame::data(Bytes::from("x"))), false);
+            Poll::Ready(())
+        })
+        .await;
         drop(feed);
         assert_eq!(reader.await.unwrap(), (Bytes::from("x"), true));
     }

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 
 use super::{
     Env,
-    aside::{Item, aside},
+    aside::{Item, aside, turn},
     bound::within,
     ending, failure, outgoing,
     output::{Failure, Received},
@@ -77,6 +77,7 @@ async fn send<C: Caller>(
     };
     let late = |kind| if cut { Kind::DeadlineExceeded } else { kind };
 
+    turn(&state.run.meter).await;
     let request = sliced(&state.run.meter, || {
         let local = locals(item);
         outgoing::build(state, (step, call), local.as_slice(), (now, trail.span()))
@@ -132,8 +133,10 @@ async fn send<C: Caller>(
     };
     let content = if Content::is_long(&bytes, step.body) {
         let (headers, how) = (headers.0.clone(), step.body);
-        Box::pin(aside(move || Ok(Content::read(bytes, &headers, how)))).await
+        Box::pin(aside(&state.run, move || Ok(Content::read(bytes, &headers, how)))).await
     } else {
+        turn(&state.run.meter).await;
+        state.run.meter.worked(bytes.len());
         Ok(Content::read(bytes, &headers.0, step.body))
     };
     let content = match content {
@@ -166,8 +169,8 @@ async fn ensure_aside(
     item: Item<'_>,
     received: Box<Received>,
 ) -> Result<(Box<Received>, Result<(), Error>), Error> {
-    let item = item.map(|(list, at)| (list.clone(), at));
-    aside(move || {
+    let (run, item) = (Arc::clone(&state.run), item.map(|(list, at)| (list.clone(), at)));
+    aside(&run, move || {
         let step = state.composition().and_then(|composition| composition.steps.get(index));
         let step = step.ok_or(Kind::Internal)?;
         let verdict = ensure(&state, step, &received, item.as_ref().map(|(list, at)| (list, *at)));
@@ -183,8 +186,8 @@ async fn build_aside(
     item: Item<'_>,
     sent: (Instant, u64),
 ) -> Result<Request<Body>, Error> {
-    let item = item.map(|(list, at)| (list.clone(), at));
-    aside(move || {
+    let (run, item) = (Arc::clone(&state.run), item.map(|(list, at)| (list.clone(), at)));
+    aside(&run, move || {
         let step = state.composition().and_then(|composition| composition.steps.get(index));
         let step = step.ok_or(Kind::Internal)?;
         let call = step.action.call().ok_or(Kind::Internal)?;
@@ -195,8 +198,8 @@ async fn build_aside(
 }
 
 /// A failure although an answer came whose status is ok.
-fn judged(step: &Step, error: Error, status: StatusCode, headers: Fields, content: Content) -> Failure {
-    let Content { bytes: body, content_type, .. } = content;
+fn judged(step: &Step, error: Error, status: StatusCode, headers: Fields, mut content: Content) -> Failure {
+    let (body, content_type) = (std::mem::take(&mut content.bytes), content.content_type.take());
     let error = error.step(&step.name).upstream(UpstreamAnswer { status, body, content_type });
     Failure { error, head: Some(Box::new((status, headers))), helpless: false }
 }

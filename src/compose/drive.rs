@@ -107,7 +107,8 @@ fn finished<T: Send + 'static>(
     }
     sliced(&state.run.meter, || finish(state)).ok_or_else(|| {
         let state = Arc::clone(state);
-        Box::pin(aside(move || finish(&state))) as Later<T>
+        let run = Arc::clone(&state.run);
+        Box::pin(async move { aside(&run, move || finish(&state)).await }) as Later<T>
     })
 }
 
@@ -162,7 +163,8 @@ fn require(state: &State, composition: &Composition) -> Result<(), Error> {
 
 /// The same where it takes longer than a slice.
 async fn require_aside(state: Arc<State>) -> Result<(), Error> {
-    aside(move || state.composition().map_or(Ok(()), |composition| require(&state, composition))).await
+    let run = Arc::clone(&state.run);
+    aside(&run, move || state.composition().map_or(Ok(()), |composition| require(&state, composition))).await
 }
 
 /// Whether exactly one place sends the request's body on, once: it streams then.

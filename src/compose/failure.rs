@@ -26,8 +26,8 @@ pub(super) async fn explain(state: &Arc<State>, error: Error) -> Error {
     if !long && let Some(explained) = sliced(&state.run.meter, || explained(state, &error)) {
         return explained;
     }
-    let (state, failed) = (Arc::clone(state), error.clone());
-    aside(move || Ok(explained(&state, &failed))).await.unwrap_or(error)
+    let (run, state, failed) = (&state.run, Arc::clone(state), error.clone());
+    aside(run, move || Ok(explained(&state, &failed))).await.unwrap_or(error)
 }
 
 fn explained(state: &State, error: &Error) -> Error {

@@ -147,7 +147,7 @@ async fn check_input(state: &State, input: &Input, given: &Var) -> Result<(), Er
             Bytes::from(json)
         }
     };
-    match check::violations(&input.schema, bytes).await?.first() {
+    match check::violations(&state.run, &input.schema, bytes).await?.first() {
         Some(violation) if violation.pointer.is_empty() => Err(refused(input, &violation.message)),
         Some(violation) => Err(refused(input, &format!("{} at {}", violation.message, violation.pointer))),
         None => Ok(()),

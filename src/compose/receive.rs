@@ -18,6 +18,7 @@ use crate::{
     body::{Body, BodyError},
     error::Error,
     problem::Kind,
+    turn::Turn,
     upstream::broken_body,
 };
 
@@ -40,6 +41,7 @@ pub(super) async fn answer(mut body: Body, held: &AtomicU64) -> Result<Bytes, Er
     }
     let mut first = Bytes::new();
     let mut joined: Vec<u8> = Vec::new();
+    let mut turn = Turn::default();
     while let Some(frame) = poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
         let Ok(data) = frame.map_err(|error| broken_body(&error))?.into_data() else {
             continue;
@@ -57,6 +59,7 @@ pub(super) async fn answer(mut body: Body, held: &AtomicU64) -> Result<Bytes, Er
             first = data;
             continue;
         }
+        turn.take(data.len()).await;
         if joined.is_empty() {
             let rest = usize::try_from(body.size_hint().lower()).unwrap_or_default();
             joined.reserve(first.len() + data.len() + rest);

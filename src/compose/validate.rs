@@ -77,7 +77,7 @@ pub(super) async fn parameters(run: &Run, rules: &RequestRules, faults: &mut Fau
     for parameter in &rules.parameters {
         typed.push(match read(request, parameter) {
             Some(json) => {
-                for violation in violations(&parameter.schema, json.clone()).await? {
+                for violation in violations(run, &parameter.schema, json.clone()).await? {
                     let pointer = Some(&*violation.pointer).filter(|pointer| !pointer.is_empty());
                     faults.add(parameter.place.word(), Some(&parameter.name), pointer, &violation.message);
                 }
@@ -173,13 +173,13 @@ pub(super) async fn body(
     let packed = how == BodyUse::Parsed && !bytes.is_empty() && is_packed(&run.request.headers.raw.0)?;
     let bytes = if packed {
         // What a few bytes become may be a thousand times as much.
-        Box::pin(aside(move || receive::unpack(&bytes, limit))).await?
+        Box::pin(aside(run, move || receive::unpack(&bytes, limit))).await?
     } else {
         bytes
     };
     let read = if Content::is_long(&bytes, how) {
-        let (run, schema) = (Arc::clone(run), schema.cloned());
-        Box::pin(aside(move || content(&run, how, bytes, schema.as_ref()))).await
+        let (of, schema) = (Arc::clone(run), schema.cloned());
+        Box::pin(aside(run, move || content(&of, how, bytes, schema.as_ref()))).await
     } else {
         content(run, how, bytes, schema)
     };
@@ -196,7 +196,7 @@ pub(super) async fn body(
         content.content_encoding = None;
     }
     if let Some(schema) = schema {
-        for violation in violations(schema, content.json()).await? {
+        for violation in violations(run, schema, content.json()).await? {
             faults.add("body", None, Some(&violation.pointer), &violation.message);
         }
     }

@@ -22,11 +22,17 @@ pub(super) const BYTES: u64 = 8 * 1024 * 1024;
 /// How many times as much a whole execution may spend.
 const EXECUTION: i64 = 10;
 
-/// Steps of a slice: mostly less than a tenth of a millisecond, 0.3 ms at worst (texts full of escapes). Whoever is
-/// served next waits so long, whatever unit's route it was: it is to be lost in what a call takes anyhow.
-const SLICE_FUEL: u64 = 2_000;
+/// Steps of a slice: mostly less than a twentieth of a millisecond, 0.15 ms at worst (texts full of escapes). Whoever
+/// is served next waits so long, whatever unit's route it was: it is to be lost in what a call takes anyhow.
+const SLICE_FUEL: u64 = 1_000;
+/// Steps where nothing can be run aside: a policy may look through all groups of a principal.
+const WHOLE_FUEL: u64 = 2_000;
 /// Steps after which a thread behind the workers looks whether one of them waits.
-const BREATH: u64 = 500;
+const BREATH: u64 = 100;
+/// Steps after which an execution lets others of its worker go first.
+const TURN: i64 = SLICE_FUEL as i64;
+/// Bytes of a body that cost as much to read as a step.
+const READ: usize = 32;
 /// Bytes of a slice.
 const SLICE_BYTES: u64 = 128 * 1024;
 
@@ -36,7 +42,13 @@ pub struct Meter {
     // Signed, as two evaluations at the same time may both spend what is left.
     fuel: AtomicI64,
     bytes: AtomicI64,
+    /// What `fuel` was when others last went first.
+    turn: AtomicI64,
 }
+
+/// A turn of an execution on its worker.
+#[derive(Clone, Copy, Debug)]
+pub struct Turn(i64);
 
 /// What is left of this thread's slice.
 #[derive(Clone, Copy)]
@@ -54,14 +66,25 @@ thread_local! {
 /// Runs evaluations of an execution as far as one slice goes. `None` when it does not go far enough: what
 /// `work` gave then means nothing, and what it spent is given back.
 pub fn sliced<T>(meter: &Meter, work: impl FnOnce() -> T) -> Option<T> {
-    let fresh = Slice { fuel: SLICE_FUEL, bytes: SLICE_BYTES, cut: false };
+    up_to(SLICE_FUEL, meter, work)
+}
+
+/// The same for evaluations that cannot be run elsewhere, and have twice as much.
+pub fn bounded<T>(meter: &Meter, work: impl FnOnce() -> T) -> Option<T> {
+    up_to(WHOLE_FUEL, meter, work)
+}
+
+fn up_to<T>(fuel: u64, meter: &Meter, work: impl FnOnce() -> T) -> Option<T> {
+    let fresh = Slice { fuel, bytes: SLICE_BYTES, cut: false };
     let around = SLICE.replace(Some(fresh));
     let result = work();
     let slice = SLICE.replace(around).unwrap_or(fresh);
     if !slice.cut {
         return Some(result);
     }
-    meter.fuel.fetch_add((SLICE_FUEL - slice.fuel) as i64, Relaxed);
+    let wasted = (fuel - slice.fuel) as i64;
+    meter.fuel.fetch_add(wasted, Relaxed);
+    meter.turn.fetch_add(wasted, Relaxed);
     meter.bytes.fetch_add((SLICE_BYTES - slice.bytes) as i64, Relaxed);
     None
 }
@@ -77,6 +100,7 @@ impl Default for Meter {
         Self {
             fuel: AtomicI64::new(FUEL as i64 * EXECUTION),
             bytes: AtomicI64::new(BYTES as i64 * EXECUTION),
+            turn: AtomicI64::new(FUEL as i64 * EXECUTION),
         }
     }
 }
@@ -85,6 +109,24 @@ impl Meter {
     /// Takes steps for work outside of expressions that data can multiply.
     pub fn take_fuel(&self, steps: u64) -> Result<(), EvalError> {
         self.take(|allowance| allowance.steps(steps))
+    }
+
+    /// Notes a body that was read, which no budget bounds.
+    pub fn worked(&self, bytes: usize) {
+        self.turn.fetch_add((bytes / READ) as i64, Relaxed);
+    }
+
+    /// The execution's turn, if it has worked for as long as one slice lasts.
+    #[must_use]
+    pub fn turn_is_over(&self) -> Option<Turn> {
+        let turn = self.turn.load(Relaxed);
+        (turn - self.fuel.load(Relaxed) > TURN).then_some(Turn(turn))
+    }
+
+    /// Others have gone first since that turn. Of the steps that waited for that together, one begins the next.
+    pub fn begin_turn(&self, last: Turn) {
+        let now = self.fuel.load(Relaxed);
+        let _ = self.turn.compare_exchange(last.0, now, Relaxed, Relaxed);
     }
 
     /// Takes bytes that were produced outside of expressions.

@@ -52,8 +52,8 @@ struct Parts<'a> {
 
 impl Parts<'_> {
     /// Of a route that evaluates something.
-    fn composed(&self) -> Self {
-        let overload = self.overload.clone().map(OverloadLayer::of_composition);
+    fn composed(&self, unit: &Arc<str>) -> Self {
+        let overload = self.overload.clone().map(|layer| layer.of_composition(unit));
         Self { overload, ..*self }
     }
 }
@@ -72,7 +72,8 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Ar
     match &target.route().endpoint {
         plan::Endpoint::Compose { .. } => {
             let target = Arc::new(target);
-            layered(service_fn(move |request| Arc::clone(&target).compose(request)), &parts.composed())
+            let parts = &parts.composed(&target.route().unit);
+            layered(service_fn(move |request| Arc::clone(&target).compose(request)), parts)
         }
         plan::Endpoint::Proxy { composition, proxy, errors } => {
             let computed = composition.is_some()
@@ -81,9 +82,10 @@ pub(super) fn build(target: Target, tunnels: &Arc<Tunnels>, overload: Option<&Ar
                 || proxy.query.is_some()
                 || !proxy.set.is_empty()
                 || !errors.is_empty();
+            let composed = computed.then(|| parts.composed(&target.route().unit));
             let proxy = Arc::new(Proxy::new(target, Arc::clone(tunnels)));
-            if computed {
-                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), &parts.composed())
+            if let Some(parts) = &composed {
+                layered(service_fn(move |request| Arc::clone(&proxy).run(request)), parts)
             } else {
                 layered(service_fn(move |request| Arc::clone(&proxy).forward(request)), parts)
             }

@@ -57,7 +57,7 @@ pub(super) fn parse(bytes: Bytes, nodes: usize) -> Result<(ByteString, Tape), Js
 }
 
 /// Bytes after which a thread behind the workers looks whether one of them waits.
-const BREATH: usize = 16 * 1024;
+const BREATH: usize = 2 * 1024;
 
 struct Parser<'b> {
     bytes: &'b [u8],

@@ -1,8 +1,8 @@
 //! What a policy's expressions read: a request's head, its record, and who it is from.
 //!
 //! Made on the stack where a layer needs it, everything borrowed. A layer runs on the worker that serves, so
-//! one evaluation has a slice: a tenth of the steps that a template's expression may take. A policy reads
-//! heads and claims, never bodies, and needs a fraction of that.
+//! one evaluation has a fiftieth of the steps that a template's expression may take. A policy reads heads and
+//! claims, never bodies, and needs a fraction of that.
 
 use std::{borrow::Cow, sync::OnceLock};
 
@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, Request, Uri};
 use crate::{
     body::Body,
     error::Error,
-    expr::{Data, EvalError, Frame, Meter, Program, Reference, Slot, Text, Value, sliced},
+    expr::{Data, EvalError, Frame, Meter, Program, Reference, Slot, Text, Value, bounded},
     head::{self, Cookies, Fields, Query},
     problem::Kind,
     telemetry::Exchange,
@@ -114,7 +114,7 @@ impl<'a> Facts<'a> {
         work: impl FnOnce(&Frame<'b, '_>) -> Result<T, EvalError>,
     ) -> Result<T, EvalError> {
         let frame = Frame::new(data, &self.meter, &[]);
-        sliced(&self.meter, || work(&frame)).unwrap_or(Err(EvalError::Budget))
+        bounded(&self.meter, || work(&frame)).unwrap_or(Err(EvalError::Budget))
     }
 }
 

@@ -31,7 +31,7 @@ use std::{
     time::Duration,
 };
 
-use beside::{Heavy, QUEUE, Weight};
+use beside::{Heavy, Queue, Weight};
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
@@ -77,8 +77,8 @@ struct Gate {
     overload: Arc<Overload>,
     adaptive: bool,
     priority: Priority,
-    /// Of a route that may give work away.
-    weight: Option<Arc<Weight>>,
+    /// Of a route that may give work away, and the queue that it goes to.
+    weight: Option<(Arc<Weight>, Arc<Queue>)>,
 }
 
 /// See the module.
@@ -117,7 +117,7 @@ impl Overload {
 
     /// Notes how late the worker came to what was due. To be called at regular times.
     pub fn late(&self, lag: Duration) {
-        QUEUE.look();
+        beside::look();
         let mut control = self.control.lock().unwrap_or_else(PoisonError::into_inner);
         let before = self.limit.load(Relaxed);
         let after = control.sample(lag, self.under_way(), before);
@@ -169,11 +169,11 @@ impl OverloadLayer {
         Self { gate: Arc::new(Gate { overload: Arc::clone(overload), adaptive, priority, weight: None }) }
     }
 
-    /// For a route whose endpoint may give work to threads beside the worker.
+    /// For a route of a unit, whose endpoint may give work to threads beside the worker.
     #[must_use]
-    pub fn of_composition(self) -> Self {
+    pub fn of_composition(self, unit: &Arc<str>) -> Self {
         let Gate { overload, adaptive, priority, .. } = &*self.gate;
-        let weight = adaptive.then(Arc::default);
+        let weight = adaptive.then(|| (Arc::default(), beside::of(unit)));
         let overload = Arc::clone(overload);
         Self { gate: Arc::new(Gate { overload, adaptive: *adaptive, priority: *priority, weight }) }
     }
@@ -208,12 +208,12 @@ impl Gate {
             return Err(Error::new(Kind::Overloaded).cause(format_args!("the worker's limit is {limit}")));
         }
         let mut heavy = None;
-        if let Some(weight) = weight.as_ref().filter(|weight| weight.is_heavy()) {
-            match QUEUE.enter(*priority) {
+        if let Some((weight, queue)) = weight.as_ref().filter(|(weight, _)| weight.is_heavy()) {
+            match queue.enter(*priority) {
                 Ok(place) => heavy = Some(place),
                 Err(limit) => {
                     overload.shed.work[*priority as usize].increment(1);
-                    let cause = format_args!("the limit of long evaluations is {limit}");
+                    let cause = format_args!("the limit of the unit's long evaluations is {limit}");
                     return Err(Error::new(Kind::Overloaded).cause(cause));
                 }
             }
@@ -242,7 +242,7 @@ where
             Ok(place) => ResponseFuture {
                 future: gate::ResponseFuture::admitted(self.inner.call(request)),
                 place,
-                weight: self.gate.weight.clone(),
+                weight: self.gate.weight.as_ref().map(|(weight, _)| Arc::clone(weight)),
             },
             Err(error) => {
                 if let Some(exchange) = request.body().cargo::<Exchange>() {

@@ -21,7 +21,6 @@ pub(super) mod link;
 pub mod messages;
 mod outbox;
 mod sending;
-mod turn;
 pub(super) mod serve;
 
 /// Why a head was refused.

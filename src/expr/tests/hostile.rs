@@ -84,3 +84,18 @@ fn a_spent_execution_is_no_cut_slice() {
     let result = sliced(&meter, || program.eval(&Frame::new(&data, &meter, &[])).map(|_| ()));
     assert!(matches!(result, Some(Err(EvalError::Budget))));
 }
+
+#[test]
+fn what_cannot_run_aside_may_look_at_the_groups_of_a_principal() {
+    // As many as the largest providers put into a token.
+    let groups: Vec<_> = (0..200).map(|index| format!("\"8f14e45f-ceea-467f-a0e6-{index:012}\"")).collect();
+    let data = data(&format!("[{}]", groups.join(",")));
+    for source in [
+        "request.body.exists(g, g.startsWith(\"admin-\"))",
+        "request.body.exists(g, g == \"a\" || g == \"b\")",
+    ] {
+        let (program, meter) = (compile(source), Meter::default());
+        let found = bounded(&meter, || program.test(&Frame::new(&data, &meter, &[])).unwrap());
+        assert_eq!(found, Some(false), "{source}");
+    }
+}

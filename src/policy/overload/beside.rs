@@ -1,21 +1,22 @@
 //! Work that the workers give to threads beside them, and a limit for those who ask for it.
 //!
 //! A worker keeps up however much of such work waits, so that its own limit does not see it: everybody would wait
-//! until their time is over, whoever they are. The queue has a limit of its own, found in the same way from how long
-//! the first in it has waited, and it holds for requests of routes that give such work away. Others are not shed for it.
+//! until their time is over, whoever they are. So each unit has a queue with a limit of its own, found in the same way
+//! from how long the first in it has waited, and it holds for requests of the unit's routes that give such work away.
+//! No unit has all places, and none is shed for what another asks for.
 
 use std::{
     cell::Cell,
     collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU32, Ordering::Relaxed},
     },
     time::Duration,
 };
 
 use tokio::{
-    sync::{Semaphore, SemaphorePermit},
+    sync::{OwnedSemaphorePermit, Semaphore},
     time::Instant,
 };
 
@@ -27,6 +28,8 @@ use super::{
 /// How many pieces are worked on at the same time in this process. More would only take the processors
 /// from the workers.
 const PLACES: usize = 4;
+/// How many of them one unit may have: the others find one however much it evaluates.
+const SHARE: usize = 2;
 /// The least limit: enough that what is worked on never waits for the next, whoever may fill how much of it.
 const FLOOR: u32 = 16;
 /// Looks are at least so far apart, whoever takes them: each worker does.
@@ -34,27 +37,34 @@ const LOOK_EVERY: Duration = Duration::from_millis(45);
 /// A route gives work away as long as one of so many of its requests does.
 const ONE_OF: u32 = 64;
 
-/// The queue of this process.
-pub static QUEUE: Queue = Queue::new();
-
 thread_local! {
     /// How many pieces of work this thread has given away.
     static GIVEN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// Pieces of work that wait for one of a few places.
+/// The queues of a process.
+struct Queues {
+    places: Arc<Semaphore>,
+    /// Of each unit there ever was, of which configurations have few.
+    units: Mutex<BTreeMap<Arc<str>, Arc<Queue>>>,
+    looked: Mutex<Option<Instant>>,
+}
+
+/// Pieces of a unit's work that wait for a place.
 #[derive(Debug)]
 pub struct Queue {
-    places: Semaphore,
+    unit: Arc<str>,
+    share: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     waiting: Mutex<Waiting>,
     /// Requests under way of routes that give work away.
     under_way: AtomicU32,
     limit: AtomicU32,
-    control: Mutex<(Control, Option<Instant>)>,
+    control: Mutex<Control>,
 }
 
 /// Since when each of them waits, by when it came.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Waiting {
     next: u64,
     since: BTreeMap<u64, Instant>,
@@ -63,13 +73,20 @@ struct Waiting {
 /// One that waits, until this is dropped.
 struct Turn<'q>(&'q Queue, u64);
 
+/// A place to work at, until it is dropped.
+#[derive(Debug)]
+pub struct Place {
+    _of_unit: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
+}
+
 /// Whether a route gives work away, as one worker sees it.
 #[derive(Debug, Default)]
 pub(super) struct Weight(AtomicU32);
 
 /// A request under way of a route that gives work away.
 #[derive(Debug)]
-pub(super) struct Heavy(&'static Queue);
+pub(super) struct Heavy(Arc<Queue>);
 
 /// How many pieces of work this thread has given away so far.
 #[must_use]
@@ -77,29 +94,81 @@ pub fn given() -> u64 {
     GIVEN.get()
 }
 
+/// The queue of a unit.
+#[must_use]
+pub fn of(unit: &Arc<str>) -> Arc<Queue> {
+    process(|queues| {
+        let mut units = lock(&queues.units);
+        if let Some(queue) = units.get(unit) {
+            return Arc::clone(queue);
+        }
+        let queue = Arc::new(Queue::new(unit, &queues.places));
+        units.insert(Arc::clone(unit), Arc::clone(&queue));
+        queue
+    })
+}
+
+/// Looks how long the first of each queue has waited. To be called at regular times, by whoever.
+pub(super) fn look() {
+    process(|queues| {
+        let now = Instant::now();
+        let mut looked = lock(&queues.looked);
+        if looked.is_some_and(|last| now.saturating_duration_since(last) < LOOK_EVERY) {
+            return;
+        }
+        *looked = Some(now);
+        for queue in lock(&queues.units).values() {
+            queue.look(now);
+        }
+    });
+}
+
+#[cfg(not(test))]
+fn process<T>(work: impl FnOnce(&Queues) -> T) -> T {
+    static PROCESS: std::sync::LazyLock<Queues> = std::sync::LazyLock::new(Queues::default);
+    work(&PROCESS)
+}
+
+/// A test has a thread and places of its own: while it waited for those of others, its clock would run.
+#[cfg(test)]
+fn process<T>(work: impl FnOnce(&Queues) -> T) -> T {
+    thread_local! {
+        static THREAD: Queues = Queues::default();
+    }
+    THREAD.with(work)
+}
+
+impl Default for Queues {
+    fn default() -> Self {
+        let places = Arc::new(Semaphore::new(PLACES));
+        Self { places, units: Mutex::default(), looked: Mutex::default() }
+    }
+}
+
 // === impl Queue ===
 
 impl Queue {
-    const fn new() -> Self {
+    fn new(unit: &Arc<str>, places: &Arc<Semaphore>) -> Self {
         Self {
-            places: Semaphore::const_new(PLACES),
-            waiting: Mutex::new(Waiting { next: 0, since: BTreeMap::new() }),
+            unit: Arc::clone(unit),
+            share: Arc::new(Semaphore::new(SHARE)),
+            places: Arc::clone(places),
+            waiting: Mutex::default(),
             under_way: AtomicU32::new(0),
             limit: AtomicU32::new(NONE),
-            control: Mutex::new((Control::new(FLOOR), None)),
+            control: Mutex::new(Control::new(FLOOR)),
         }
     }
 
-    /// Waits for a place, to be kept as long as the work takes.
-    pub async fn place(&self) -> Option<SemaphorePermit<'_>> {
+    /// Waits for a place of the unit's share and then for one of all, to be kept as long as the work takes: nobody
+    /// has more than a share of every other unit before it. `None` only if there are none at all.
+    pub async fn place(&self) -> Option<Place> {
         GIVEN.set(GIVEN.get() + 1);
-        if let Ok(place) = self.places.try_acquire() {
-            return Some(place);
-        }
         let turn = self.line_up();
-        let place = self.places.acquire().await.ok();
+        let _of_unit = Arc::clone(&self.share).acquire_owned().await.ok()?;
+        let _of_all = Arc::clone(&self.places).acquire_owned().await.ok()?;
         drop(turn);
-        place
+        Some(Place { _of_unit, _of_all })
     }
 
     fn line_up(&self) -> Turn<'_> {
@@ -110,21 +179,15 @@ impl Queue {
         Turn(self, turn)
     }
 
-    /// Looks how long the first has waited. To be called at regular times, by whoever.
-    pub(super) fn look(&self) {
-        let now = Instant::now();
-        let mut control = lock(&self.control);
-        if control.1.is_some_and(|last| now.saturating_duration_since(last) < LOOK_EVERY) {
-            return;
-        }
-        control.1 = Some(now);
+    fn look(&self, now: Instant) {
         let first = lock(&self.waiting).since.first_key_value().map(|(_, since)| *since);
         let lag = first.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let before = self.limit.load(Relaxed);
-        let after = control.0.sample(lag, self.under_way.load(Relaxed), before);
+        let after = lock(&self.control).sample(lag, self.under_way.load(Relaxed), before);
         self.limit.store(after, Relaxed);
         if before == NONE && after != NONE {
             tracing::warn!(
+                unit = &*self.unit,
                 ?lag,
                 limit = after,
                 "there are more long evaluations than can be made: requests are shed"
@@ -133,13 +196,13 @@ impl Queue {
     }
 
     /// Lets a request of a route that gives work away in, or not.
-    pub(super) fn enter(&'static self, priority: Priority) -> Result<Heavy, u32> {
+    pub(super) fn enter(self: &Arc<Self>, priority: Priority) -> Result<Heavy, u32> {
         let limit = self.limit.load(Relaxed);
         if limit != NONE && self.under_way.load(Relaxed) >= share(limit, priority) {
             return Err(limit);
         }
         self.under_way.fetch_add(1, Relaxed);
-        Ok(Heavy(self))
+        Ok(Heavy(Arc::clone(self)))
     }
 }
 
@@ -180,48 +243,65 @@ impl Weight {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
-    #[tokio::test(start_paused = true)]
-    async fn where_the_first_waits_for_too_long_who_gives_work_away_is_shed_the_lowest_priority_first() {
-        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
-        let mut places = Vec::new();
-        for _ in 0..PLACES {
-            places.push(queue.place().await);
+    #[tokio::test]
+    async fn no_unit_has_all_places_and_one_that_is_given_back_is_taken_again() {
+        let [a, b, c] = ["a", "b", "c"].map(|unit| of(&Arc::from(unit)));
+        let mut held = Vec::new();
+        for _ in 0..SHARE {
+            held.push(a.place().now_or_never().unwrap());
         }
-        let held: Vec<_> = (0..FLOOR / 2).map(|_| queue.enter(Priority::Low).unwrap()).collect();
-        let waiting = tokio::spawn(queue.place());
+        assert!(a.place().now_or_never().is_none());
+        for _ in SHARE..PLACES {
+            held.push(b.place().now_or_never().unwrap());
+        }
+        assert!(c.place().now_or_never().is_none());
+        held.pop();
+        assert!(a.place().now_or_never().is_none());
+        assert!(c.place().now_or_never().is_some());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_unit_that_asks_for_more_than_can_be_done_is_shed_alone() {
+        let [busy, other] = ["busy", "other"].map(|unit| of(&Arc::from(unit)));
+        let _held: Vec<_> = (0..SHARE).map(|_| busy.place().now_or_never().unwrap()).collect();
+        let mut waiting = Box::pin(busy.place());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        let under_way: Vec<_> = (0..200).map(|_| busy.enter(Priority::Normal).unwrap()).collect();
+        let _one = other.enter(Priority::Low).unwrap();
+        for _ in 0..4 {
+            tokio::time::advance(2 * LOOK_EVERY).await;
+            look();
+        }
+        assert!(busy.enter(Priority::Critical).is_err());
+        assert!(other.enter(Priority::Low).is_ok());
+        assert!(other.place().now_or_never().is_some());
+        // What waited is served, and the limit goes.
+        drop((waiting, under_way));
+        for _ in 0..200 {
+            tokio::time::advance(2 * LOOK_EVERY).await;
+            look();
+        }
+        assert!(busy.enter(Priority::Low).is_ok());
+    }
+    #[tokio::test(start_paused = true)]
+    async fn the_lowest_priority_is_shed_first_and_who_does_not_wait_any_more_is_out_of_the_line() {
+        let queue = of(&Arc::from("unit"));
+        let _held: Vec<_> = (0..SHARE).map(|_| queue.place().now_or_never().unwrap()).collect();
+        let before = given();
+        let mut waiting = Box::pin(queue.place());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!((lock(&queue.waiting).since.len(), given() - before), (1, 1));
+        let _under_way: Vec<_> = (0..FLOOR / 2).map(|_| queue.enter(Priority::Low).unwrap()).collect();
         for _ in 0..8 {
-            tokio::time::advance(Duration::from_millis(100)).await;
-            queue.look();
-            // Another worker that looks at the same time changes nothing.
-            queue.look();
+            tokio::time::advance(2 * LOOK_EVERY).await;
+            look();
         }
         assert_eq!(queue.enter(Priority::Low).unwrap_err(), FLOOR);
         assert!(queue.enter(Priority::Normal).is_ok());
-        // Nobody waits any more: there is no limit in the end.
-        drop(places);
-        drop(waiting.await.unwrap());
-        drop(held);
-        for _ in 0..80 {
-            tokio::time::advance(Duration::from_millis(50)).await;
-            queue.look();
-        }
-        assert_eq!(queue.limit.load(Relaxed), NONE);
-        assert_eq!(queue.under_way.load(Relaxed), 0);
-    }
-
-    #[tokio::test]
-    async fn who_does_not_wait_any_more_is_out_of_the_line() {
-        let queue: &'static Queue = Box::leak(Box::new(Queue::new()));
-        let mut places = Vec::new();
-        for _ in 0..PLACES {
-            places.push(queue.place().await);
-        }
-        let before = given();
-        let mut waiting = Box::pin(queue.place());
-        assert!(futures_util::poll!(waiting.as_mut()).is_pending());
-        assert_eq!((lock(&queue.waiting).since.len(), given() - before), (1, 1));
         drop(waiting);
         assert!(lock(&queue.waiting).since.is_empty());
     }

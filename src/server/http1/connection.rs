@@ -24,7 +24,6 @@ use super::{
     messages::{Messages, Piece},
     outbox::Outbox,
     sending::Sending,
-    turn::Turn,
 };
 use crate::{
     body::{
@@ -41,6 +40,7 @@ use crate::{
         worker::Worker,
     },
     switched::Switched,
+    turn::Turn,
 };
 
 /// The most bytes that are read and dropped after the last answer, so that the client gets to see it:
@@ -352,7 +352,7 @@ impl Connection {
                         Piece::End => (None, true),
                     };
                     self.expects = false;
-                    reader.give(frame, last);
+                    reader.give(cx, frame, last);
                     if last {
                         *feed = None;
                     }
@@ -405,7 +405,13 @@ impl Connection {
             let Ok(()) = ready!(Pin::new(&mut self.io).poll_read(cx, &mut buffer)) else { break };
             match buffer.filled().len() {
                 0 => break,
-                count => self.linger = self.linger.saturating_sub(count),
+                count => {
+                    self.linger = self.linger.saturating_sub(count);
+                    self.turn.moved(count);
+                    if self.turn.is_over(cx) {
+                        return Poll::Pending;
+                    }
+                }
             }
         }
         Poll::Ready(Ok(()))
