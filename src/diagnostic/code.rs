@@ -123,8 +123,8 @@ codes! {
          It is refused, because a route whose policy is misspelt would serve without it. Check the spelling, or ask IT for the Policy.";
     LoosensMandate = "loosens_mandate", Error,
         "The route, or a Policy that it names, allows more than a mandatory PolicyBinding does: a longer timeout, a higher limit, \
-         `anonymous: true` beside an authentication that is mandated, or a header that the mandate sets or removes. Against a mandate a unit may only \
-         tighten. The binding is shown. Take the value away, tighten it, or ask IT to change the mandate; `segue explain UNIT/ROUTE` shows \
+         `anonymous: true` beside an authentication that is mandated, or a header that the mandate sets or removes: in an answer, in a \
+         step, in a Composition that it runs, or in a Service behind them. Against a mandate a unit may only tighten. The binding is shown. Take the value away, tighten it, or ask IT to change the mandate; `segue explain UNIT/ROUTE` shows \
          what holds.";
     UnusedPolicy = "unused_policy", Warning,
         "No Route and no PolicyBinding names the Policy, so it has no effect. Somebody may think that it protects something. Bind it: a \

@@ -1,6 +1,6 @@
 //! Findings as text with a caret, as JSON, and as GitHub annotations.
 
-use std::{borrow::Cow, fmt::Write as _};
+use std::{borrow::Cow, collections::HashMap, fmt::Write as _, sync::Arc};
 
 use super::{Diagnostic, Diagnostics, Place};
 
@@ -95,27 +95,25 @@ fn is_unsafe(c: char) -> bool {
     c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
-/// Finds lines of files without reading a file from its start for every finding, since findings come
-/// in the order of lines.
+/// Finds lines of files. Where they begin is looked up once per file: findings go forth and back between a unit's file
+/// and IT's.
 #[derive(Default)]
 struct Lines<'s> {
-    file: String,
-    text: &'s str,
-    /// Number and first byte of the last line that was asked for.
-    last: (u32, usize),
+    files: HashMap<Arc<str>, Option<(&'s str, Vec<usize>)>>,
 }
 
 impl<'s> Lines<'s> {
     fn line(&mut self, place: &Place, source: &Lookup<'s>) -> Option<&'s str> {
-        if self.file != *place.file || self.last.0 > place.line || self.last.0 == 0 {
-            self.text = source(&place.file)?;
-            self.file = place.file.to_string();
-            self.last = (1, 0);
+        if !self.files.contains_key(&place.file) {
+            let found = source(&place.file).map(|text| {
+                let next = text.match_indices('\n').map(|(at, _)| at + 1);
+                (text, std::iter::once(0).chain(next).collect())
+            });
+            self.files.insert(Arc::clone(&place.file), found);
         }
-        while self.last.0 < place.line {
-            self.last = (self.last.0 + 1, self.last.1 + self.text[self.last.1..].find('\n')? + 1);
-        }
-        let line = self.text[self.last.1..].split('\n').next()?;
+        let (text, starts) = self.files.get(&place.file)?.as_ref()?;
+        let start = *starts.get((place.line as usize).checked_sub(1)?)?;
+        let line = text[start..].split('\n').next()?;
         Some(line.trim_end_matches('\r'))
     }
 }

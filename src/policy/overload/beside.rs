@@ -287,4 +287,34 @@ mod tests {
         }
         assert!(busy.enter(Priority::Low).is_ok());
     }
+    #[tokio::test(start_paused = true)]
+    async fn the_lowest_priority_is_shed_first_and_who_does_not_wait_any_more_is_out_of_the_line() {
+        let queue = of(&Arc::from("unit"));
+        let _held: Vec<_> = (0..SHARE).map(|_| queue.place().now_or_never().unwrap()).collect();
+        let before = given();
+        let mut waiting = Box::pin(queue.place());
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!((lock(&queue.waiting).since.len(), given() - before), (1, 1));
+        let _under_way: Vec<_> = (0..FLOOR / 2).map(|_| queue.enter(Priority::Low).unwrap()).collect();
+        for _ in 0..8 {
+            tokio::time::advance(2 * LOOK_EVERY).await;
+            look();
+        }
+        assert_eq!(queue.enter(Priority::Low).unwrap_err(), FLOOR);
+        assert!(queue.enter(Priority::Normal).is_ok());
+        drop(waiting);
+        assert!(lock(&queue.waiting).since.is_empty());
+    }
+
+    #[test]
+    fn a_route_is_heavy_as_long_as_one_of_many_of_its_requests_gives_work_away() {
+        let weight = Weight::default();
+        assert!(!weight.is_heavy());
+        weight.note();
+        for _ in 0..ONE_OF {
+            assert!(weight.is_heavy());
+            weight.admitted();
+        }
+        assert!(!weight.is_heavy());
+    }
 }

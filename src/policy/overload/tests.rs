@@ -62,6 +62,26 @@ fn an_overloaded_worker_sheds_what_is_past_its_limit_the_lowest_priority_first()
     assert!(send(&layers[0]).error().is_none());
 }
 
+/// Requests that are answered as soon as they are read: none is ever under way when another comes.
+#[test]
+fn where_few_are_under_way_and_the_worker_is_late_a_share_is_shed_the_lowest_priority_first() {
+    let overload = overload();
+    let layers = ALL.map(|priority| OverloadLayer::new(&overload, true, priority));
+    let shed = |index: usize| (0..100).filter(|_| send(&layers[index]).error().is_some()).count();
+    late(&overload, 200);
+    let first = shed(0);
+    assert!(first > 0 && first < 100, "{first} of a hundred");
+    assert_eq!([1, 2, 3].map(shed), [0; 3]);
+    late(&overload, 1000);
+    late(&overload, 1000);
+    assert_eq!(shed(0), 100);
+    assert!(shed(1) > 0 && shed(3) == 0);
+    (0..20).for_each(|_| late(&overload, 1000));
+    assert!(shed(3) < 100, "a few of the highest are let in");
+    (0..20).for_each(|_| late(&overload, 1));
+    assert_eq!([0, 1, 2, 3].map(shed), [0; 4]);
+}
+
 #[test]
 fn a_place_is_given_back_with_the_answers_head() {
     let overload = overload();
