@@ -86,7 +86,9 @@ impl Admin {
                         plain(StatusCode::SERVICE_UNAVAILABLE, "short of memory\n")
                     }
                     Phase::Serving => plain(StatusCode::OK, "ready\n"),
-                    Phase::Draining | Phase::Closing => plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+                    Phase::Draining | Phase::Closing | Phase::Cut => {
+                        plain(StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+                    }
                 };
             }
             _ => {}

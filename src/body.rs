@@ -98,6 +98,12 @@ pub enum BodyError {
     /// Nothing came for too long.
     #[error("the body stalled")]
     Stalled,
+    /// The time of the call that it answers is over.
+    #[error("the time of the call is over")]
+    Late,
+    /// The time of the request that it is part of is over.
+    #[error("the time of the request is over")]
+    Overdue,
 }
 
 // === impl Body ===
@@ -490,7 +496,7 @@ impl FromClient {
                 // The codec takes a reset without an error for the end, also where END_STREAM has not come
                 // (RFC 9113 §8.1).
                 None if !body.is_end_stream() => Some(Err(BodyError::Client("it was reset before its end"))),
-                frame => frame.map(|frame| frame.map_err(BodyError::Hyper)),
+                frame => frame.map(|frame| frame.map_err(|_| BodyError::Client("its stream was reset"))),
             }),
         }
     }

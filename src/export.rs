@@ -207,11 +207,9 @@ fn swept(admin: &Admin) {
     let instruments = &admin.shared.instruments;
     let gateway = admin.shared.gateway.load_full();
     let routes: HashSet<&str> = gateway.plan.routes.iter().map(|route| &*route.name).collect();
-    let services: HashSet<&str> = gateway.upstreams.iter().map(|one| &*one.name).collect();
     instruments.sinks.load().keep.sweep(SystemTime::now(), |name| routes.contains(name));
     // What of an older generation ended after it was gone has counted under names that are no more.
-    instruments.retain_routes(|name| routes.contains(name));
-    instruments.retain_services(|name| services.contains(name));
+    gateway.retain_series();
 }
 
 /// Lets requests that are kept for the admin page grow old, until the future is dropped.

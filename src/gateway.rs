@@ -3,7 +3,11 @@
 //! A [`Gateway`] holds no socket and never changes; a reload builds the next one and swaps it in.
 //! Each worker serves it through a [`Handle`] of its own.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use crate::{
     config::{gateway::AddressTemplate, service::SecretTemplate},
@@ -12,7 +16,7 @@ use crate::{
     identity::Store,
     plan::{self, Listener, Plan},
     policy::{
-        authenticate::{Authenticator, Settings},
+        authenticate::{self, Authenticator, Settings},
         counters::Counters,
     },
     telemetry::{self, Instruments, RouteInstruments, trace::Sampler},
@@ -104,6 +108,21 @@ impl std::fmt::Debug for AdminListener {
 impl Gateway {
     fn authenticators(&self, route: RouteId) -> &Arc<[Arc<Authenticator>]> {
         &self.authenticators[route.index()]
+    }
+
+    /// Forgets the series of what this one does not have.
+    pub fn retain_series(&self) {
+        let routes: HashSet<&str> = self.plan.routes.iter().map(|route| &*route.name).collect();
+        let services: HashSet<&str> = self.upstreams.iter().map(|one| &*one.name).collect();
+        let methods = self.plan.routes.iter().flat_map(|route| &route.policies.authenticate);
+        let issuers = methods.flat_map(|settings| &settings.methods).flat_map(|method| match method {
+            authenticate::Method::Jwt(jwt) => &jwt.issuers[..],
+            authenticate::Method::ApiKey(_) | authenticate::Method::Mtls(_) => &[],
+        });
+        let issuers: HashSet<&str> = issuers.map(|issuer| &*issuer.issuer).collect();
+        self.instruments.retain_routes(|name| routes.contains(name));
+        self.instruments.retain_services(|name| services.contains(name));
+        self.instruments.retain_issuers(|name| issuers.contains(name));
     }
 
     /// Resolves what the plan leaves open. An upstream that `previous` has in the same form is kept,

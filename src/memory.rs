@@ -5,7 +5,7 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicU32, Ordering::Relaxed},
+    sync::atomic::{AtomicU32, AtomicUsize, Ordering::Relaxed},
 };
 
 use tokio::sync::Notify;
@@ -19,6 +19,8 @@ pub struct Memory {
     /// In thousandths; 0 where there is no bound.
     fullness: AtomicU32,
     relieved: Notify,
+    /// How often somebody had to wait.
+    waits: AtomicUsize,
 }
 
 // === impl Memory ===
@@ -57,8 +59,18 @@ impl Memory {
         self.fullness.load(Relaxed)
     }
 
+    /// How often somebody had to wait for that, so far.
+    #[must_use]
+    pub fn waits(&self) -> usize {
+        self.waits.load(Relaxed)
+    }
+
     /// Waits until connections may be accepted.
     pub async fn room(&self) {
+        if !self.is_used_up() {
+            return;
+        }
+        self.waits.fetch_add(1, Relaxed);
         loop {
             let relieved = self.relieved.notified();
             if !self.is_used_up() {
@@ -122,6 +134,21 @@ mod tests {
     use std::{collections::HashMap, future::poll_fn, pin::pin, task::Poll};
 
     use super::*;
+
+    #[tokio::test]
+    async fn whoever_finds_no_room_waits_and_is_counted_once() {
+        let memory = Memory::default();
+        memory.room().await;
+        memory.note(96, Some(100));
+        let mut room = pin!(memory.room());
+        for used in [97, 96] {
+            assert!(poll_fn(|cx| Poll::Ready(room.as_mut().poll(cx).is_pending())).await);
+            memory.note(used, Some(100));
+        }
+        memory.note(10, Some(100));
+        room.await;
+        assert_eq!(memory.waits(), 1);
+    }
 
     fn allowed(files: &[(&str, &str)]) -> Option<u64> {
         let files: HashMap<_, _> = files.iter().copied().collect();

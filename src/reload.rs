@@ -162,13 +162,8 @@ impl Reloader {
             Some((gateway, tls)) => {
                 state.tls = Arc::new(tls);
                 state.elsewhere = elsewhere;
-                let names: HashSet<Arc<str>> =
-                    gateway.plan.routes.iter().map(|route| Arc::clone(&route.name)).collect();
-                let services: HashSet<Arc<str>> =
-                    gateway.plan.services.iter().map(|service| Arc::clone(&service.name)).collect();
                 shared.swap(gateway);
-                self.around.instruments.retain_routes(|name| names.contains(name));
-                self.around.instruments.retain_services(|name| services.contains(name));
+                shared.gateway.load().retain_series();
                 state.generation += 1;
                 state.hash = hash;
                 state.templates = templates(&tree, &findings);

@@ -29,6 +29,9 @@ use worker::{Listen, Worker};
 /// A worker's stack. The deepest expression that compiles needs less than half of it.
 const STACK: usize = 4 * 1024 * 1024;
 
+/// How long workers may take to drop what is cut.
+const FAREWELL: Duration = Duration::from_secs(1);
+
 /// What a listener accepts with at the moment: TLS, or cleartext.
 pub type Tls = ArcSwapOption<tls::Acceptor>;
 
@@ -121,7 +124,18 @@ impl Workers {
                 self.one_ended().await;
             }
         };
-        tokio::time::timeout(timeout, all).await.is_ok()
+        if tokio::time::timeout(timeout, all).await.is_ok() {
+            return true;
+        }
+        // What is cut is told in every signal, if its worker is still there to do so.
+        self.phase.send_replace(Phase::Cut);
+        let all = async {
+            while self.running > 0 {
+                self.one_ended().await;
+            }
+        };
+        let _ = tokio::time::timeout(FAREWELL, all).await;
+        false
     }
 }
 

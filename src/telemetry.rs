@@ -16,11 +16,13 @@ use http::{Method, StatusCode, Version, uri::PathAndQuery};
 
 use crate::{
     body::pace::Upload,
+    error::Error,
     headers::Peer,
     principal::{Principal, Source},
     problem::Fault,
 };
 
+pub mod abort;
 pub mod access_log;
 pub mod critical;
 pub mod diagnostics;
@@ -48,11 +50,12 @@ pub mod trace;
 pub mod trail;
 
 pub use ::metrics::{Gauge, Histogram};
+pub use abort::Abort;
 pub use finished::Finished;
 pub use generation::{CompositionInfo, EndpointInfo, Generation, ServiceInstruments};
 pub use handshake::HandshakeFailure;
 pub use instruments::{Instruments, Signal, UpstreamCount, UpstreamState};
-pub use record::{CallRecord, Outcome, Record, Scope, StepOutcome, StepRecord, Verb};
+pub use record::{CallRecord, Outcome, Record, RequestError, Scope, StepOutcome, StepRecord, Verb};
 pub use refusal::Refusal;
 pub use refuser::Refuser;
 pub use route::{Does, RouteInfo, RouteInstruments, StepInfo};
@@ -253,8 +256,8 @@ pub mod clock {
 enum End {
     /// Not at all yet; dropped like this, the client has left.
     Open,
-    /// It broke off on this side.
-    Broken,
+    /// It was cut, or broke off on this side.
+    Aborted(Abort),
     /// As it should.
     Complete,
 }
@@ -287,10 +290,21 @@ impl Finish {
     pub fn sent(&self, bytes: u64) {
         let mut record = self.exchange.record();
         record.sent += bytes;
+        self.lasts(&record);
+    }
+
+    /// None of it is there to pass. To be called now and then: an answer that lasts is told of all the same.
+    pub fn waits(&self) {
+        if clock::now() >= self.next_line.get() {
+            self.lasts(&self.exchange.record());
+        }
+    }
+
+    fn lasts(&self, record: &Record) {
         let now = clock::now();
         if now >= self.next_line.get() {
             self.next_line.set(now + LINE_EVERY);
-            self.instruments.goes_on(&self.exchange, &record);
+            self.instruments.goes_on(&self.exchange, record);
         }
     }
 
@@ -299,10 +313,30 @@ impl Finish {
         self.end = End::Complete;
     }
 
-    /// What the answer is made of broke off or stopped, so that the client has part of it.
-    pub fn broke(&mut self) {
+    /// The answer ends here, so that the client has part of it.
+    pub fn aborts(&mut self, why: Abort) {
         if self.end == End::Open {
-            self.end = End::Broken;
+            self.end = End::Aborted(why);
+            self.tell(why, None);
+        }
+    }
+
+    /// What the answer is made of broke off.
+    pub fn broke(&mut self, error: &Error) {
+        if self.end == End::Open {
+            let why = Abort::Broken(error.kind());
+            self.end = End::Aborted(why);
+            self.tell(why, error.private_cause());
+        }
+    }
+
+    /// Says in the log what is not the client's doing. A client that leaves is nothing to look into.
+    fn tell(&self, why: Abort, cause: Option<&str>) {
+        let (id, code) = (&*self.exchange.id, why.as_str());
+        if why.fault() == Fault::Client {
+            tracing::debug!(id, code, cause, "an answer was not taken");
+        } else if let Some(left_out) = self.exchange.line() {
+            tracing::warn!(id, code, cause, left_out, "an answer broke off");
         }
     }
 }
@@ -311,15 +345,24 @@ impl Drop for Finish {
     fn drop(&mut self) {
         self.instruments.ended(&self.exchange);
         let us = self.exchange.micros(Instant::now());
+        if self.end == End::Open && self.instruments.ends() {
+            self.aborts(Abort::Shutdown);
+        }
         let aborted = match self.end {
-            End::Open => Some(Fault::Client),
-            End::Broken => Some(Fault::Upstream),
+            End::Open => Some(Abort::ClientGone),
+            End::Aborted(why) => Some(why),
             End::Complete => None,
         };
         let mut record = self.exchange.record();
         record.received = self.upload.as_ref().map_or(0, |upload| upload.bytes());
         record.conclude_steps(us);
-        record.calls.conclude(us, aborted);
+        let failed = record.failure;
+        record.calls.conclude(us, aborted, failed);
+        record.conclude_streams();
+        let sent = record.sent;
+        if record.route.as_ref().is_some_and(|route| route.info.plain) {
+            record.calls.passed(sent);
+        }
         self.instruments.finished(&self.exchange, &record, us, aborted);
     }
 }

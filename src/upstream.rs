@@ -50,6 +50,7 @@ use crate::{
     config::service::{AssetType, Balance, Protocol},
     descriptors::Descriptors,
     error::Error,
+    problem::Kind,
     telemetry::{EndpointInfo, Trail},
 };
 
@@ -220,6 +221,9 @@ pub struct Outgoing {
     pub safe: bool,
     /// Until the response head. The caller bounds the body.
     pub timeout: Duration,
+    /// What it is when that is over: [`Kind::UpstreamTimeout`], or [`Kind::DeadlineExceeded`] where it is the
+    /// caller's time that ends and not the call's own. Nobody blames a service for that.
+    pub overdue: Kind,
     /// What a resend that the origin may see as a second call is taken from; each call has its one when absent.
     pub spare: Option<Arc<Spare>>,
     /// Where it is noted how the call goes.

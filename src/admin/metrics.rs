@@ -36,7 +36,7 @@ pub(super) fn refresh(admin: &Admin) {
         instruments.upstream(&upstream.name, state, &counts);
     }
     let clients = admin.shared.clients();
-    instruments.clients(clients.most(), clients.refused());
+    instruments.clients(clients.most(), clients.refused(), admin.shared.memory.waits());
     let status = status::page(&admin.reloader.state());
     let units = status["units"].as_object().into_iter().flatten();
     let states = units.filter_map(|(unit, value)| Some((unit.as_str(), Value::as_str(&value["state"])?)));

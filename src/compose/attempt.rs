@@ -36,12 +36,16 @@ pub(super) async fn attempt<C: Caller>(
     (now, tries): (Instant, u8),
 ) -> Result<Box<Received>, Failure> {
     let state = &*env.state;
-    if let Some(late) = is_late(state, step, now) {
+    if let Some(late) = is_late(state, (index, step), now) {
         return Err(late);
     }
     let underway = Underway::new(state.trail(index, call, item.map(|(_, at)| at), (now, tries)));
     let result = send(env, index, (step, call), item, now, underway.trail()).await;
     let outcome = match &result {
+        Ok(received) if received.stream.is_some() => {
+            underway.streams();
+            return result;
+        }
         Ok(received) => Ok(received.content.bytes.len() as u64),
         Err(failure) => Err(failure.error.kind()),
     };
@@ -50,10 +54,9 @@ pub(super) async fn attempt<C: Caller>(
 }
 
 /// Nothing starts once its time is over.
-fn is_late(state: &State, step: &Step, now: Instant) -> Option<Failure> {
-    let required = matches!(step.tolerance, Tolerance::Required);
-    let end = if required { state.run.deadline } else { state.run.cut };
-    (state.is_decided() || now >= end).then(|| Error::new(Kind::DeadlineExceeded).step(&step.name).into())
+fn is_late(state: &State, (index, step): (usize, &Step), now: Instant) -> Option<Failure> {
+    (state.is_decided() || now >= state.end_of(index))
+        .then(|| Error::new(Kind::DeadlineExceeded).step(&step.name).into())
 }
 
 /// What is rare in it is boxed, because a future is moved when its step
@@ -75,7 +78,7 @@ async fn send<C: Caller>(
         true => (state.run.cut, true),
         false => (own, false),
     };
-    let late = |kind| if cut { Kind::DeadlineExceeded } else { kind };
+    let overdue = if cut { Kind::DeadlineExceeded } else { Kind::UpstreamTimeout };
 
     turn(&state.run.meter).await;
     let request = sliced(&state.run.meter, || {
@@ -87,7 +90,7 @@ async fn send<C: Caller>(
         None => Box::pin(build_aside(Arc::clone(&env.state), index, item, (now, trail.span()))).await,
     };
     let mut request = request.map_err(|error| error.step(&step.name))?;
-    trail.asks(request.uri().path());
+    trail.asks(request.uri());
     if !call.safe {
         state.run.note_unsafe_call();
     }
@@ -98,13 +101,10 @@ async fn send<C: Caller>(
         request.headers_mut().insert(STEP, label);
     }
     let (added, timeout) = (Added::default(), end - now);
-    let (spare, trail) = (state.run.spare.clone(), Some(trail.clone()));
-    let outgoing = Outgoing { request, added, safe: call.safe, timeout, spare, trail };
+    let (spare, told) = (state.run.spare.clone(), Some(trail.clone()));
+    let outgoing = Outgoing { request, added, safe: call.safe, timeout, overdue, spare, trail: told };
     let (head, body) = match env.caller.send(upstream, outgoing).await {
         Ok(answer) => answer.into_parts(),
-        Err(error) if error.kind() == Kind::UpstreamTimeout => {
-            return Err(Error::new(late(Kind::UpstreamTimeout)).step(&step.name).into());
-        }
         Err(error) => return Err(error.step(&step.name).into()),
     };
     let status = head.status;
@@ -116,7 +116,8 @@ async fn send<C: Caller>(
         let content = Content::read(bytes::Bytes::new(), &headers.0, BodyUse::Forwarded);
         let content = content.unwrap_or_default();
         // The time of a call and of its route ends with the body.
-        let stream = Some(Mutex::new(Some(ending::until(end.min(state.run.deadline), body))));
+        let body = ending::until((end, state.run.deadline), body);
+        let stream = Some(Mutex::new(Some(ending::told(trail, body))));
         return Ok(Box::new(Received { status, headers, content, stream }));
     }
     let bytes = if step.body == BodyUse::Unread {
@@ -129,7 +130,7 @@ async fn send<C: Caller>(
     let bytes = match bytes {
         Some(Ok(bytes)) => bytes,
         Some(Err(error)) => return failed(error, headers),
-        None => return failed(Error::new(late(Kind::UpstreamTimeout)), headers),
+        None => return failed(overdue.into(), headers),
     };
     let content = if Content::is_long(&bytes, step.body) {
         let (headers, how) = (headers.0.clone(), step.body);

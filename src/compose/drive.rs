@@ -14,7 +14,7 @@ use super::{
     aside::aside,
     failure,
     lanes::Lanes,
-    state::State,
+    state::{Decision, State},
     step,
     validate::{self, Faults},
 };
@@ -61,7 +61,7 @@ pub(super) async fn execute<C: Caller, T: Send + 'static>(
     let mut lanes = Lanes::new();
     let end = state.run.deadline;
     let ended = steps(&env, composition, &mut lanes, end, |index, step| step::run(&env, index, step)).await;
-    let unsettled = ended.is_err().then(|| decision(state, composition));
+    let unsettled = ended.is_err().then(|| decision(state, composition, end));
     let mut result = match finished(state, ended, finish) {
         Ok(result) => result,
         Err(later) => later.await,
@@ -75,8 +75,8 @@ pub(super) async fn execute<C: Caller, T: Send + 'static>(
     state.decide();
     drop(unread);
     lanes.keep_unsafe();
-    if let Some(at) = unsettled {
-        state.record_decision(at, lanes.running());
+    if let Some(decision) = unsettled {
+        state.record_decision(decision, lanes.running());
     }
     lanes.wake().await;
     if lanes.is_empty() {
@@ -246,7 +246,11 @@ fn failure_in(state: &State, composition: &Composition, news: u64) -> Option<Err
     })
 }
 
-/// When what comes of the steps was decided, unless a failure among them did.
-pub(super) fn decision(state: &State, composition: &Composition) -> Option<Instant> {
-    failure_in(state, composition, state.settled()).is_none().then(Instant::now)
+/// Why what comes of steps that must end then has just been decided.
+pub(super) fn decision(state: &State, composition: &Composition, end: Instant) -> Decision {
+    if failure_in(state, composition, state.settled()).is_some() {
+        return Decision::Failed;
+    }
+    let now = Instant::now();
+    if now >= end { Decision::Overdue(now) } else { Decision::Elsewhere(now) }
 }

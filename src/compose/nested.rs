@@ -20,7 +20,7 @@ use super::{
 use crate::{
     error::Error,
     expr::{EvalError, Shape},
-    plan::{Action, Input, Nested, Step, Tolerance},
+    plan::{Action, Input, Nested, Step},
     problem::Kind,
     upstream::Caller,
 };
@@ -44,8 +44,7 @@ pub(super) fn run<'a, C: Caller>(
     report: Report<'a>,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
     Box::pin(async move {
-        let tolerated = !matches!(step.tolerance, Tolerance::Required);
-        let end = if tolerated { env.state.run.cut } else { env.state.run.deadline };
+        let end = env.state.end_of(index);
         let late = || failed(step, Kind::DeadlineExceeded.into());
         if env.state.is_decided() || Instant::now() >= end {
             return report(Ended::Failed(late())).await;
@@ -69,7 +68,7 @@ pub(super) fn run<'a, C: Caller>(
         let mut lanes = Lanes::new();
         let start = |index, step| step::run(&inner, index, step);
         let result = drive::steps(&inner, &callable.composition, &mut lanes, end, start).await;
-        let unsettled = result.is_err().then(|| drive::decision(&state, &callable.composition));
+        let unsettled = result.is_err().then(|| drive::decision(&state, &callable.composition, end));
         let result = match result {
             Ok(()) => evaluate_whole(&state, finish).await,
             Err(error) => Err(error),
@@ -82,8 +81,8 @@ pub(super) fn run<'a, C: Caller>(
         })
         .await;
         lanes.keep_unsafe();
-        if let Some(at) = unsettled {
-            state.record_decision(at, lanes.running());
+        if let Some(decision) = unsettled {
+            state.record_decision(decision, lanes.running());
         }
         lanes.end().await;
     })

@@ -75,7 +75,8 @@ pub(super) async fn request(body: Body, limit: Option<u64>) -> Result<Bytes, Err
     body.collect(limit.unwrap_or(REQUEST_CAP)).await.map_err(|error| {
         let kind = match error {
             BodyError::TooLarge { .. } => Kind::PayloadTooLarge,
-            BodyError::Stalled => Kind::RequestTimeout,
+            BodyError::Stalled | BodyError::Late => Kind::RequestTimeout,
+            BodyError::Overdue => Kind::DeadlineExceeded,
             BodyError::Hyper(_) | BodyError::Client(_) | BodyError::Peer(_) => Kind::BadRequest,
         };
         Error::new(kind).cause(error)

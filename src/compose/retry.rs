@@ -16,7 +16,7 @@ use super::{
 };
 use crate::{
     json::Document,
-    plan::{Call, Retry, Step, Tolerance},
+    plan::{Call, Retry, Step},
     problem::Kind,
     upstream::Caller,
 };
@@ -46,7 +46,7 @@ async fn repeated<C: Caller>(
     let run = &env.state.run;
     let budget = &run.upstreams[call.service.index()].retries;
     budget.deposit();
-    let end = if matches!(step.tolerance, Tolerance::Required) { run.deadline } else { run.cut };
+    let end = env.state.end_of(index);
     let mut wait = retry.initial;
     let mut tries = 0u8;
     for _ in 1..retry.attempts {

@@ -32,6 +32,7 @@ use crate::{
     head,
     id::CompositionId,
     plan::{Callable, Composition, Endpoint, Step, Tolerance},
+    problem::Kind,
     telemetry::{CallRecord, Scope, StepOutcome, StepRecord, Trail, Verb},
 };
 
@@ -168,27 +169,43 @@ impl State {
         self.run.exchange.record().began(self.scope(), small(step), started_us);
     }
 
-    /// Notes that what comes of the steps is decided while some of them run: those in `kept` go on. It was
-    /// decided at that time, or by a failure.
-    pub(super) fn record_decision(&self, at: Option<Instant>, kept: impl Iterator<Item = usize>) {
+    /// Notes that what comes of the steps is decided while some of them run: those in `kept` go on.
+    pub(super) fn record_decision(&self, decision: Decision, kept: impl Iterator<Item = usize>) {
         let kept = kept.filter(|step| *step < 64).fold(0u64, |kept, step| kept | 1 << step);
+        let (at, code) = match decision {
+            Decision::Failed => (None, None),
+            Decision::Overdue(at) => (Some(at), Some(Kind::DeadlineExceeded.code())),
+            Decision::Elsewhere(at) => (Some(at), None),
+        };
         let at_us = at.map(|at| self.run.micros(at));
-        self.run.exchange.record().decided(self.scope(), at_us, |step| kept & 1 << (step & 63) != 0);
+        let goes_on = |step: u16| kept & 1 << (step & 63) != 0;
+        self.run.exchange.record().decided(self.scope(), at_us, code, goes_on);
     }
 
     /// Notes that the client has left while steps go on, because an unsafe call may be on the wire.
     pub(super) fn record_departure(&self) {
-        self.run.exchange.record().decided(0, Some(self.run.micros(Instant::now())), |_| true);
+        let at_us = Some(self.run.micros(Instant::now()));
+        self.run.exchange.record().decided(0, at_us, None, |_| true);
     }
 
     /// Notes how a step ended.
     fn record(&self, step: usize, settled: Settled, started: Instant) {
-        let Settled { outcome, code, fallback, items, failed_items } = settled;
+        let Settled { outcome, streams, code, fallback, items, failed_items } = settled;
         let (started_us, ended_us) = (self.run.micros(started), self.run.micros(Instant::now()));
         let (scope, step) = (self.scope(), small(step));
-        let record =
-            StepRecord { scope, step, outcome, started_us, ended_us, code, fallback, items, failed_items };
-        self.run.exchange.record().settled(record);
+        let streamed_us = streams.then_some(0);
+        self.run.exchange.record().settled(StepRecord {
+            scope,
+            step,
+            outcome,
+            started_us,
+            ended_us,
+            streamed_us,
+            code,
+            fallback,
+            items,
+            failed_items,
+        });
     }
 
     /// Notes that a call of a step, or of an item of it, begins.
@@ -202,9 +219,25 @@ impl State {
         let mut record = CallRecord::new(call.service.0, Verb::from(&call.method));
         (record.scope, record.step, record.item) = (self.scope(), Some(small(step)), item.map(narrow));
         (record.started_us, record.tries) = (self.run.micros(now), tries);
+        record.due_us = self.run.micros(self.end_of(step));
         let mut trail = Trail::begin(&self.run.exchange, record);
         trail.outlives = !call.safe;
         trail
+    }
+
+    /// When a step's time is over: tolerated ones, and what is inside of them, have less of the route's.
+    pub(super) fn end_of(&self, step: usize) -> Instant {
+        let steps = self.composition().map_or(&[][..], |composition| &composition.steps);
+        let mut next = steps.get(step);
+        let mut state = self;
+        while let Some(step) = next {
+            if !matches!(step.tolerance, Tolerance::Required) {
+                return self.run.cut;
+            }
+            let Some((outer, around)) = state.caller() else { break };
+            (state, next) = (outer, Some(around));
+        }
+        self.run.deadline
     }
 
     /// The number that the request's record knows this run by; 0 for the route itself.
@@ -324,10 +357,23 @@ impl Data for State {
     }
 }
 
+/// Why what comes of the steps is decided while some of them run.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Decision {
+    /// One of them has failed.
+    Failed,
+    /// Their time is over, since then.
+    Overdue(Instant),
+    /// Something around them has been decided, since then.
+    Elsewhere(Instant),
+}
+
 /// What the record is told of a step that has settled.
 #[derive(Clone, Copy, Debug)]
 struct Settled {
     outcome: StepOutcome,
+    /// The request's answer streams its body.
+    streams: bool,
     code: Option<&'static str>,
     fallback: bool,
     items: Option<u32>,
@@ -347,7 +393,8 @@ impl Settled {
             Some(Ended::Ok(_) | Ended::Composed(_)) | None => StepOutcome::Ok,
         };
         let code = output.failure().map(|failure| failure.error.kind().code());
-        Self { outcome, code, fallback, items, failed_items: narrow(failed) }
+        let streams = matches!(ended, Some(Ended::Ok(received)) if received.stream.is_some());
+        Self { outcome, streams, code, fallback, items, failed_items: narrow(failed) }
     }
 }
 

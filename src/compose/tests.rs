@@ -190,7 +190,7 @@ impl Drop for Under<'_> {
 impl Caller for Services {
     async fn send(&self, to: &Arc<Upstream>, call: Outgoing) -> Result<Response<Body>, Error> {
         let service = to.name.rsplit('/').next().unwrap_or_default().to_owned();
-        let (limit, repeatable) = (call.timeout, call.safe);
+        let (limit, overdue, repeatable) = (call.timeout, call.overdue, call.safe);
         let (head, body) = call.into_request().into_parts();
         let line = format!("{service} {} {}", head.method, head.uri);
         self.note("start", &line);
@@ -207,7 +207,7 @@ impl Caller for Services {
         under.1 = None;
         self.note(if late { "late" } else { "end" }, &line);
         if late {
-            return Err(Kind::UpstreamTimeout.into());
+            return Err(overdue.into());
         }
         outcome.map_err(Error::new)
     }

@@ -48,7 +48,6 @@ pin_project! {
         #[pin]
         call: F,
         upgrade: Option<Wanted>,
-        late: bool,
         proxy: Arc<Proxy>,
     }
 }
@@ -99,7 +98,7 @@ impl<F: Future<Output = Result<Response<Body>, Error>>> Future for Sent<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let answer = ready!(this.call.poll(cx));
-        Poll::Ready(this.proxy.receive(answer, this.upgrade.take(), *this.late))
+        Poll::Ready(this.proxy.receive(answer, this.upgrade.take()))
     }
 }
 
@@ -254,9 +253,11 @@ impl Proxy {
 
     /// Notes that the call begins.
     fn trail(&self, exchange: &Arc<Exchange>, request: &Request<Body>) -> Result<Trail, Error> {
-        let service = self.proxy()?.service.0;
-        let trail = Trail::begin(exchange, CallRecord::new(service, Verb::from(request.method())));
-        trail.asks(request.uri().path());
+        let proxy = self.proxy()?;
+        let trail = Trail::begin(exchange, CallRecord::new(proxy.service.0, Verb::from(request.method())));
+        if proxy.path.is_some() {
+            trail.asks(request.uri());
+        }
         Ok(trail)
     }
 
@@ -271,11 +272,13 @@ impl Proxy {
     ) -> Result<Sent<impl Future<Output = Result<Response<Body>, Error>> + Send + use<>>, Error> {
         let upstream = &self.target.gateway.upstreams[self.proxy()?.service.index()];
         let safe = reads(request.method());
-        let late = left <= upstream.timeout;
-        let timeout = left.min(upstream.timeout);
-        let outgoing = Outgoing { request, added, safe, timeout, spare, trail: Some(trail) };
+        let (timeout, overdue) = match left <= upstream.timeout {
+            true => (left, Kind::DeadlineExceeded),
+            false => (upstream.timeout, Kind::UpstreamTimeout),
+        };
+        let outgoing = Outgoing { request, added, safe, timeout, overdue, spare, trail: Some(trail) };
         let call = self.target.runner.caller.call(upstream, outgoing);
-        Ok(Sent { call, upgrade, late, proxy: Arc::clone(self) })
+        Ok(Sent { call, upgrade, proxy: Arc::clone(self) })
     }
 
     /// Makes the upstream's answer ours.
@@ -283,16 +286,8 @@ impl Proxy {
         &self,
         answer: Result<Response<Body>, Error>,
         upgrade: Option<Wanted>,
-        late: bool,
     ) -> Result<Response<Body>, Error> {
-        let mut response = match answer {
-            Ok(response) => response,
-            // What ran out was the route's time, not the attempt's.
-            Err(error) if late && error.kind() == Kind::UpstreamTimeout => {
-                return Err(Kind::DeadlineExceeded.into());
-            }
-            Err(error) => return Err(error),
-        };
+        let mut response = answer?;
         let switching = response.status() == http::StatusCode::SWITCHING_PROTOCOLS;
         if !switching {
             forward::response(&mut response);

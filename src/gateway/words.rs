@@ -28,12 +28,7 @@ fn route(route: &Route) -> RouteInfo {
         Endpoint::Proxy { composition, proxy, .. } => (composition.as_ref(), Some(proxy.service.0)),
         Endpoint::Static(_) => (None, None),
     };
-    let as_is = match &route.endpoint {
-        Endpoint::Proxy { proxy, .. } => proxy.path.is_none(),
-        Endpoint::Compose { .. } | Endpoint::Static(_) => false,
-    };
     RouteInfo {
-        as_is,
         unit: Arc::clone(&route.unit),
         name: Arc::clone(&route.name),
         owner: Arc::clone(&route.owner),
@@ -41,6 +36,7 @@ fn route(route: &Route) -> RouteInfo {
         path: route.matching.path.text.as_str().into(),
         steps: composition.map_or_else(Box::default, |composition| steps(composition)),
         proxied,
+        plain: route.policies.compress.is_none(),
     }
 }
 

@@ -148,8 +148,15 @@ async fn exchange(url: &str, network: &Arc<Network>) -> Result<Bytes, Failure> {
     headers.insert(header::ACCEPT, HeaderValue::from_static("application/jwk-set+json, application/json"));
     headers
         .insert(header::USER_AGENT, HeaderValue::from_static(concat!("segue/", env!("CARGO_PKG_VERSION"))));
-    let call =
-        Outgoing { request, added: Added::new(), safe: true, spare: None, trail: None, timeout: PATIENCE };
+    let call = Outgoing {
+        request,
+        added: Added::new(),
+        safe: true,
+        spare: None,
+        trail: None,
+        timeout: PATIENCE,
+        overdue: crate::problem::Kind::UpstreamTimeout,
+    };
     // No pool outlives the call, and so no connection does.
     let caller = Upstreams::new();
     let response = caller.send(&Arc::new(upstream), call).await;

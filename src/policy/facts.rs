@@ -172,7 +172,8 @@ fn given<'v>(value: Value<'v>, meter: &Meter) -> Result<Given<'v>, EvalError> {
 #[must_use]
 pub fn fault(error: EvalError) -> Error {
     match error {
-        EvalError::Failed(words) => Error::new(Kind::ExpressionError).detail(words),
+        // Our own words, which the log has even if the route says others to its client.
+        EvalError::Failed(words) => Error::new(Kind::ExpressionError).cause(&words).detail(words),
         EvalError::Budget => Error::new(Kind::ExpressionBudget),
         EvalError::Data(error) => error,
     }

@@ -267,8 +267,9 @@ fn grpc_answer(error: &Error) -> Response<Body> {
 }
 
 fn log(error: &Error, exchange: &Exchange) {
-    let cause = error.private_cause().unwrap_or_default();
-    let step = error.failed_step().map(AsRef::as_ref).unwrap_or_default();
+    // What there is nothing to say of is left out.
+    let cause = error.private_cause();
+    let step: Option<&str> = error.failed_step().map(AsRef::as_ref);
     let id = &*exchange.id;
     match error.kind().fault() {
         Fault::Client => tracing::debug!(id, code = error.kind().code(), cause, "request refused"),

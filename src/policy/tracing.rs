@@ -149,7 +149,9 @@ fn timing(exchange: &Exchange) -> String {
                 StepOutcome::Running => StepOutcome::Cancelled,
                 settled => settled,
             };
-            metric(&info.name, step.us(now), Some(outcome.as_str()));
+            // Of one that is streamed, the time to its head.
+            let end = if step.outcome == StepOutcome::Running { now } else { step.ended_us };
+            metric(&info.name, end.saturating_sub(step.started_us), Some(outcome.as_str()));
         }
     }
     let proxied = record.calls.iter().map(|(_, call)| call).find(|call| call.step.is_none());

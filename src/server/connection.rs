@@ -39,7 +39,7 @@ pub(super) async fn serve(stream: TcpStream, peer: SocketAddr, open: Open) {
     let in_time = tokio::select! {
         read = tokio::time::timeout(limits.header_timeout, first_bytes(&stream, &mut first)) => read.is_ok(),
         // A connection that has asked nothing yet does not hold up the drain.
-        _ = closing.wait_for(|phase| *phase == Phase::Closing) => return,
+        _ = closing.wait_for(|phase| *phase >= Phase::Closing) => return,
     };
     // Nothing was asked, so there is nobody to answer.
     if first.is_empty() {
@@ -69,7 +69,7 @@ pub(super) async fn serve_tls(stream: TcpStream, peer: SocketAddr, open: Open, a
     let opened = tokio::select! {
         // In a box, so that what follows does not have the size of a handshake.
         opened = Box::pin(worker.handshakes.open(stream, &acceptor, limits.header_timeout)) => opened,
-        _ = closing.wait_for(|phase| *phase == Phase::Closing) => return,
+        _ = closing.wait_for(|phase| *phase >= Phase::Closing) => return,
     };
     let instruments = worker.instruments();
     let (stream, certificate) = match opened {
@@ -90,7 +90,7 @@ pub(super) async fn serve_tls(stream: TcpStream, peer: SocketAddr, open: Open, a
     // As in the clear: nothing is made for a client that asks nothing.
     tokio::select! {
         asks = tokio::time::timeout(limits.header_timeout, socket.readable()) => if !matches!(asks, Ok(Ok(()))) { return },
-        _ = closing.wait_for(|phase| *phase == Phase::Closing) => return,
+        _ = closing.wait_for(|phase| *phase >= Phase::Closing) => return,
     }
     let activity = Arc::new(Activity::new());
     let io = ClientIo::new(socket, Vec::new(), Arc::clone(&activity), open);
@@ -184,7 +184,7 @@ where
             Event::Phase => {
                 // Without a sender the gateway is gone.
                 let gone = phase.has_changed().is_err();
-                closing = gone || *phase.borrow_and_update() == Phase::Closing;
+                closing = gone || *phase.borrow_and_update() >= Phase::Closing;
                 if closing {
                     shut_down(connection.as_mut());
                 }

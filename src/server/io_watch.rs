@@ -6,7 +6,7 @@ use std::{
     pin::Pin,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering},
     },
     task::{Context, Poll},
 };
@@ -18,12 +18,17 @@ use tokio::{
 };
 
 use super::{connection::Limits, gather, http1::link::Link, socket::Socket, worker::Open};
+use crate::telemetry::Abort;
 
 /// How long a connection of HTTP/1 is idle before the codec does without it.
 const REST: Duration = Duration::from_secs(5);
 
 /// How long a connection is emptied after its last answer.
 const LINGER: Duration = Duration::from_secs(2);
+
+/// Values of [`Activity`]'s `cut`.
+const IDLE: u8 = 1;
+const STALLED: u8 = 2;
 
 /// What is known of a connection. One timer per connection looks at it now and then, so that a
 /// request sets no timer of its own.
@@ -36,8 +41,8 @@ pub(super) struct Activity {
     answering: AtomicU32,
     /// Reads and writes that moved something; wraps around.
     moves: AtomicU32,
-    /// An answer that had begun was cut because nothing moved any more.
-    stopped: AtomicBool,
+    /// Why an answer that had begun was cut: nothing moved any more, or its client took nothing.
+    cut: AtomicU8,
     /// A head has begun to arrive and is not complete.
     partial: AtomicBool,
     /// Milliseconds after `epoch` at which the present state began.
@@ -56,7 +61,7 @@ impl Activity {
             in_flight: AtomicU32::new(0),
             answering: AtomicU32::new(0),
             moves: AtomicU32::new(0),
-            stopped: AtomicBool::new(false),
+            cut: AtomicU8::new(0),
             partial: AtomicBool::new(false),
             since: AtomicU64::new(0),
             blocked: AtomicU64::new(0),
@@ -98,9 +103,13 @@ impl Activity {
         self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Whether the connection was cut although its client did nothing wrong.
-    pub(super) fn is_stopped(&self) -> bool {
-        self.stopped.load(Ordering::Relaxed)
+    /// Why the connection was cut, if it was.
+    pub(super) fn cut(&self) -> Option<Abort> {
+        match self.cut.load(Ordering::Relaxed) {
+            IDLE => Some(Abort::IdleTimeout),
+            STALLED => Some(Abort::WriteStall),
+            _ => None,
+        }
     }
 
     fn moved(&self) {
@@ -172,7 +181,11 @@ impl Activity {
         if !stall.is_zero() {
             left = left.min(stall);
             if let Some(since) = self.blocked.load(Ordering::Relaxed).checked_sub(1) {
-                left = left.min(rest(since, stall, now)?);
+                let Some(rest) = rest(since, stall, now) else {
+                    self.cut.store(STALLED, Ordering::Relaxed);
+                    return None;
+                };
+                left = left.min(rest);
             }
         }
         let in_flight = self.in_flight.load(Ordering::Relaxed);
@@ -197,7 +210,7 @@ impl Activity {
             *quiet = Quiet { moves, since: self.now() };
         }
         let Some(rest) = rest(quiet.since, idle, now) else {
-            self.stopped.store(true, Ordering::Relaxed);
+            self.cut.store(IDLE, Ordering::Relaxed);
             return None;
         };
         Some(left.min(rest))

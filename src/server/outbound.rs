@@ -19,7 +19,8 @@ use super::{
 use crate::{
     body::{Body, BodyError, pace::Upload},
     headers::sanitize_answer_trailers,
-    telemetry::Finish,
+    telemetry::{Abort, Finish},
+    upstream::broken_body,
 };
 
 /// See the module.
@@ -63,26 +64,37 @@ pub(super) struct Stream {
     timer: Option<Pin<Box<Sleep>>>,
     /// Something came since the timer was set.
     moved: bool,
+    /// Since when nothing has come.
+    since: Instant,
 }
 
+/// How often a stream on which nothing comes is looked at, so that it can be told of.
+const LOOK: Duration = Duration::from_secs(30);
+
 impl Stream {
-    pub(super) const fn new(idle: Duration, upload: Option<Arc<Upload>>) -> Self {
-        Self { idle, upload, pieces: 0, timer: None, moved: false }
+    pub(super) fn new(idle: Duration, upload: Option<Arc<Upload>>) -> Self {
+        Self { idle, upload, pieces: 0, timer: None, moved: false, since: Instant::now() }
     }
 
     /// Nothing comes. Whether that is so for too long, in both directions.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep(self.idle)));
-        if std::mem::take(&mut self.moved) {
-            timer.as_mut().reset(Instant::now() + self.idle);
+        let look = self.idle.min(LOOK);
+        if self.timer.is_none() || std::mem::take(&mut self.moved) {
+            (self.since, self.moved) = (Instant::now(), false);
+            match &mut self.timer {
+                Some(timer) => timer.as_mut().reset(self.since + look),
+                None => self.timer = Some(Box::pin(sleep(look))),
+            }
         }
+        let Some(timer) = &mut self.timer else { return false };
         while timer.as_mut().poll(cx).is_ready() {
-            let pieces = self.upload.as_ref().map_or(0, |upload| upload.pieces());
-            if pieces == self.pieces {
+            let (now, pieces) = (Instant::now(), self.upload.as_ref().map_or(0, |upload| upload.pieces()));
+            if pieces != self.pieces {
+                (self.since, self.pieces) = (now, pieces);
+            } else if now - self.since >= self.idle {
                 return true;
             }
-            self.pieces = pieces;
-            timer.as_mut().reset(Instant::now() + self.idle);
+            timer.as_mut().reset(now + look.min((self.since + self.idle).saturating_duration_since(now)));
         }
         false
     }
@@ -107,8 +119,9 @@ impl Outbound {
 
     fn poll_body(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+            self.finish.waits();
             if self.stream.as_mut().is_some_and(|stream| stream.is_over(cx)) {
-                self.finish.broke();
+                self.finish.aborts(Abort::IdleTimeout);
                 return Poll::Ready(Some(Err(BodyError::Stalled)));
             }
             return Poll::Pending;
@@ -142,8 +155,9 @@ impl Outbound {
 
 impl Drop for Outbound {
     fn drop(&mut self) {
-        if self.ended.activity.is_stopped() {
-            self.finish.broke();
+        if let Some(why) = stall::is_cut().then_some(Abort::WriteStall).or_else(|| self.ended.activity.cut())
+        {
+            self.finish.aborts(why);
         }
     }
 }
@@ -174,7 +188,9 @@ impl HttpBody for Outbound {
                     this.finish.complete();
                 }
             }
-            Some(Err(_)) => this.finish.broke(),
+            // The answer is made of what the client sends, or goes on while it does.
+            Some(Err(BodyError::Client(_))) => this.finish.aborts(Abort::ClientGone),
+            Some(Err(error)) => this.finish.broke(&broken_body(error)),
             None => this.finish.complete(),
         }
         Poll::Ready(frame)

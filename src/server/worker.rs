@@ -54,6 +54,8 @@ pub enum Phase {
     Draining,
     /// Not accepting; idle connections close, the others after their answer.
     Closing,
+    /// The time to end is over: what is still under way is cut.
+    Cut,
 }
 
 /// A change of a worker's listening sockets.
@@ -109,7 +111,7 @@ impl Worker {
         let mut accepting: Vec<(SocketAddr, oneshot::Sender<()>, JoinHandle<()>)> = Vec::new();
         let mut phase = self.phase.clone();
         let mut generations = self.shared.generations.subscribe();
-        while *phase.borrow_and_update() != Phase::Closing {
+        while *phase.borrow_and_update() < Phase::Closing {
             tokio::select! {
                 changed = phase.changed() => if changed.is_err() { break },
                 changed = generations.changed() => if changed.is_ok() { self.take_generation() },
@@ -132,7 +134,11 @@ impl Worker {
             drop(stop);
             let _ = task.await;
         }
-        self.drained().await;
+        tokio::select! {
+            () = self.drained() => {}
+            // Its runtime drops what is left, which is told as cut for this reason.
+            _ = phase.wait_for(|phase| *phase == Phase::Cut) => self.shared.instruments.end(),
+        }
     }
 
     /// Accepts until told to stop, then takes what the kernel has queued already.

@@ -16,7 +16,7 @@ use std::{
     thread::Thread,
 };
 
-use super::{Exchange, Record, registry};
+use super::{Exchange, Record, RequestError, registry};
 
 pub mod field;
 mod line;
@@ -70,6 +70,8 @@ pub struct Now {
     pub us: u64,
     /// How the request ended, or that it has not.
     pub outcome: &'static str,
+    /// Why, if there is anything to say.
+    pub code: Option<RequestError>,
     /// Its spans go to the collector.
     pub traced: bool,
 }

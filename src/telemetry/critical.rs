@@ -2,6 +2,7 @@
 //! it had settled, up to the last that the answer waited for, whether that settled or was left. What no step took is the gateway's own.
 
 use super::{Does, Generation, Record, RouteInfo, StepInfo, StepOutcome, StepRecord};
+use crate::problem::Kind;
 
 /// A stretch of time and what took it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -120,7 +121,11 @@ impl<'a> Tree<'a> {
             });
             // What was left when the answer was decided ends with what decided it. If that was the time, the
             // first in file order counts, which the answer names too.
-            let left = |one: &StepRecord| matches!(one.outcome, StepOutcome::Late | StepOutcome::Cancelled);
+            let overdue = Some(Kind::DeadlineExceeded.code());
+            let left = |one: &StepRecord| match one.outcome {
+                StepOutcome::Late | StepOutcome::Cancelled => true,
+                _ => one.code == overdue,
+            };
             found.max_by_key(|(_, one)| (one.ended_us, !left(one), std::cmp::Reverse(one.step)))
         };
         let mut found = Vec::new();

@@ -9,8 +9,7 @@ use std::{
 
 use http::{Method, Version};
 
-use super::{Exchange, Outcome, Record, Trace};
-use crate::problem::Fault;
+use super::{Abort, Exchange, Outcome, Record, RequestError, Trace};
 
 /// See the module.
 #[derive(Debug)]
@@ -27,8 +26,8 @@ pub struct Finished {
     pub us: u64,
     /// How it ended.
     pub outcome: Outcome,
-    /// Whose fault it is that the answer did not end.
-    pub aborted: Option<Fault>,
+    /// Why the answer did not reach its end.
+    pub aborted: Option<Abort>,
     /// Its method.
     pub method: Method,
     /// What the client speaks.
@@ -59,7 +58,7 @@ impl Finished {
         exchange: &Exchange,
         record: Record,
         us: u64,
-        aborted: Option<Fault>,
+        aborted: Option<Abort>,
         late: bool,
     ) -> Self {
         let started = SystemTime::now() - exchange.started.elapsed();
@@ -98,6 +97,12 @@ impl Finished {
             (false, true) => "head",
             (false, false) => "",
         }
+    }
+
+    /// Why its outcome is what it is.
+    #[must_use]
+    pub fn code(&self) -> Option<RequestError> {
+        self.record.code(self.aborted)
     }
 
     /// When something of it happened.

@@ -115,10 +115,8 @@ impl ServiceInstruments {
             error => error,
         };
         let key = Key { endpoint: call.endpoint, verb: call.method, status, http2: call.http2, error };
-        let ended = call.ended_us.min(us);
-        // Of a proxied call the rest is the client's pace as much as the service's.
-        let ended = if call.step.is_none() && call.head_us > 0 { call.head_us } else { ended };
-        let seconds = ended.saturating_sub(call.started_us) as f64 / 1e6;
+        // As long as its span (semantic conventions), the client's pace included where it is streamed.
+        let seconds = call.ended_us.min(us).saturating_sub(call.started_us) as f64 / 1e6;
         let most = MOST_SERIES * self.endpoints.len().max(1);
         self.durations.bounded(key, most, Key::coarse, |key| self.duration(key)).record(seconds);
     }

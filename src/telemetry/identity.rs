@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use metrics::{Counter, Gauge};
+use metrics::Counter;
 
 use super::{
     metric::{KEY_FETCHES, KEYS},
@@ -16,9 +16,12 @@ pub struct KeyInstruments(Arc<Registry>);
 /// The instruments of one issuer.
 #[derive(Debug)]
 pub struct IssuerSeries {
-    fetches: [Counter; 3],
-    keys: Gauge,
+    registry: Arc<Registry>,
+    issuer: Box<str>,
 }
+
+/// Labels, by how a fetch ended.
+const FETCHES: [&str; 3] = ["ok", "unreachable", "invalid"];
 
 /// How a fetch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,11 +46,12 @@ impl KeyInstruments {
     /// Those of an issuer, by its name in the templates.
     #[must_use]
     pub fn issuer(&self, issuer: &str) -> IssuerSeries {
-        let fetches = |result| self.0.counter(&KEY_FETCHES, &[issuer, result]);
-        IssuerSeries {
-            fetches: ["ok", "unreachable", "invalid"].map(fetches),
-            keys: self.0.gauge(&KEYS, &[issuer]),
+        let series = IssuerSeries { registry: Arc::clone(&self.0), issuer: issuer.into() };
+        for result in FETCHES {
+            series.fetches(result).increment(0);
         }
+        series.keys(0);
+        series
     }
 }
 
@@ -56,11 +60,35 @@ impl KeyInstruments {
 impl IssuerSeries {
     /// A fetch has ended.
     pub fn fetched(&self, result: FetchResult) {
-        self.fetches[result as usize].increment(1);
+        self.fetches(FETCHES[result as usize]).increment(1);
     }
 
     /// So many keys of the set can be used.
     pub fn keys(&self, usable: usize) {
-        self.keys.set(usable as f64);
+        self.registry.gauge(&KEYS, &[&self.issuer]).set(usable as f64);
+    }
+
+    // Looked up each time, which is seldom: a reload may have dropped it, and another one brought it back.
+    fn fetches(&self, result: &str) -> Counter {
+        self.registry.counter(&KEY_FETCHES, &[&self.issuer, result])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_issuer_that_a_reload_dropped_is_told_of_no_more_until_it_is_back() {
+        let registry = Arc::new(Registry::new(1));
+        let series = KeyInstruments::new(Arc::clone(&registry)).issuer("https://id.example.com");
+        series.keys(2);
+        let told = |what: &str| registry.render().contains(what);
+        assert!(told("segue_keys{issuer=\"https://id.example.com\"} 2"));
+        registry.retain("issuer", |_| false);
+        assert!(!told("id.example.com"));
+        series.keys(3);
+        series.fetched(FetchResult::Ok);
+        assert!(told("segue_keys{issuer=\"https://id.example.com\"} 3") && told("result=\"ok\"} 1"));
     }
 }

@@ -3,13 +3,16 @@
 //!
 //! Labels come from the configuration and from closed tables, never from a client.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering::Relaxed},
+};
 
 use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge, Histogram};
 
 use super::{
-    CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
+    Abort, CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
     ServiceInstruments, Verb,
     access_log::Now,
     handshake::Handshakes,
@@ -47,6 +50,7 @@ pub struct Instruments {
     /// Parallel to [`Refusal::ALL`].
     refusals: [Counter; Refusal::ALL.len()],
     unrouted: RouteInstruments,
+    ends: AtomicBool,
     /// Where ended requests go besides.
     pub sinks: ArcSwap<Sinks>,
 }
@@ -125,6 +129,7 @@ impl Instruments {
             reloads_rejected: reloads("rejected"),
             refusals: Refusal::ALL.map(refusal),
             unrouted: RouteInstruments::new(&registry, Arc::default(), RouteInfo::default(), &Arc::default()),
+            ends: AtomicBool::new(false),
             sinks: ArcSwap::default(),
             registry,
         }
@@ -158,6 +163,11 @@ impl Instruments {
     /// Forgets the series of services that no longer exist.
     pub fn retain_services(&self, exists: impl Fn(&str) -> bool) {
         self.registry.retain("service", |service| service.is_empty() || exists(service));
+    }
+
+    /// Forgets the series of issuers of tokens that no longer exist.
+    pub fn retain_issuers(&self, exists: impl Fn(&str) -> bool) {
+        self.registry.retain("issuer", exists);
     }
 
     /// Counts a connection or a stream of a client that was cut.
@@ -226,10 +236,12 @@ impl Instruments {
         }
     }
 
-    /// What bounds connections of clients, and how often it did, at a scrape.
-    pub fn clients(&self, most: usize, pauses: usize) {
+    /// What bounds connections of clients, and how often that and the want of memory did, at a scrape.
+    pub fn clients(&self, most: usize, full: usize, memory: usize) {
         self.registry.gauge(&CONNECTIONS_MOST, &[]).set(most as f64);
-        self.registry.counter(&CONNECTIONS_PAUSES, &[]).absolute(pauses as u64);
+        for (reason, pauses) in [("limit", full), ("memory", memory)] {
+            self.registry.counter(&CONNECTIONS_PAUSES, &[reason]).absolute(pauses as u64);
+        }
     }
 
     /// What queues have dropped, and what the system says of the process, at a scrape.
@@ -258,6 +270,15 @@ impl Instruments {
     #[must_use]
     pub fn since(&self) -> std::time::SystemTime {
         self.registry.since
+    }
+
+    /// From here on what is cut is cut because the process ends.
+    pub fn end(&self) {
+        self.ends.store(true, Relaxed);
+    }
+
+    pub(super) fn ends(&self) -> bool {
+        self.ends.load(Relaxed)
     }
 
     pub(super) fn began(&self, exchange: &Exchange) {
@@ -296,11 +317,11 @@ impl Instruments {
         if let Some(access) = &sinks.access {
             let us = exchange.micros(tokio::time::Instant::now().into_std());
             let traced = sinks.traced && exchange.trace.sampled;
-            access.add(exchange, record, &Now { us, outcome, traced });
+            access.add(exchange, record, &Now { us, outcome, code: None, traced });
         }
     }
 
-    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
+    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {
         let route = record.route.as_deref().unwrap_or(&self.unrouted);
         route.finished(exchange, record, us, aborted);
         route.generation.finished(record, us);

@@ -13,7 +13,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use super::{Finished, Record};
+use super::{Abort, Finished, Record};
 use crate::problem::Fault;
 
 /// Requests of a route of each kind.
@@ -111,14 +111,14 @@ impl Keep {
     }
 
     /// Whether a request is worth a place, and which.
-    pub(super) fn place(&self, record: &Record, failed: bool, aborted: Option<Fault>) -> Option<Why> {
+    pub(super) fn place(&self, record: &Record, failed: bool, aborted: Option<Abort>) -> Option<Why> {
         let floor = record.route.as_ref().map_or(&self.unrouted, |route| &*route.floor);
         if failed {
             return floor.failed.takes().then_some(Why::Failed);
         }
         // Of refusals before there was a route nobody learns anything.
         record.route.as_ref()?;
-        if aborted == Some(Fault::Client) && record.answered_us == 0 {
+        if aborted.is_some_and(|why| why.fault() == Fault::Client) && record.answered_us == 0 {
             return floor.left.takes().then_some(Why::Left);
         }
         (record.answered_us > floor.slow.load(Relaxed)).then_some(Why::Slow)

@@ -58,7 +58,7 @@ metrics! {
     CLIENT_DURATION = Histogram "http.client.request.duration" "s"
         ["http.request.method", "http.response.status_code", "url.scheme", "server.address", "server.port",
          "network.protocol.version", "error.type", "service"]
-        "From the start of an attempt to the end of its answer, of a proxied one to its head.";
+        "From the start of an attempt to the end of its answer, also where that is streamed to the client.";
     REQUESTS = Counter "segue.requests" "{request}" ["unit", "route", "outcome"]
         "Requests by how they ended.";
     REQUEST_BYTES = Counter "segue.request.bytes" "By" ["unit", "route"]
@@ -66,23 +66,23 @@ metrics! {
     RESPONSE_BYTES = Counter "segue.response.bytes" "By" ["unit", "route"]
         "Bytes of answers' bodies.";
     FAILURES = Counter "segue.failures" "{request}" ["unit", "route", "code", "fault"]
-        "Failures by code and fault.";
+        "Requests that were refused or failed, by code and fault.";
     REFUSALS = Counter "segue.refusals" "{request}" ["unit", "route", "policy", "code"]
         "Requests that were refused, by what refused them.";
     RULE_ERRORS = Counter "segue.rule.errors" "{rule}" ["unit", "route"]
         "Rules of `authorize` that could not be evaluated, and denied for that reason.";
     SHED = Counter "segue.shed" "{request}" ["reason", "priority"]
         "Requests that were shed: the gateway could not keep up (`work`) or was short of `memory`.";
-    ABORTED = Counter "segue.aborted" "{request}" ["unit", "route", "fault"]
+    ABORTED = Counter "segue.aborted" "{request}" ["unit", "route", "code", "fault"]
         "Requests whose answer did not end: the client left, or what it was made of broke off.";
     DEGRADED = Counter "segue.degraded" "{request}" ["unit", "route", "step"]
         "Answers that lack this step or a part of it, whose failure was tolerated.";
     STEPS = Counter "segue.steps" "{step}" ["unit", "route", "step", "outcome"]
         "Steps that started or were skipped, by outcome.";
     STEP_DURATION = Histogram "segue.step.duration" "s" ["unit", "route", "step"]
-        "From a step's start until it settled or was left; skipped ones are not counted.";
+        "From a step's start until it settled or was left, of one that is streamed to its end; skipped ones are not counted.";
     STEP_BYTES = Counter "segue.step.bytes" "By" ["unit", "route", "step"]
-        "Bytes of the answers that a step read.";
+        "Bytes of the answers that a step read or streamed.";
     CRITICAL_TIME = MicroCounter "segue.critical_path.time" "s" ["unit", "route", "part", "step", "service"]
         "Time that made answers take as long as they did, by what took it. All parts together are all of it.";
     CONNECTIONS = UpDown "segue.connections" "{connection}" []
@@ -118,7 +118,7 @@ metrics! {
     UPSTREAM_RESENDS = Counter "segue.upstream.resends" "{call}" ["service"]
         "Calls sent again because their pooled connection was closed.";
     UPSTREAM_FAILURES = Counter "segue.upstream.failures" "{call}" ["service"]
-        "Calls without an answer.";
+        "Calls that failed without an answer; neither those that were given up nor those whose caller's time ended.";
     UPSTREAM_RETRIES = Counter "segue.upstream.retries" "{call}" ["service"]
         "Attempts after the first one of a step.";
     UPSTREAM_IN_FLIGHT = UpDown "segue.upstream.in_flight" "{call}" ["service"]
@@ -135,8 +135,8 @@ metrics! {
         "Calls that were not made because `limits.inFlight` were under way.";
     CONNECTIONS_MOST = Gauge "segue.connections.limit" "{connection}" []
         "Connections of clients that may be open: `limits.maxConnections`, or what file descriptors allow.";
-    CONNECTIONS_PAUSES = Counter "segue.connections.pauses" "{pause}" []
-        "How often accepting paused because so many were open.";
+    CONNECTIONS_PAUSES = Counter "segue.connections.pauses" "{pause}" ["reason"]
+        "How often accepting paused because as many were open as may be (`limit`), or for want of `memory`.";
     CUSTODY = UpDown "segue.custody" "{execution}" []
         "Executions that outlive their request because of an unsafe call.";
     WORKER_LAG = Histogram "segue.worker.lag" "s" ["worker"]

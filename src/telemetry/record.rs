@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::{Refuser, RouteInstruments};
+use super::{Abort, Refuser, RouteInstruments};
 use crate::problem::{Fault, Kind};
 
 mod call;
 
-pub use call::{CallError, CallRecord, Calls, Left};
+pub use call::{CallError, CallRecord, Calls, Left, Stream};
 
 /// The most steps inside of Compositions, and the most runs of these, that one request's record holds. A
 /// route's own steps always have a place, and calls are bounded by `limits.maxCalls`.
@@ -60,8 +60,10 @@ pub struct StepRecord {
     pub outcome: StepOutcome,
     /// When it started.
     pub started_us: u64,
-    /// When it settled, or was left; 0 while it runs.
+    /// When it settled, or was left; 0 while it runs. The answer waited for this.
     pub ended_us: u64,
+    /// When its body ended, if the request's answer streams that; 0 while it goes on.
+    pub streamed_us: Option<u64>,
     /// Why it failed.
     pub code: Option<&'static str>,
     /// Its `fallback` stands in for its body.
@@ -135,11 +137,11 @@ pub enum Outcome {
     Aborted,
 }
 
-/// Why a request is an error of the gateway's.
+/// Why a request's outcome is neither `ok` nor `degraded`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestError {
-    /// The answer did not reach its end, by this one's fault.
-    Aborted(Fault),
+    /// The answer did not reach its end.
+    Aborted(Abort),
     /// Why the route did not answer.
     Failed(Kind),
     /// What was answered says so.
@@ -149,12 +151,11 @@ pub enum RequestError {
 // === impl RequestError ===
 
 impl RequestError {
-    /// `error.type`
+    /// `error.type`, and the code.
     #[must_use]
     pub fn as_text(&self) -> &str {
         match self {
-            Self::Aborted(Fault::Client) => "client_gone",
-            Self::Aborted(Fault::Upstream | Fault::Gateway) => "answer_broken",
+            Self::Aborted(why) => why.as_str(),
             Self::Failed(kind) => kind.code(),
             Self::Status(status) => status.as_str(),
         }
@@ -164,9 +165,9 @@ impl RequestError {
 // === impl Record ===
 
 impl Record {
-    /// How the request ended. `aborted` says by whose fault the answer did not reach its end.
+    /// How the request ended. `aborted` says why the answer did not reach its end.
     #[must_use]
-    pub fn outcome(&self, aborted: Option<Fault>) -> Outcome {
+    pub fn outcome(&self, aborted: Option<Abort>) -> Outcome {
         let server_error = self.status.is_some_and(|status| status.is_server_error());
         if aborted.is_some() {
             Outcome::Aborted
@@ -181,15 +182,20 @@ impl Record {
         }
     }
 
+    /// Why its outcome is what it is, in one word: what cut its answer, why its route did not answer, or the 5xx
+    /// that was the answer.
+    #[must_use]
+    pub fn code(&self, aborted: Option<Abort>) -> Option<RequestError> {
+        let why = aborted.map(RequestError::Aborted).or_else(|| self.failure.map(RequestError::Failed));
+        why.or_else(|| self.status.filter(StatusCode::is_server_error).map(RequestError::Status))
+    }
+
     /// `error.type` of the semantic conventions: why there was no whole answer, or one that is a 5xx. A 4xx is
     /// no error of whoever answers so.
     #[must_use]
-    pub fn error(&self, aborted: Option<Fault>) -> Option<RequestError> {
-        if let Some(fault) = aborted {
-            return Some(RequestError::Aborted(fault));
-        }
-        let status = self.status.filter(|status| status.is_server_error())?;
-        Some(self.failure.map_or(RequestError::Status(status), RequestError::Failed))
+    pub fn error(&self, aborted: Option<Abort>) -> Option<RequestError> {
+        let server_error = self.status.is_some_and(|status| status.is_server_error());
+        self.code(aborted).filter(|_| aborted.is_some() || server_error)
     }
 
     /// A route's own steps.
@@ -223,6 +229,7 @@ impl Record {
             outcome: StepOutcome::Running,
             started_us,
             ended_us: 0,
+            streamed_us: None,
             code: None,
             fallback: false,
             items: None,
@@ -249,8 +256,15 @@ impl Record {
 
     /// Notes that what comes of a run is decided while steps of it, and what is inside of them, still run: at
     /// that time, or without one by the step that settled last, than which no other took longer. Those that go
-    /// on, being unsafe, are late if the run is the route's own.
-    pub fn decided(&mut self, run: u16, at_us: Option<u64>, goes_on: impl Fn(u16) -> bool) {
+    /// on, being unsafe, are late if the run is the route's own. `code` is why those that are given up have
+    /// failed, if it is not that nobody wants them any more.
+    pub fn decided(
+        &mut self,
+        run: u16,
+        at_us: Option<u64>,
+        code: Option<&'static str>,
+        goes_on: impl Fn(u16) -> bool,
+    ) {
         let ends = self.steps.iter().filter(|step| step.scope == run).map(|step| step.ended_us);
         let at_us = at_us.or_else(|| ends.max()).unwrap_or_default();
         for index in 0..self.steps.len() {
@@ -260,6 +274,10 @@ impl Record {
                 continue;
             }
             match own {
+                Some(own) if !goes_on(own) && code.is_some() => {
+                    self.steps[index].leave(StepOutcome::Failed, at_us);
+                    self.steps[index].code = code;
+                }
                 Some(own) if !goes_on(own) => self.steps[index].leave(StepOutcome::Cancelled, at_us),
                 Some(_) if run == 0 && scope == 0 => self.steps[index].leave(StepOutcome::Late, at_us),
                 // It ends by itself, or is left with what it is inside of.
@@ -290,6 +308,22 @@ impl Record {
         }
     }
 
+    /// A step whose body the answer streams ended when its call did, and as that did.
+    pub(super) fn conclude_streams(&mut self) {
+        for step in self.steps.iter_mut().filter(|step| step.streamed_us == Some(0)) {
+            let own = |call: &&CallRecord| (call.scope, call.step) == (step.scope, Some(step.step));
+            let mut calls = self.calls.iter().map(|(_, call)| call).filter(own);
+            let Some(call) = calls.find(|call| call.stream != Stream::No) else { continue };
+            step.streamed_us = Some(call.ended_us);
+            (step.outcome, step.code) = match (call.left, call.failure) {
+                (Some(Left::IdleTimeout), _) => (StepOutcome::Failed, call.left.map(Left::as_str)),
+                (Some(_), _) => (StepOutcome::Cancelled, None),
+                (None, Some(kind)) => (StepOutcome::Failed, Some(kind.code())),
+                (None, None) => continue,
+            };
+        }
+    }
+
     /// Numbers a run of a Composition. One that has no place gets a number that none has.
     pub fn enter(&mut self, scope: Scope) -> u16 {
         if self.scopes.len() >= MOST_INNER {
@@ -309,11 +343,26 @@ impl StepRecord {
         self.ended_us = if at_us > self.started_us { at_us } else { self.started_us };
     }
 
+    /// How it ended, the body that the answer streams included.
+    #[must_use]
+    pub const fn outcome(&self) -> StepOutcome {
+        if matches!(self.streamed_us, Some(0)) { StepOutcome::Running } else { self.outcome }
+    }
+
+    /// When it ended, the same included; `now_us` while it goes on.
+    #[must_use]
+    pub const fn end_us(&self, now_us: u64) -> u64 {
+        match (self.outcome(), self.streamed_us) {
+            (StepOutcome::Running, _) => now_us,
+            (_, Some(streamed)) => streamed,
+            (_, None) => self.ended_us,
+        }
+    }
+
     /// How long it took, or has taken up to now.
     #[must_use]
     pub const fn us(&self, now_us: u64) -> u64 {
-        let end = if matches!(self.outcome, StepOutcome::Running) { now_us } else { self.ended_us };
-        end.saturating_sub(self.started_us)
+        self.end_us(now_us).saturating_sub(self.started_us)
     }
 }
 

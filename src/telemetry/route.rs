@@ -6,7 +6,7 @@ use http::StatusCode;
 use metrics::{Counter, Histogram};
 
 use super::{
-    Exchange, Generation, Outcome, Record, Refuser, StepOutcome, Verb, critical,
+    Abort, Exchange, Generation, Outcome, Record, Refuser, StepOutcome, Verb, critical,
     keep::Floor,
     lines::Lines,
     metric::{
@@ -36,8 +36,8 @@ pub struct RouteInfo {
     pub steps: Box<[StepInfo]>,
     /// The service of a proxy route's call.
     pub proxied: Option<u32>,
-    /// That call asks for the path of the request.
-    pub as_is: bool,
+    /// Answers have as many bytes as what they are made of: no policy compresses them.
+    pub plain: bool,
 }
 
 /// A step's words.
@@ -78,10 +78,10 @@ pub struct RouteInstruments {
     requests: Chain<Outcome, Counter>,
     received: Counter,
     sent: Counter,
-    failures: Chain<Kind, Counter>,
+    failures: Chain<RequestError, Counter>,
     refusals: Chain<(Refuser, Kind), Counter>,
     rule_errors: Chain<(), Counter>,
-    aborted: Chain<bool, Counter>,
+    aborted: Chain<Abort, Counter>,
     gateway_time: Counter,
     transfer_time: Counter,
     proxied_time: Counter,
@@ -174,17 +174,14 @@ impl RouteInstruments {
     }
 
     /// Writes a request's numbers. `us` is all of its time.
-    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
+    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {
         let outcome = record.outcome(aborted);
         self.requests.get(outcome, || self.counter(&REQUESTS, &[outcome.as_str()])).increment(1);
         self.sent.increment(record.sent);
         if record.received > 0 {
             self.received.increment(record.received);
         }
-        let error = match record.error(aborted) {
-            Some(RequestError::Status(status)) => Some(RequestError::Status(registered(status))),
-            error => error,
-        };
+        let error = record.error(aborted).map(countable);
         let key = DurationKey {
             verb: Verb::from(&exchange.method),
             status: record.status.map(registered),
@@ -194,14 +191,14 @@ impl RouteInstruments {
         };
         let duration = self.duration.bounded(key, MOST_SERIES, DurationKey::coarse, |key| self.duration(key));
         duration.record(us as f64 / 1e6);
-        if let Some(fault) = aborted {
-            let client = fault == Fault::Client;
-            self.aborted.get(client, || self.counter(&ABORTED, &[fault.as_str()])).increment(1);
-        }
-        if let Some(kind) = record.failure {
-            let labels = [kind.code(), kind.fault().as_str()];
-            self.failures.get(kind, || self.counter(&FAILURES, &labels)).increment(1);
-            if let Some(refuser) = record.refuser.or_else(|| Refuser::of(kind)) {
+        if let Some(why) = aborted {
+            let labels = [why.as_str(), why.fault().as_str()];
+            self.aborted.get(why, || self.counter(&ABORTED, &labels)).increment(1);
+        } else if let Some(why) = record.code(None).map(countable) {
+            self.failed(why);
+            if let Some(kind) = record.failure
+                && let Some(refuser) = record.refuser.or_else(|| Refuser::of(kind))
+            {
                 let labels = [refuser.as_str(), kind.code()];
                 self.refusals.get((refuser, kind), || self.counter(&REFUSALS, &labels)).increment(1);
             }
@@ -217,6 +214,18 @@ impl RouteInstruments {
             }
         });
         self.gateway_time.increment(rest);
+    }
+
+    fn failed(&self, why: RequestError) {
+        let fault = match why {
+            RequestError::Aborted(why) => why.fault(),
+            RequestError::Failed(kind) => kind.fault(),
+            // What the service said is the answer, or what the template says.
+            RequestError::Status(_) if self.info.proxied.is_some() => Fault::Upstream,
+            RequestError::Status(_) => Fault::Gateway,
+        };
+        let labels = [why.as_text(), fault.as_str()];
+        self.failures.get(why, || self.counter(&FAILURES, &labels)).increment(1);
     }
 
     /// How much of a request's time was the gateway's own.
@@ -287,6 +296,14 @@ impl RouteInstruments {
             &self.info.name,
         ];
         self.registry.histogram(&SERVER_DURATION, &values)
+    }
+}
+
+/// A status that no list knows counts as another.
+fn countable(why: RequestError) -> RequestError {
+    match why {
+        RequestError::Status(status) => RequestError::Status(registered(status)),
+        why => why,
     }
 }
 

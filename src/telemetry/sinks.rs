@@ -3,7 +3,7 @@
 use std::sync::{Arc, LazyLock};
 
 use super::{
-    Exchange, Finished, Outcome, Record, Signal,
+    Abort, Exchange, Finished, Outcome, Record, Signal,
     access_log::{AccessLog, Now},
     keep::Keep,
     otlp::LogItem,
@@ -69,11 +69,11 @@ impl Sinks {
     }
 
     /// Hands a request on that has ended. Most are written to the access log, if there is one, and nothing else.
-    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Fault>) {
+    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {
         let outcome = record.outcome(aborted);
         let failed = match outcome {
             Outcome::Failed => true,
-            Outcome::Aborted => aborted != Some(Fault::Client),
+            Outcome::Aborted => aborted.is_some_and(|why| why.fault() != Fault::Client),
             Outcome::Ok | Outcome::Degraded | Outcome::Refused => false,
         };
         let place = self.keep.place(record, failed, aborted);
@@ -83,7 +83,8 @@ impl Sinks {
         if let Some(access) = &self.access
             && access.wants()
         {
-            access.add(exchange, record, &Now { us, outcome: outcome.as_str(), traced: sampled || late });
+            let (outcome, code) = (outcome.as_str(), record.code(aborted));
+            access.add(exchange, record, &Now { us, outcome, code, traced: sampled || late });
             exported = access.is_exported();
         }
         if place.is_none() && !sampled && !exported {

@@ -26,6 +26,7 @@ fn settled(scope: u16, step: u16, started_us: u64, ended_us: u64) -> StepRecord 
         outcome,
         started_us,
         ended_us,
+        streamed_us: None,
         code: None,
         fallback: false,
         items: None,
@@ -81,7 +82,7 @@ fn composed(exchange: &Arc<Exchange>, route: &Arc<RouteInstruments>, instruments
     let mut call = CallRecord::new(0, Verb::Get);
     call.step = Some(0);
     let underway = trail::Underway::new(Trail::begin(exchange, call));
-    underway.trail().asks("/one");
+    underway.trail().asks(&"/one".parse().unwrap());
     let sent = Sent { endpoint: Some(0), ..Sent::default() };
     underway.trail().answered(sent, Ok(StatusCode::OK), Instant::now());
     underway.ended(Ok(7), Instant::now());
@@ -243,7 +244,7 @@ fn a_decision_leaves_what_is_inside_of_a_step_with_it() {
     }
     record.settled(StepRecord { outcome: StepOutcome::Failed, ..settled(0, 0, 10, 50) });
     // By the failure: 2 goes on, 1 does not, nor does what it runs.
-    record.decided(0, None, |step| step == 2);
+    record.decided(0, None, None, |step| step == 2);
     let outcomes = |record: &Record| {
         record.steps.iter().map(|one| (one.outcome.as_str(), one.ended_us)).collect::<Vec<_>>()
     };
@@ -298,4 +299,111 @@ fn the_parts_of_the_critical_path_are_all_of_the_time() {
         ]
     );
     assert_eq!(record.own_step(2), Some(3));
+}
+
+#[test]
+fn an_answer_on_which_nothing_passes_is_told_of_while_it_lasts() {
+    let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
+    let folder = tempfile::tempdir().unwrap();
+    let target = access_log::Target::File(folder.path().join("log"));
+    let settings = access_log::Settings {
+        format: access_log::Format::Json,
+        target: target.clone(),
+        fields: vec![access_log::Field::Outcome, access_log::Field::Code],
+        sample: 1.0,
+        otlp: false,
+    };
+    let log = Arc::new(access_log::AccessLog::open(settings, target, 1, |_| {}).unwrap());
+    instruments.sinks.store(Arc::new(instruments.sinks.load().with(false, Some(Arc::clone(&log)))));
+    let mut finish = Finish::new(exchange(Duration::ZERO), Arc::clone(&instruments), None);
+    finish.answered(StatusCode::OK);
+    finish.waits();
+    finish.next_line.set(0);
+    finish.waits();
+    finish.waits();
+    finish.aborts(Abort::WriteStall);
+    drop(finish);
+    while !log.is_settled() {
+        std::thread::yield_now();
+    }
+    let wanted = "{\"outcome\":\"streaming\"}\n{\"outcome\":\"aborted\",\"code\":\"write_stall\"}\n";
+    assert_eq!(std::fs::read_to_string(folder.path().join("log")).unwrap(), wanted);
+}
+
+/// A route of one step, whose body is the answer.
+fn streaming(instruments: &Arc<Instruments>) -> Arc<RouteInstruments> {
+    let at = EndpointInfo { host: "a".into(), port: 80, secure: false, url: "http://a".into() };
+    let services = [("shop/back".into(), vec![at])];
+    let generation = instruments.generation(1, services.into_iter(), std::iter::empty());
+    let steps = [step("one", &[], Does::Calls(0)), step("two", &[], Does::Calls(0))].into();
+    let info = RouteInfo { unit: "shop".into(), name: "shop/s".into(), steps, ..RouteInfo::default() };
+    instruments.route(info, &generation)
+}
+
+#[test]
+fn a_streamed_step_ends_as_its_body_does_and_the_parts_are_all_of_the_time() {
+    use crate::problem::Kind;
+    let (late, invalid) = (Kind::DeadlineExceeded, Kind::UpstreamInvalid);
+    type End = Box<dyn Fn(&Trail, &mut Finish)>;
+    let broken = |kind: Kind| -> End {
+        Box::new(move |trail, finish| {
+            trail.ends_stream(7, Err(kind), Instant::now());
+            finish.broke(&kind.into());
+        })
+    };
+    let left: fn(Option<Abort>) -> End = |why| {
+        Box::new(move |trail, finish| {
+            trail.leaves_stream(7, Instant::now());
+            why.into_iter().for_each(|why| finish.aborts(why));
+        })
+    };
+    let ends: [(End, _, Option<&str>, Option<&str>); 6] = [
+        (broken(late), StepOutcome::Failed, Some(late.code()), Some(late.code())),
+        (broken(invalid), StepOutcome::Failed, Some(invalid.code()), Some(invalid.code())),
+        (left(None), StepOutcome::Cancelled, Some("cancelled"), Some("client_gone")),
+        (left(Some(Abort::WriteStall)), StepOutcome::Cancelled, Some("cancelled"), Some("write_stall")),
+        (left(Some(Abort::IdleTimeout)), StepOutcome::Failed, Some("idle_timeout"), Some("idle_timeout")),
+        (
+            Box::new(|trail, finish| {
+                trail.ends_stream(7, Ok(()), Instant::now());
+                finish.complete();
+            }),
+            StepOutcome::Ok,
+            None,
+            None,
+        ),
+    ];
+    for (end, outcome, call, code) in ends {
+        let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
+        let route = streaming(&instruments);
+        let exchange = exchange(Duration::from_secs(1));
+        exchange.record().route = Some(Arc::clone(&route));
+        let mut finish = Finish::new(Arc::clone(&exchange), Arc::clone(&instruments), None);
+        for step in [0, 1] {
+            exchange.record().began(0, step, 10);
+        }
+        let trail = Trail::begin(&exchange, CallRecord { step: Some(0), ..CallRecord::new(0, Verb::Get) });
+        trail.answered(Sent::default(), Ok(StatusCode::OK), exchange.started + Duration::from_micros(50));
+        trail.begins_stream();
+        // The answer waits for the other one, and then for its own last byte.
+        exchange.record().settled(StepRecord { streamed_us: Some(0), ..settled(0, 0, 10, 60) });
+        exchange.record().settled(settled(0, 1, 10, 900_000));
+        finish.answered(StatusCode::OK);
+        assert_eq!(exchange.record().steps[0].outcome(), StepOutcome::Running);
+        end(&trail, &mut finish);
+        drop(finish);
+        let record = exchange.record();
+        let (step, (_, called)) = (&record.steps[0], record.calls.iter().next().unwrap());
+        assert_eq!((step.outcome(), called.bytes), (outcome, 7), "{code:?}");
+        assert_eq!(called.error().as_ref().map(record::CallError::as_text), call);
+        assert!(step.end_us(0) >= 1_000_000 && step.end_us(0) == called.ended_us);
+        let kept = instruments.sinks.load().keep.all();
+        let one = kept[0].failed.iter().chain(&kept[0].slowest).next().unwrap();
+        assert_eq!(one.code().as_ref().map(RequestError::as_text), code);
+        let mut found = Vec::new();
+        parts(&record, one.us, &route.info, &route.generation, &mut |part| found.push(part));
+        let all: u64 = found.iter().map(|part| part.us).sum();
+        assert_eq!(all + route.gateway_time(&record, one.us), one.us);
+        assert_eq!(found[1], Part { what: What::Step { step: 1, service: 0 }, us: 899_990 }, "{found:?}");
+    }
 }

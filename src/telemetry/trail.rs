@@ -2,9 +2,12 @@
 
 use std::{sync::Arc, time::Instant};
 
-use http::StatusCode;
+use http::{StatusCode, Uri};
 
-use super::{CallRecord, Exchange, record::Left};
+use super::{
+    CallRecord, Exchange,
+    record::{Left, Stream},
+};
 use crate::problem::Kind;
 
 /// See the module.
@@ -51,6 +54,11 @@ impl Underway {
     #[must_use]
     pub const fn trail(&self) -> &Trail {
         &self.trail
+    }
+
+    /// Its answer's body is the request's answer: whoever follows that tells its end.
+    pub fn streams(mut self) {
+        self.ended = true;
     }
 
     /// As [`Trail::ended`].
@@ -103,11 +111,10 @@ impl Trail {
         self.with(|call| call.went(sent, since));
     }
 
-    /// Notes what it asks for, if its trace is told.
-    pub fn asks(&self, path: &str) {
-        if self.exchange.trace.sampled {
-            self.with(|call| call.path = Some(path.into()));
-        }
+    /// Notes what it asks for, where that is not what the request does. Shares it: whether a trace is told may be
+    /// known only at its end.
+    pub fn asks(&self, target: &Uri) {
+        self.with(|call| call.target = target.path_and_query().cloned());
     }
 
     /// Nobody waits for its answer any more, so it is given up. `sent` is how it went out.
@@ -120,10 +127,33 @@ impl Trail {
     fn left(&self, at: Instant) {
         let at = self.exchange.micros(at);
         self.with(|call| {
-            if call.ended_us == 0 {
-                (call.ended_us, call.left) = (at.max(1), Some(Left::Cancelled));
+            if call.ended_us > 0 {
+                return;
+            }
+            call.ended_us = at.max(1);
+            if at >= call.due_us {
+                call.failure = Some(Kind::DeadlineExceeded);
+            } else {
+                call.left = Some(Left::Cancelled);
             }
         });
+    }
+
+    /// Its answer's body is the request's answer from here on.
+    pub fn begins_stream(&self) {
+        self.with(|call| call.stream = Stream::Open);
+    }
+
+    /// Nobody reads that body any more, of which so many bytes have passed. Why is known when the request ends.
+    pub fn leaves_stream(&self, bytes: u64, at: Instant) {
+        let at = self.exchange.micros(at);
+        self.with(|call| (call.stream, call.ended_us, call.bytes) = (Stream::Dropped, at.max(1), bytes));
+    }
+
+    /// The body has ended, well or not, after so many bytes.
+    pub fn ends_stream(&self, bytes: u64, outcome: Result<(), Kind>, at: Instant) {
+        let at = self.exchange.micros(at);
+        self.with(|call| (call.ended_us, call.bytes, call.failure) = (at.max(1), bytes, outcome.err()));
     }
 
     /// It has ended: with an answer whose body had so many bytes, or not well.

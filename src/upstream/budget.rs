@@ -3,7 +3,10 @@
 //! The rule is that of tower's `TpsBudget`; this one takes no lock, and can say how much is left, which a signal
 //! is made of.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering::Relaxed},
+};
 
 use tokio::time::Instant;
 
@@ -21,17 +24,18 @@ pub struct Budget {
     began: Instant,
     /// Each the number of its part of time, and above that the balance of that part.
     slots: [AtomicU64; SLOTS as usize],
-    refused: AtomicU64,
+    /// Of the service, however often a reload changes it: calls of an older generation count on.
+    refused: Arc<AtomicU64>,
 }
 
 impl Budget {
     pub(super) fn new() -> Self {
-        Self { began: Instant::now(), slots: Default::default(), refused: AtomicU64::new(0) }
+        Self { began: Instant::now(), slots: Default::default(), refused: Arc::default() }
     }
 
-    /// Goes on from what another has refused.
+    /// Counts on what another has refused, and together with it.
     pub(super) fn after(self, before: &Self) -> Self {
-        Self { refused: AtomicU64::new(before.refused()), ..self }
+        Self { refused: Arc::clone(&before.refused), ..self }
     }
 
     /// A call is made that may be made again.
@@ -106,6 +110,9 @@ mod tests {
         assert_eq!(budget.left(), 5);
         assert!((0..5).all(|_| budget.withdraw()));
         assert_eq!((budget.withdraw(), budget.left(), budget.refused()), (false, 0, 1));
+        // Calls of the generation before a reload go on.
+        let after = Budget::new().after(&budget);
+        assert_eq!((budget.withdraw(), after.refused(), after.left()), (false, 2, 3));
     }
 
     #[tokio::test(start_paused = true)]

@@ -26,11 +26,6 @@ pub(super) fn full(upstream: &Upstream) -> Error {
     Error::new(Kind::UpstreamUnavailable).cause(format_args!("{} calls in flight", upstream.in_flight))
 }
 
-/// No head within the attempt's timeout.
-pub(super) fn late() -> Error {
-    Error::new(Kind::UpstreamTimeout)
-}
-
 /// What came is no answer.
 pub(super) fn malformed(why: &'static str) -> Error {
     Error::new(Kind::UpstreamInvalid).cause(why)
@@ -50,6 +45,8 @@ pub(super) fn unsent(error: &BodyError) -> Error {
         BodyError::Hyper(_) | BodyError::Client(_) | BodyError::Peer(_) => Kind::BadRequest,
         BodyError::TooLarge { .. } => Kind::PayloadTooLarge,
         BodyError::Stalled => Kind::RequestTimeout,
+        BodyError::Late => Kind::UpstreamTimeout,
+        BodyError::Overdue => Kind::DeadlineExceeded,
     };
     Error::new(kind).cause(Chain(error))
 }
@@ -66,7 +63,7 @@ pub(super) fn of_upload(failed: Error, upload: &Upload) -> Error {
         Kind::RequestTimeout
     } else if upload.is_broken() {
         Kind::BadRequest
-    } else if upload.is_awaited() && failed.kind() == Kind::UpstreamTimeout {
+    } else if upload.is_awaited() && matches!(failed.kind(), Kind::UpstreamTimeout | Kind::DeadlineExceeded) {
         // The time ran out while the client was waited for.
         Kind::RequestTimeout
     } else {
@@ -93,7 +90,8 @@ pub fn broken_body(error: &BodyError) -> Error {
         BodyError::Peer(error) => Error::new(io_kind(error)).cause(Chain(error)),
         BodyError::TooLarge { .. } => Error::new(Kind::BadPayload).cause(error),
         BodyError::Client(_) => Error::new(Kind::BadRequest).cause(error),
-        BodyError::Stalled => Error::new(Kind::UpstreamTimeout).cause(error),
+        BodyError::Stalled | BodyError::Late => Error::new(Kind::UpstreamTimeout).cause(error),
+        BodyError::Overdue => Error::new(Kind::DeadlineExceeded).cause(error),
     }
 }
 

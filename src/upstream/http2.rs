@@ -193,7 +193,7 @@ impl Stream {
         again: bool,
         lease: Lease,
     ) -> Result<Response<Incoming>, Broken> {
-        let (safe, timeout, spare) = (call.safe, call.timeout, call.spare.clone());
+        let (safe, timeout, overdue, spare) = (call.safe, call.timeout, call.overdue, call.spare.clone());
         let mut request = call.into_request();
         let mut fields = Vec::new();
         let copy = again.then(|| Copy::of(&request, &mut fields)).flatten();
@@ -229,7 +229,7 @@ impl Stream {
                     call: request
                         .map(|request| {
                             let added = Added::default();
-                            Outgoing { request, added, safe, timeout, spare, trail: None }
+                            Outgoing { request, added, safe, timeout, overdue, spare, trail: None }
                         })
                         .map(Box::new),
                 })

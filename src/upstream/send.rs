@@ -50,7 +50,7 @@ impl Broken {
 /// One future without another of its size in it, and the request behind a pointer: what a call's future
 /// holds is moved and is cold memory to all that wait.
 pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<Response<Body>, Error> {
-    let safe = call.safe;
+    let (safe, overdue) = (call.safe, call.overdue);
     let began = Instant::now();
     let deadline = began + call.timeout;
     let sent = Sent { since: Some(began.into_std()), ..Sent::default() };
@@ -106,7 +106,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
                 }
                 Err(_) => {
                     balance::avoid(endpoint);
-                    break failure::late();
+                    break overdue.into();
                 }
             },
         };
@@ -124,7 +124,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
                 told.answered(Ok(answer.status()));
                 return Ok(answer);
             }
-            Err(Broken::Late) => break failure::late(),
+            Err(Broken::Late) => break overdue.into(),
             Err(Broken::Failed { reset: true, seen, call: Some(back), .. })
                 if used && !want.fresh && (!seen || back.spare.as_ref().is_none_or(|spare| spare.take())) =>
             {
@@ -141,7 +141,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         None => failed,
     };
     told.answered(Err(failed.kind()));
-    if failed.kind().fault() == Fault::Upstream {
+    if failed.kind().fault() == Fault::Upstream && failed.kind() != Kind::DeadlineExceeded {
         local.counters.failure();
     }
     Err(failed)

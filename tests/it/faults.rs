@@ -111,7 +111,7 @@ async fn a_client_that_leaves_mid_upload_takes_its_call_with_it_and_nobody_is_bl
         came.notified().await;
         drop(client);
         broke.notified().await;
-        let aborted = "segue_aborted_total{unit=\"shop\",route=\"shop/pass\",fault=\"client\"} 1\n";
+        let aborted = "segue_aborted_total{unit=\"shop\",route=\"shop/pass\",code=\"client_gone\",fault=\"client\"} 1\n";
         loop {
             let metrics = metrics(&gateway).await;
             assert!(
@@ -166,7 +166,8 @@ async fn an_answer_that_stops_coming_is_cut_and_blamed_on_the_upstream() {
     });
     assert!(http2.await.is_err(), "reading it whole fails");
     ended.notified().await;
-    let aborted = "segue_aborted_total{unit=\"shop\",route=\"shop/pass\",fault=\"upstream\"} 2\n";
+    let aborted =
+        "segue_aborted_total{unit=\"shop\",route=\"shop/pass\",code=\"idle_timeout\",fault=\"upstream\"} 2\n";
     while !metrics(&gateway).await.contains(aborted) {
         tokio::task::yield_now().await;
     }

@@ -144,5 +144,9 @@ async fn a_client_that_takes_nothing_of_its_answer_is_reset_and_the_upstream_let
         let error = client.read_to_end(&mut rest).await.unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset);
     }
+    let told = r#"segue_aborted_total{unit="shop",route="shop/pass",code="write_stall",fault="client"}"#;
+    while metric(&gateway, told).await < 2.0 {
+        tokio::task::yield_now().await;
+    }
     assert_eq!(metric(&gateway, r#"segue_upstream_failures_total{service="shop/back"}"#).await, 0.0);
 }

@@ -3,6 +3,7 @@
 mod agree;
 mod canary;
 mod collector;
+mod counts;
 mod gauges;
 mod left;
 mod page;

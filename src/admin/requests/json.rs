@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::waterfall::{Bar, What, bars};
 use crate::telemetry::{
-    Finished,
+    Finished, RequestError,
     access_log::rfc3339,
     keep::{Keep, KeptRoute},
 };
@@ -33,7 +33,7 @@ fn request(request: &Finished) -> Value {
         "path": &*request.path,
         "status": record.status.map(|status| status.as_u16()),
         "outcome": request.outcome.as_str(),
-        "code": record.failure.map(|kind| kind.code()),
+        "code": request.code().as_ref().map(RequestError::as_text),
         "principal": request.principal,
         "generation": record.route.as_ref().map(|route| route.generation.number),
         "answeredMs": Some(record.answered_us).filter(|us| *us > 0).map(millis),

@@ -7,7 +7,7 @@ use super::{
     waterfall::{Bar, What, bars},
 };
 use crate::telemetry::{
-    Finished,
+    Finished, RequestError,
     keep::{Keep, KeptRoute},
 };
 
@@ -79,7 +79,8 @@ fn request(out: &mut String, request: &Finished, open: bool) {
         Escaped(request.method.as_str()),
         Escaped(&request.path),
     );
-    let code = record.failure.map_or("", |kind| kind.code());
+    let code = request.code();
+    let code = code.as_ref().map_or("", RequestError::as_text);
     let _ = write!(
         out,
         "<span class=\"dim\">{} {code}</span><span class=\"when\">{}</span></summary>",
@@ -133,7 +134,7 @@ fn svg(out: &mut String, request: &Finished, bars: &[Bar], gateway_us: u64) {
         let class = match (bar.what, bar.outcome) {
             (_, "failed") => "failed",
             (_, "skipped") => "skipped",
-            (_, "cancelled" | "late") => "left",
+            (_, "cancelled" | "late" | "idle_timeout") => "left",
             (What::Attempt, _) => "attempt",
             (What::Step { .. }, _) => "ok",
         };

@@ -1,9 +1,12 @@
 //! A request as bars on one time axis: the gateway, each step below the one that runs it, each attempt below
 //! its step.
 
-use crate::telemetry::{
-    CallRecord, Finished, RouteInstruments, StepInfo, StepOutcome, StepRecord, critical::Tree,
-    record::CallError,
+use crate::{
+    problem::Kind,
+    telemetry::{
+        CallRecord, Finished, RouteInstruments, StepInfo, StepOutcome, StepRecord, critical::Tree,
+        record::CallError,
+    },
 };
 
 /// The most bars of a request; what is inside of more steps is in its trace.
@@ -103,9 +106,9 @@ impl Bars<'_> {
             name: info.name.to_string(),
             what: What::Step { wave: info.wave },
             start_us: step.started_us,
-            end_us: step.ended_us,
+            end_us: step.end_us(self.request.us),
             head_us: None,
-            outcome: step.outcome.as_str(),
+            outcome: step.outcome().as_str(),
             code: step.code.or_else(|| is_left(step).then(|| step.outcome.as_str())).map(str::to_owned),
             critical: self.critical.binary_search(&at).is_ok(),
             notes,
@@ -136,7 +139,7 @@ impl Bars<'_> {
         if call.resends > 0 {
             notes.push(format!("sent again {}×", call.resends));
         }
-        if endpoint.is_some() && !call.reused {
+        if endpoint.is_some() && !call.reused && call.failure != Some(Kind::UpstreamUnreachable) {
             notes.push("new connection".to_owned());
         }
         let error = call.error();

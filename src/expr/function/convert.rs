@@ -13,6 +13,15 @@ fn out_of_range<'a>(name: &str) -> Evaluated<'a> {
     Err(failed(format!("the value is out of the range of `{name}`")))
 }
 
+/// Why a text could not be read as an integer.
+fn unread<'a>(name: &str, text: &str) -> Evaluated<'a> {
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
+    if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        return out_of_range(name);
+    }
+    Err(failed(format!("`{name}` was given a string that is no integer")))
+}
+
 /// 2^63: the first double above int64.
 const BEYOND_INT: f64 = 9_223_372_036_854_775_808.0;
 
@@ -27,7 +36,10 @@ pub(super) fn int<'a>(_: &mut Machine<'a, '_>, value: Value<'a>) -> Evaluated<'a
         Some(Num::Double(value)) if value.abs() < BEYOND_INT => Some(value.trunc() as i64),
         Some(Num::Double(_) | Num::Text(_)) => None,
         None => match value.as_str() {
-            Some(text) => text.parse().ok(),
+            Some(text) => match text.parse() {
+                Ok(value) => Some(value),
+                Err(_) => return unread("int", &text),
+            },
             None => return refuse("int", &value),
         },
     };
@@ -41,7 +53,10 @@ pub(super) fn uint<'a>(_: &mut Machine<'a, '_>, value: Value<'a>) -> Evaluated<'
         Some(Num::Double(value)) if value > -1.0 && value < 2.0 * BEYOND_INT => Some(value.trunc() as u64),
         Some(Num::Double(_) | Num::Text(_)) => None,
         None => match value.as_str() {
-            Some(text) => text.parse().ok(),
+            Some(text) => match text.parse() {
+                Ok(value) => Some(value),
+                Err(_) => return unread("uint", &text),
+            },
             None => return refuse("uint", &value),
         },
     };

@@ -77,6 +77,12 @@ fn conversions_keep_the_value_or_fail() {
     assert_eq!(eval("[int(3.9), int('42'), int(7u), int(-3.9)]"), "[3,42,7,-3]");
     assert_eq!(eval("int(1e19)"), "error: the value is out of the range of `int`");
     assert_eq!(eval("uint(-1)"), "error: the value is out of the range of `uint`");
+    assert_eq!(eval("int('9223372036854775808')"), "error: the value is out of the range of `int`");
+    assert_eq!(eval("uint('-1')"), "error: the value is out of the range of `uint`");
+    for text in ["x", "", "-", "1.5", " 1", "0x1"] {
+        assert_eq!(eval(&format!("int('{text}')")), "error: `int` was given a string that is no integer");
+        assert_eq!(eval(&format!("uint('{text}')")), "error: `uint` was given a string that is no integer");
+    }
     assert_eq!(eval("[uint(5), uint('6'), uint(1.5)]"), "[5,6,1]");
     assert_eq!(eval("[double('1.5'), double(2)]"), "[1.5,2]");
     assert_eq!(

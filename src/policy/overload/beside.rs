@@ -31,7 +31,7 @@ const PLACES: usize = 4;
 /// How many of them one unit may have: the others find one however much it evaluates.
 const SHARE: usize = 2;
 /// The least limit: enough that what is worked on never waits for the next, whoever may fill how much of it.
-const FLOOR: u32 = 16;
+const FLOOR: u32 = 24;
 /// Looks are at least so far apart, whoever takes them: each worker does.
 const LOOK_EVERY: Duration = Duration::from_millis(45);
 /// A route gives work away as long as one of so many of its requests does.

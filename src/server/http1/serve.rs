@@ -39,7 +39,7 @@ pub(in crate::server) async fn serve(
         };
         tokio::select! {
             readable = tokio::time::timeout(left, connection.rest()) => if !matches!(readable, Ok(Ok(()))) { return },
-            _ = closing.wait_for(|phase| *phase == Phase::Closing) => return,
+            _ = closing.wait_for(|phase| *phase >= Phase::Closing) => return,
         }
     }
 }

@@ -38,6 +38,13 @@ enum Last {
 thread_local! {
     /// Of the stream that this thread polls.
     static LAST: Cell<Last> = const { Cell::new(Last::Nothing) };
+    /// What this thread drops is a stream whose client takes nothing.
+    static CUT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the body that is dropped now is of a stream whose client takes nothing.
+pub(in crate::server) fn is_cut() -> bool {
+    CUT.get()
 }
 
 /// A body is asked for a frame.
@@ -74,6 +81,7 @@ where
         if self.stall.is_zero() {
             tokio::spawn(stream);
         } else {
+            let stream = Some(stream);
             tokio::spawn(Watched { stream, streams: self.clone(), waits_since: None, timer: None });
         }
     }
@@ -82,7 +90,7 @@ where
 pin_project! {
     struct Watched<F> {
         #[pin]
-        stream: F,
+        stream: Option<F>,
         streams: Streams,
         waits_since: Option<Instant>,
         timer: Option<Pin<Box<Sleep>>>,
@@ -93,9 +101,10 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let this = self.project();
+        let mut this = self.project();
         LAST.set(Last::Nothing);
-        if this.stream.poll(cx).is_ready() {
+        let Some(stream) = this.stream.as_mut().as_pin_mut() else { return Poll::Ready(()) };
+        if stream.poll(cx).is_ready() {
             return Poll::Ready(());
         }
         match LAST.get() {
@@ -112,6 +121,9 @@ impl<F: Future<Output = ()>> Future for Watched<F> {
             if timer.deadline() >= ends {
                 tracing::debug!("an HTTP/2 stream is reset: its client takes nothing");
                 this.streams.instruments.refused(Refusal::WriteStall);
+                CUT.set(true);
+                this.stream.set(None);
+                CUT.set(false);
                 return Poll::Ready(());
             }
             timer.as_mut().reset(ends);

@@ -52,7 +52,7 @@ fields! {
     Protocol = "protocol", "`1.0`, `1.1` or `2`.";
     Status = "status", "The status answered; absent if the client left before.";
     Outcome = "outcome", "`ok`, `degraded`, `refused`, `failed`, `aborted`; `streaming` and `closed` of what lasts.";
-    Code = "code", "Why it was refused or failed.";
+    Code = "code", "Why it was refused, failed or aborted.";
     DurationMs = "durationMs", "From the request's head to the answer's last byte.";
     UpstreamMs = "upstreamMs", "Of a proxy route: until the head of the upstream's answer.";
     Received = "received", "Bytes of the request's body.";

@@ -7,7 +7,7 @@ use std::{
 };
 
 use super::{Field, Format, Now, Settings};
-use crate::telemetry::{Exchange, Record, StepOutcome, route::protocol_version, trace};
+use crate::telemetry::{Exchange, Record, RequestError, StepOutcome, route::protocol_version, trace};
 
 /// Appends the line of a request.
 pub(super) fn write(out: &mut Vec<u8>, settings: &Settings, exchange: &Exchange, record: &Record, now: &Now) {
@@ -25,7 +25,7 @@ pub(super) fn write(out: &mut Vec<u8>, settings: &Settings, exchange: &Exchange,
 }
 
 fn one(line: &mut Line<'_>, field: Field, exchange: &Exchange, record: &Record, now: &Now) {
-    let Now { us, outcome, traced } = *now;
+    let Now { us, outcome, code, traced } = *now;
     let route = record.route.as_deref();
     match field {
         Field::Time => {
@@ -69,7 +69,7 @@ fn one(line: &mut Line<'_>, field: Field, exchange: &Exchange, record: &Record, 
             }
         }
         Field::Outcome => line.plain(field, outcome.as_bytes()),
-        Field::Code => line.some(field, record.failure.map(|kind| kind.code())),
+        Field::Code => line.some(field, code.as_ref().map(RequestError::as_text)),
         Field::DurationMs => line.millis(field, us),
         Field::UpstreamMs => {
             let proxied = record.calls.iter().map(|(_, call)| call).filter(|call| call.step.is_none());
@@ -109,7 +109,7 @@ fn steps(line: &mut Line<'_>, record: &Record, now_us: u64) {
         }
         let us = step.us(now_us);
         let ran = step.outcome != StepOutcome::Skipped;
-        let (name, outcome) = (&info.name, step.outcome.as_str());
+        let (name, outcome) = (&info.name, step.outcome().as_str());
         if json {
             let _ = write!(line.out, "\"{name}\":{{\"outcome\":\"{outcome}\"");
             if ran {

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::{Resource, nanos, number, text, wire::Message};
-use crate::telemetry::{Finished, Verb};
+use crate::telemetry::{Finished, RequestError, Verb};
 
 /// A diagnostic.
 #[derive(Debug)]
@@ -78,6 +78,7 @@ fn request(record: &mut Message<'_>, one: &Finished) {
     }
     text(record, 6, "segue.request.id", &one.id);
     text(record, 6, "segue.outcome", one.outcome.as_str());
+    text(record, 6, "segue.code", one.code().as_ref().map_or("", RequestError::as_text));
     number(record, 6, "segue.duration_us", one.us);
     number(record, 6, "http.response.body.size", one.record.sent);
     text(record, 6, "enduser.id", one.principal.as_deref().unwrap_or_default());

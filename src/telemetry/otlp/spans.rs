@@ -1,9 +1,11 @@
 //! Requests as spans: SERVER for the request, INTERNAL for each step, CLIENT for each attempt of a call.
 
+use http::uri::PathAndQuery;
+
 use super::{Resource, address, flag, nanos, number, text, texts, wire::Message};
 use crate::telemetry::{
-    CallRecord, Finished, RouteInstruments, StepInfo, StepOutcome, StepRecord, Verb, critical::Tree,
-    route::protocol_version, trace::derived,
+    CallRecord, Finished, RequestError, RouteInstruments, StepInfo, StepOutcome, StepRecord, Verb,
+    critical::Tree, route::protocol_version, trace::derived,
 };
 
 const INTERNAL: u64 = 1;
@@ -137,9 +139,7 @@ fn server(scope: &mut Message<'_>, request: &Finished, route: Option<&RouteInstr
         }
         text(span, 9, "segue.request.id", &request.id);
         text(span, 9, "segue.outcome", request.outcome.as_str());
-        if let Some(kind) = record.failure {
-            text(span, 9, "segue.code", kind.code());
-        }
+        text(span, 9, "segue.code", request.code().as_ref().map_or("", RequestError::as_text));
         text(span, 9, "enduser.id", request.principal.as_deref().unwrap_or_default());
         texts(span, 9, "segue.degraded", record.degraded.iter().map(String::as_str));
         number(span, 9, "http.request.body.size", record.received);
@@ -190,9 +190,9 @@ fn step_span(
         name: &info.name,
         kind: INTERNAL,
         start: step.started_us,
-        end: step.ended_us,
+        end: step.end_us(request.us),
     };
-    let error = match step.outcome {
+    let error = match step.outcome() {
         StepOutcome::Failed => Some(step.code.unwrap_or("failed")),
         StepOutcome::Late | StepOutcome::Cancelled => Some(step.outcome.as_str()),
         StepOutcome::Ok | StepOutcome::Skipped | StepOutcome::Running => None,
@@ -200,7 +200,7 @@ fn step_span(
     span.write(scope, error, |span| {
         text(span, 9, "segue.step", &info.name);
         number(span, 9, "segue.step.wave", info.wave.into());
-        text(span, 9, "segue.step.outcome", step.outcome.as_str());
+        text(span, 9, "segue.step.outcome", step.outcome().as_str());
         number(span, 9, "segue.step.wait_us", step.started_us);
         flag(span, 9, "segue.step.critical", critical);
         flag(span, 9, "segue.step.fallback", step.fallback);
@@ -247,11 +247,8 @@ fn call_span(
             number(span, 9, "http.response.status_code", status.as_u16().into());
         }
         if let Some(endpoint) = endpoint {
-            // A proxied request whose path goes on as it is has no path of its own here.
-            let own = Some(&request.path).filter(|_| call.step.is_none() && route.info.as_is);
-            if let Some(path) = call.path.as_ref().or(own) {
-                text(span, 9, "url.full", &format!("{}{path}", endpoint.url));
-            }
+            let path = call.target.as_ref().map_or(&*request.path, PathAndQuery::path);
+            text(span, 9, "url.full", &format!("{}{path}", endpoint.url));
             text(span, 9, "url.scheme", if endpoint.secure { "https" } else { "http" });
             text(span, 9, "server.address", &endpoint.host);
             number(span, 9, "server.port", endpoint.port.into());
@@ -265,7 +262,7 @@ fn call_span(
         if call.head_us > 0 {
             number(span, 9, "segue.head_us", call.head_us.saturating_sub(call.started_us));
         }
-        if call.step.is_some() && call.status.is_some() {
+        if call.status.is_some() && (call.step.is_some() || route.info.plain) {
             number(span, 9, "http.response.body.size", call.bytes);
         }
         if let Some(item) = call.item {

@@ -1,8 +1,11 @@
 //! Calls to services, as a request's record has them.
 
-use http::StatusCode;
+use http::{StatusCode, uri::PathAndQuery};
 
-use super::{super::trail::Sent, Verb};
+use super::{
+    super::{Abort, trail::Sent},
+    Verb,
+};
 use crate::problem::{Fault, Kind};
 
 /// One attempt to call a service.
@@ -34,8 +37,12 @@ pub struct CallRecord {
     pub failure: Option<Kind>,
     /// Nobody waited for its end.
     pub left: Option<Left>,
-    /// The path that it asks for, without its query; of a trace that is told only.
-    pub path: Option<Box<str>>,
+    /// Whether its body is the request's answer.
+    pub stream: Stream,
+    /// When its caller's time is over: given up from then on, it is for that.
+    pub due_us: u64,
+    /// What it asks for, of which only the path is told; none if that is the request's own.
+    pub target: Option<PathAndQuery>,
     /// It went out on a connection that was there.
     pub reused: bool,
     /// It spoke HTTP/2.
@@ -46,6 +53,18 @@ pub struct CallRecord {
     pub bytes: u64,
 }
 
+/// Whether a call's body is the request's answer, which streams it: then it ends as that does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stream {
+    /// It is not.
+    #[default]
+    No,
+    /// It is.
+    Open,
+    /// It was, and nobody read it to its end.
+    Dropped,
+}
+
 /// Why nobody waited for the end of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Left {
@@ -53,6 +72,8 @@ pub enum Left {
     Cancelled,
     /// It is unsafe and went on.
     Late,
+    /// It kept silent for too long while its answer was streamed.
+    IdleTimeout,
 }
 
 impl Left {
@@ -62,6 +83,7 @@ impl Left {
         match self {
             Self::Cancelled => "cancelled",
             Self::Late => "late",
+            Self::IdleTimeout => Abort::IdleTimeout.as_str(),
         }
     }
 }
@@ -111,17 +133,35 @@ impl Calls {
         }
     }
 
-    /// The request has ended: so has the proxied call, whose body was the answer's. What a step called and
-    /// still goes on is unsafe: others were given up when their step was.
-    pub(in crate::telemetry) fn conclude(&mut self, us: u64, aborted: Option<Fault>) {
-        for call in self.first.iter_mut().chain(&mut self.more).filter(|call| call.ended_us == 0) {
-            call.ended_us = us.max(1);
-            match aborted {
-                _ if call.step.is_some() => call.left = Some(Left::Late),
-                None => {}
-                Some(Fault::Client) => call.left = Some(Left::Cancelled),
-                Some(Fault::Upstream | Fault::Gateway) => call.failure = Some(Kind::UpstreamReset),
+    /// The request has ended: so has the call whose body was the answer's, a proxied one always, and as that did.
+    /// What a step called besides and still goes on is unsafe: others were given up when their step was. `failed`
+    /// is why the route did not answer.
+    pub(in crate::telemetry) fn conclude(&mut self, us: u64, aborted: Option<Abort>, failed: Option<Kind>) {
+        let is_open = |call: &&mut CallRecord| call.ended_us == 0 || call.stream == Stream::Dropped;
+        for call in self.first.iter_mut().chain(&mut self.more).filter(is_open) {
+            if call.ended_us == 0 {
+                call.ended_us = us.max(1);
             }
+            let proxied = call.step.is_none();
+            (call.failure, call.left) = match (aborted, failed) {
+                _ if !proxied && call.stream == Stream::No => (None, Some(Left::Late)),
+                (Some(Abort::IdleTimeout), _) => (None, Some(Left::IdleTimeout)),
+                (Some(Abort::Broken(kind)), _) if kind.fault() == Fault::Upstream => (Some(kind), None),
+                // What came was not what was asked for.
+                (None, Some(kind)) if proxied && kind.fault() == Fault::Upstream => (Some(kind), None),
+                (Some(_), _) | (None, Some(_)) => (None, Some(Left::Cancelled)),
+                (None, None) => (None, None),
+            };
+        }
+    }
+
+    /// So many bytes of the proxied call's answer have passed.
+    pub(in crate::telemetry) fn passed(&mut self, bytes: u64) {
+        if let Some(call) = self.first.iter_mut().chain(&mut self.more).next_back()
+            && call.step.is_none()
+            && call.head_us > 0
+        {
+            call.bytes = bytes;
         }
     }
 
@@ -151,7 +191,9 @@ impl CallRecord {
             status: None,
             failure: None,
             left: None,
-            path: None,
+            stream: Stream::No,
+            due_us: u64::MAX,
+            target: None,
             reused: false,
             http2: false,
             resends: 0,

@@ -309,7 +309,15 @@ mod tests {
 
     fn outgoing(request: Request<Body>) -> Outgoing {
         let (safe, timeout) = (true, Duration::ZERO);
-        Outgoing { request, added: Added::default(), safe, timeout, spare: None, trail: None }
+        Outgoing {
+            request,
+            added: Added::default(),
+            safe,
+            timeout,
+            overdue: crate::problem::Kind::UpstreamTimeout,
+            spare: None,
+            trail: None,
+        }
     }
 
     fn encoded(request: Request<Body>) -> String {

@@ -94,7 +94,8 @@ pub(super) fn request(method: Method, path: &str, body: Body) -> Outgoing {
     let safe = method.is_safe();
     let request = Request::builder().method(method).uri(path).body(body).unwrap();
     let (added, timeout) = (Added::default(), Duration::from_secs(10));
-    Outgoing { request, added, safe, timeout, spare: None, trail: None }
+    let overdue = Kind::UpstreamTimeout;
+    Outgoing { request, added, safe, timeout, overdue, spare: None, trail: None }
 }
 
 pub(super) fn get(path: &str) -> Outgoing {

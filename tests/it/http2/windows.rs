@@ -1,6 +1,7 @@
 //! Clients that leave windows closed: their streams end, and only those.
 
 use crate::support::{
+    client,
     frames::{
         DATA, END_STREAM, End, HEADERS, PATIENCE, RST_STREAM, Raw, WHOLE, WINDOW_UPDATE, frame, get, setting,
     },
@@ -64,6 +65,14 @@ async fn streams_whose_window_stays_closed_are_reset_and_their_neighbours_served
     assert_eq!(reset, stalled.iter().map(|stream| (*stream, CANCEL)).collect::<Vec<_>>());
     raw.send(&[request(103, "/small"), window(103, 100)].concat()).await;
     assert_eq!(raw.end(103).await, End::Status(200));
+    // Small ones were handed over whole.
+    let large = stalled.iter().filter(|stream| *stream % 4 == 1).count();
+    let page = client::get(gateway.admin, "/metrics").await;
+    let told = page.text().lines().find(|line| line.starts_with("segue_aborted_total")).unwrap();
+    assert!(
+        told.contains("code=\"write_stall\",fault=\"client\"") && told.ends_with(&format!(" {large}")),
+        "{told}"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,31 +1,55 @@
 //! Ten thousand requests, told the same by every signal.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use futures_util::future::join_all;
-use http::Request;
-use http_body_util::{BodyExt, Full};
+use futures_util::{future::join_all, stream};
+use http::{Request, Response};
+use http_body_util::{BodyExt, Full, StreamBody};
+use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
-use opentelemetry_proto::tonic::{
-    metrics::v1::{metric::Data, number_data_point::Value},
-    trace::v1::span::SpanKind,
+use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    sync::Semaphore,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream};
 
-use super::collector::{Collector, Mood, Seen, attributes, exporting, orphans};
+use super::{
+    collector::{Collector, Mood, Seen, exporting, orphans},
+    counts::{from_log, from_otlp, from_prometheus, from_spans, only},
+};
 use crate::support::{
     client::get,
     gateway::{GATEWAY, Gateway, route, service},
-    origin::{Origin, json, status},
+    origin::{Answer, Origin, json, status},
 };
-
-/// How often something was counted, by its names.
-type Counts = BTreeMap<String, u64>;
 
 const REQUESTS: usize = 10_000;
 
-/// Of each way in which steps are left.
+/// Of each way in which steps are left, calls cut, and streams broken.
 const LEFT: usize = 50;
+/// How many such ways there are.
+const WAYS: usize = 13;
+
+/// A body that says hello; then it ends, breaks off when that is allowed, or goes on for ever.
+fn streamed(how: &str, broken: Arc<Semaphore>) -> Answer {
+    let how = how.to_owned();
+    let pieces = stream::unfold(0, move |at| {
+        let (how, broken) = (how.clone(), Arc::clone(&broken));
+        async move {
+            match (at, &*how) {
+                (0, _) => Some((Ok(Frame::data("hello".into())), 1)),
+                (_, "whole") => None,
+                (_, "short") => {
+                    broken.acquire().await.unwrap().forget();
+                    Some((Err(std::io::Error::other("broken")), 2))
+                }
+                _ => std::future::pending().await,
+            }
+        }
+    });
+    Response::new(BodyExt::boxed(StreamBody::new(pieces)))
+}
 
 fn documents(origin: &Origin) -> Vec<String> {
     let composed = "
@@ -41,7 +65,7 @@ respond: {body: {one: 1, two: '${ steps.two.?body }', three: '${ steps.three.?bo
     let hangs = "one: {http: {service: back, path: /one}}
   hangs: {http: {service: back, path: /hang}, after: [one]}";
     let late = format!(
-        "match: {{path: /late}}\ntimeout: 50ms\nsteps:\n  {hangs}\nrespond: {{body: '${{ steps.hangs.body }}'}}"
+        "match: {{path: /late}}\ntimeout: 1s\nsteps:\n  {hangs}\nrespond: {{body: '${{ steps.hangs.body }}'}}"
     );
     let failed = format!(
         "match: {{path: /failed}}\nsteps:\n  {hangs}\n  bad: {{http: {{service: back, path: /bad}}, after: [one]}}\n\
@@ -49,7 +73,22 @@ respond: {body: {one: 1, two: '${ steps.two.?body }', three: '${ steps.three.?bo
     );
     let gone =
         format!("match: {{path: /gone}}\nsteps:\n  {hangs}\nrespond: {{body: '${{ steps.hangs.body }}'}}");
+    let stream = "steps: {x: {http: {service: back, path: \"/body/${ request.path.how }\"}}}
+respond: {body: '${ steps.x.body }'}";
+    let overdue = "match: {path: /overdue}\ntimeout: 2s
+steps: {x: {http: {service: back, path: /body/hang}}}\nrespond: {body: '${ steps.x.body }'}";
+    let dimmed = "match: {path: /dimmed}\ntimeout: 1s
+steps: {hangs: {http: {service: back, path: /hang}, optional: true}}\nrespond: {body: '${ steps.hangs.?body }'}";
     vec![
+        route("stream", &format!("match: {{path: \"/stream/{{how}}\"}}\n{stream}")),
+        route("overdue", overdue),
+        route("dimmed", dimmed),
+        route(
+            "raw",
+            "match: {path: \"/raw/{how}\"}\nproxy: {service: back, path: \"/body/${ request.path.how }\"}",
+        ),
+        route("bad", "match: {path: /bad}\nproxy: {service: back}"),
+        route("cut", "match: {path: /cut}\ntimeout: 50ms\nproxy: {service: back, path: /hang}"),
         service("back", origin.address, ""),
         route("late", &late),
         route("failed", &failed),
@@ -89,94 +128,54 @@ async fn leave(address: std::net::SocketAddr, origin: &Origin) {
     }
 }
 
-fn add(counts: &mut Counts, name: String, by: u64) {
-    *counts.entry(name).or_default() += by;
+/// Asks, and reads until the answer's body has begun.
+async fn begin(address: std::net::SocketAddr, path: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n").as_bytes()).await.unwrap();
+    let mut seen = Vec::new();
+    while !seen.windows(5).any(|five| five == b"hello") {
+        assert!(stream.read_buf(&mut seen).await.unwrap() > 0, "{path}: {}", String::from_utf8_lossy(&seen));
+    }
+    stream
 }
 
-fn from_log(log: &str) -> Counts {
-    let mut counts = Counts::new();
-    for line in log.lines() {
-        let line: serde_json::Value =
-            serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
-        let route = line["route"].as_str().unwrap_or("");
-        add(&mut counts, format!("{route} {}", line["outcome"].as_str().unwrap()), 1);
-        for (step, told) in line["steps"].as_object().into_iter().flatten() {
-            add(&mut counts, format!("{route} {step} {}", told["outcome"].as_str().unwrap()), 1);
+/// Streams that a service breaks off once they have begun, that their client leaves then, and that never end.
+async fn break_off(address: std::net::SocketAddr, broken: &Semaphore) {
+    for path in ["/stream/short", "/raw/short"] {
+        for _ in 0..LEFT {
+            let mut stream = begin(address, path).await;
+            broken.add_permits(1);
+            let _ = stream.read_to_end(&mut Vec::new()).await;
         }
     }
-    counts
-}
-
-fn from_spans(seen: &Seen) -> Counts {
-    let mut counts = Counts::new();
-    for span in &seen.spans {
-        let of = attributes(&span.attributes);
-        let route = of.get("segue.route").map_or("", String::as_str);
-        match span.kind() {
-            SpanKind::Server => add(&mut counts, format!("{route} {}", of["segue.outcome"]), 1),
-            SpanKind::Internal => {
-                add(&mut counts, format!("{route} {} {}", span.name, of["segue.step.outcome"]), 1);
-            }
-            _ => {}
+    for path in ["/stream/hang", "/raw/hang"] {
+        for _ in 0..LEFT {
+            drop(begin(address, path).await);
         }
     }
-    counts
-}
-
-fn from_otlp(seen: &Seen) -> Counts {
-    let mut counts = Counts::new();
-    for metric in &seen.metrics {
-        let Some(Data::Sum(sum)) = &metric.data else { continue };
-        for point in &sum.data_points {
-            let of = attributes(&point.attributes);
-            let route = of.get("route").map_or("", String::as_str);
-            let Some(Value::AsInt(count)) = point.value else { continue };
-            match &*metric.name {
-                "segue.requests" => add(&mut counts, format!("{route} {}", of["outcome"]), count as u64),
-                "segue.steps" => {
-                    add(&mut counts, format!("{route} {} {}", of["step"], of["outcome"]), count as u64);
-                }
-                _ => {}
-            }
-        }
-    }
-    counts
-}
-
-fn from_prometheus(page: &str) -> Counts {
-    let mut counts = Counts::new();
-    for line in page.lines() {
-        let Some((series, value)) = line.rsplit_once(' ') else { continue };
-        let Some((name, labels)) = series.split_once('{') else { continue };
-        let label = |wanted: &str| {
-            let (_, rest) = labels.split_once(&format!("{wanted}=\""))?;
-            rest.split('"').next()
-        };
-        let route = label("route").unwrap_or("");
-        match name {
-            "segue_requests_total" => {
-                add(&mut counts, format!("{route} {}", label("outcome").unwrap()), value.parse().unwrap());
-            }
-            "segue_steps_total" => {
-                let (step, outcome) = (label("step").unwrap(), label("outcome").unwrap());
-                add(&mut counts, format!("{route} {step} {outcome}"), value.parse().unwrap());
-            }
-            _ => {}
-        }
-    }
-    counts
+    let overdue = (0..LEFT).map(|_| async {
+        let _ = begin(address, "/overdue").await.read_to_end(&mut Vec::new()).await;
+    });
+    join_all(overdue).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_signal_counts_the_same() {
-    let origin = Origin::start(|request| async move {
-        let path = request.uri().path().to_owned();
-        if path == "/hang" {
-            std::future::pending().await
-        } else if path.contains("bad") || (path.starts_with("/two") && path.ends_with("2")) {
-            status(500)
-        } else {
-            json("1")
+    let broken = Arc::new(Semaphore::new(0));
+    let breaks = Arc::clone(&broken);
+    let origin = Origin::start(move |request| {
+        let breaks = Arc::clone(&breaks);
+        async move {
+            let path = request.uri().path().to_owned();
+            if let Some(how) = path.strip_prefix("/body/") {
+                streamed(how, breaks)
+            } else if path == "/hang" {
+                std::future::pending().await
+            } else if path.contains("bad") || (path.starts_with("/two") && path.ends_with("2")) {
+                status(500)
+            } else {
+                json("1")
+            }
         }
     })
     .await;
@@ -185,7 +184,7 @@ async fn every_signal_counts_the_same() {
     let gateway = Gateway::start_with(&document, &documents(&origin));
     // In portions that the queue holds: what it drops is another test's.
     let mut sent = 0;
-    let most = REQUESTS - 3 * LEFT;
+    let most = REQUESTS - WAYS * LEFT;
     while sent < most {
         let half = 250.min((most - sent) / 2);
         tokio::join!(
@@ -205,34 +204,69 @@ async fn every_signal_counts_the_same() {
     );
     assert!(late.iter().all(|answer| answer.json()["step"] == "hangs" && answer.status == 504));
     assert!(failed.iter().all(|answer| answer.json()["step"] == "bad" && answer.status == 502));
+    let ask = |path: &'static str| join_all((0..LEFT).map(move |_| get(gateway.address, path)));
+    let (cut, dimmed) = tokio::join!(ask("/cut"), ask("/dimmed"));
+    assert!(cut.iter().all(|answer| answer.json()["code"] == "deadline_exceeded" && answer.status == 504));
+    let lacks = "hangs;reason=deadline_exceeded";
+    assert!(dimmed.iter().all(|answer| answer.header("segue-degraded") == Some(lacks)));
+    assert!(ask("/bad").await.iter().all(|answer| answer.status == 500));
+    for path in ["/stream/whole", "/raw/whole"] {
+        assert!(ask(path).await.iter().all(|answer| answer.text() == "hello"));
+    }
     for _ in 0..LEFT {
         leave(gateway.address, &origin).await;
     }
+    break_off(gateway.address, &broken).await;
     let page = loop {
         let page = get(gateway.admin, "/metrics").await;
-        if from_prometheus(page.text())
-            .iter()
-            .filter(|(name, _)| name.split(' ').count() == 2)
-            .map(|(_, n)| n)
-            .sum::<u64>()
-            == REQUESTS as u64
-        {
+        let requests = only(&from_prometheus(page.text()), &["request "]);
+        if requests.values().sum::<u64>() == REQUESTS as u64 {
             break page;
         }
         tokio::task::yield_now().await;
     };
     let counts = from_prometheus(page.text());
-    assert_eq!(counts["shop/p ok"], 3940);
-    assert_eq!(counts["shop/s ok"], 1970);
-    assert_eq!(counts[" refused"], 985);
-    assert_eq!(counts["shop/c failed"], 985);
-    for (route, outcome) in [("late", "failed"), ("failed", "failed"), ("gone", "aborted")] {
-        for name in ["one ok", "hangs cancelled", outcome] {
-            assert_eq!(counts[&format!("shop/{route} {name}")], LEFT as u64, "{route} {name}");
-        }
+    assert_eq!(counts["request shop/s ok"], 1870);
+    assert_eq!(counts["code shop/c upstream_status"], counts["request shop/c failed"]);
+    assert_eq!(counts["code  not_found"], counts["request  refused"]);
+    assert!(counts["request shop/c degraded"] > 100 && counts["step shop/c three skipped"] > 100);
+    for name in [
+        "request shop/late failed",
+        "code shop/late deadline_exceeded",
+        "step shop/late one ok",
+        "step shop/late hangs failed",
+        "request shop/failed failed",
+        "step shop/failed bad failed",
+        "step shop/failed hangs cancelled",
+        "request shop/gone aborted",
+        "code shop/gone client_gone",
+        "step shop/gone hangs cancelled",
+        "request shop/cut failed",
+        "code shop/cut deadline_exceeded",
+        "request shop/bad failed",
+        "code shop/bad 500",
+        "request shop/dimmed degraded",
+        "step shop/dimmed hangs failed",
+        "request shop/stream ok",
+        "step shop/stream x ok",
+        "code shop/stream upstream_invalid",
+        "step shop/stream x failed",
+        "code shop/stream client_gone",
+        "step shop/stream x cancelled",
+        "request shop/overdue aborted",
+        "code shop/overdue deadline_exceeded",
+        "step shop/overdue x failed",
+        "request shop/raw ok",
+        "code shop/raw upstream_invalid",
+        "code shop/raw client_gone",
+    ] {
+        assert_eq!(counts.get(name), Some(&(LEFT as u64)), "{name}: {counts:#?}");
     }
-    assert_eq!(counts["shop/failed bad failed"], LEFT as u64);
-    assert!(counts["shop/c degraded"] > 100 && counts["shop/c three skipped"] > 100);
+    let calls = |error: &str| counts[&format!("call shop/back {error}")] / LEFT as u64;
+    // Proxied, required, optional and streamed; broken streams of both kinds; left ones, and those that another
+    // step's failure, or the client's leaving, made useless.
+    assert_eq!(["deadline_exceeded", "upstream_invalid", "cancelled"].map(calls), [4, 2, 4]);
+    assert_eq!(counts["bytes shop/stream x"], 3 * 5 * LEFT as u64);
     let folder = gateway.folder.path().to_owned();
     let log = loop {
         let log = std::fs::read_to_string(folder.join("access.log")).unwrap();
@@ -241,7 +275,7 @@ async fn every_signal_counts_the_same() {
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     };
-    assert_eq!(from_log(&log), counts, "the access log");
+    assert_eq!(from_log(&log), only(&counts, &["request ", "step ", "code "]), "the access log");
     let (running, _folder) = gateway.into_running();
     running.drain();
     tokio::task::spawn_blocking(|| running.wait()).await.unwrap().unwrap();

@@ -72,7 +72,8 @@ async fn gauges_survive_a_reload_and_vanish_with_their_service() {
         ("segue_upstream_endpoints{service=\"shop/back\",state=\"usable\"}", 1.0),
         ("segue_upstream_retry_budget{service=\"shop/back\"}", 3.0),
         ("segue_upstream_shed_total{service=\"shop/back\"}", 0.0),
-        ("segue_connections_pauses_total", 0.0),
+        ("segue_connections_pauses_total{reason=\"limit\"}", 0.0),
+        ("segue_connections_pauses_total{reason=\"memory\"}", 0.0),
     ] {
         assert_eq!(value(page.text(), series), Some(wanted), "{series}:\n{}", page.text());
     }

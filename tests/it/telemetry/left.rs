@@ -90,8 +90,10 @@ respond: {body: '${ steps.deep.output }'}";
     let seen = collector.until("the trace", |seen| seen.spans.len() >= 8).await;
     assert_eq!(seen.spans.len(), 8, "the request, four steps, three calls");
     assert_eq!(orphans(&seen), [""; 0]);
-    for (name, outcome) in [("quick", "ok"), ("deep", "cancelled"), ("first", "ok"), ("stuck", "cancelled")] {
+    for (name, outcome) in [("quick", "ok"), ("deep", "failed"), ("first", "ok"), ("stuck", "failed")] {
         let span = of_step(&seen, name);
+        let error = (outcome == "failed").then_some("deadline_exceeded");
+        assert_eq!(attributes(&span.attributes).get("error.type").map(String::as_str), error, "{name}");
         assert_eq!(attributes(&span.attributes)["segue.step.outcome"], outcome, "{name}");
         assert_eq!(attributes(&span.attributes)["segue.step.critical"], "true", "{name}");
         assert!(span.end_time_unix_nano >= span.start_time_unix_nano);
@@ -100,7 +102,7 @@ respond: {body: '${ steps.deep.output }'}";
     assert!(stuck.end_time_unix_nano - stuck.start_time_unix_nano > 150_000_000, "it took most of the time");
     let call = seen.spans.iter().find(|span| span.parent_span_id == stuck.span_id).unwrap();
     let of = attributes(&call.attributes);
-    assert_eq!((&*of["error.type"], &*of["server.address"]), ("cancelled", "127.0.0.1"));
+    assert_eq!((&*of["error.type"], &*of["server.address"]), ("deadline_exceeded", "127.0.0.1"));
     assert_eq!(of["url.full"], format!("http://{}/hang", origin.address));
     let page = get(gateway.admin, "/metrics").await;
     let blamed = critical(page.text(), "d", "step=\"deep\"");
@@ -108,14 +110,16 @@ respond: {body: '${ steps.deep.output }'}";
     assert!(critical(page.text(), "d", "part=\"gateway\"") < blamed / 2.0);
     let port = origin.address.port();
     let series = page.text().lines().find(|line| {
-        line.starts_with("http_client_request_duration_seconds_count") && line.contains("\"cancelled\"")
+        line.starts_with("http_client_request_duration_seconds_count")
+            && line.contains("\"deadline_exceeded\"")
     });
     assert!(series.is_some_and(|line| line.contains(&format!("server_port=\"{port}\""))), "{series:?}");
     let bars = bars(&gateway, "d", "failed").await;
     let deep = bar(&bars, "deep");
-    assert_eq!((&deep["outcome"], &deep["critical"]), (&"cancelled".into(), &true.into()));
+    assert_eq!((&deep["outcome"], &deep["critical"]), (&"failed".into(), &true.into()));
+    assert_eq!(deep["code"], "deadline_exceeded");
     assert!(deep["endMs"].as_f64().unwrap() - deep["startMs"].as_f64().unwrap() > 150.0);
-    assert_eq!(bar(&bars, "stuck")["outcome"], "cancelled");
+    assert_eq!(bar(&bars, "stuck")["code"], "deadline_exceeded");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -7,7 +7,7 @@ use opentelemetry_proto::tonic::{
     trace::v1::{Span, span::SpanKind},
 };
 
-use super::collector::{Collector, Mood, attributes, exporting};
+use super::collector::{Collector, Mood, Seen, attributes, exporting};
 use crate::support::{
     client::{get, send},
     gateway::{GATEWAY, Gateway, route, service},
@@ -142,6 +142,14 @@ async fn a_failure_that_nobody_sampled_is_told_late() {
         service("gone", dead, ""),
         route("ok", "match: {path: /ok}\nproxy: {service: back}"),
         route("bad", "match: {path: /bad}\nproxy: {service: gone}"),
+        route(
+            "anew",
+            "match: {path: \"/anew/{n}\"}\nproxy: {service: back, path: \"/of/${ request.path.n }\"}",
+        ),
+        route(
+            "step",
+            "match: {path: /step}\nsteps: {one: {http: {service: back, path: /one, query: {s: secret}}}}\nrespond: {body: '${ steps.one.body }'}",
+        ),
     ];
     let gateway = Gateway::start_with(&document, &documents);
     assert_eq!(get(gateway.address, "/bad").await.status, 502);
@@ -157,6 +165,17 @@ async fn a_failure_that_nobody_sampled_is_told_late() {
     assert_eq!(get(gateway.address, "/ok").await.status, 200);
     let sent = origin.seen()[0].headers["traceparent"].to_str().unwrap().to_owned();
     assert!(sent.ends_with("-02"), "{sent}");
+    // What a call asked for is told as well, and never its query.
+    get(gateway.address, "/anew/7").await;
+    get(gateway.address, "/step").await;
+    let calls = |seen: &Seen| {
+        let calls = seen.spans.iter().filter(|span| span.kind() == SpanKind::Client);
+        let told = calls.filter_map(|span| attributes(&span.attributes).get("url.full").cloned());
+        told.filter_map(|url| url.strip_prefix(&format!("http://{}", origin.address)).map(str::to_owned))
+            .collect::<Vec<_>>()
+    };
+    let seen = collector.until("three calls", |seen| calls(seen).len() >= 3).await;
+    assert_eq!(calls(&seen), ["/ok", "/of/7", "/one"]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
