@@ -201,17 +201,20 @@ def work(port, admin, kind, seconds):
 def memory(folder, port, admin, pid):
     """A limit a little above what the process has: `low` is shed, `high` is not."""
     print("memory: a limit of which 86 % are used")
-    # What the gateway counts: memory of its own, without pages of files.
-    status = pathlib.Path(f"/proc/{pid}/status").read_text()
-    used = int(re.search(r"RssAnon:\s+(\d+)", status).group(1)) * 1024
     faults = []
-    for hundredth in range(80, 100):
+    # It grows and shrinks by some per cent meanwhile.
+    hundredth = 80
+    for _ in range(40):
+        # What the gateway counts: memory of its own, without pages of files.
+        status = pathlib.Path(f"/proc/{pid}/status").read_text()
+        used = int(re.search(r"RssAnon:\s+(\d+)", status).group(1)) * 1024
         write(folder, port, admin, f"{int(used * 100 / hundredth / 1024)}KiB")
         reload(admin)
         time.sleep(0.3)
         seen = asyncio.run(phase(port, "worker", 0.5, 2, 2))
-        if seen["low"].shed:
+        if seen["low"].shed and not seen["high"].shed:
             break
+        hundredth += -1 if seen["high"].shed else 1
     say("short", seen)
     if not seen["low"].shed:
         faults.append("memory: `low` was not shed")

@@ -57,8 +57,8 @@ pub struct Queue {
     share: Arc<Semaphore>,
     places: Arc<Semaphore>,
     waiting: Mutex<Waiting>,
-    /// Requests under way of routes that give work away.
-    under_way: AtomicU32,
+    /// Requests under way of routes that give work away, by priority.
+    under_way: [AtomicU32; 4],
     limit: AtomicU32,
     control: Mutex<Control>,
 }
@@ -86,7 +86,7 @@ pub(super) struct Weight(AtomicU32);
 
 /// A request under way of a route that gives work away.
 #[derive(Debug)]
-pub(super) struct Heavy(Arc<Queue>);
+pub(super) struct Heavy(Arc<Queue>, Priority);
 
 /// How many pieces of work this thread has given away so far.
 #[must_use]
@@ -154,7 +154,7 @@ impl Queue {
             share: Arc::new(Semaphore::new(SHARE)),
             places: Arc::clone(places),
             waiting: Mutex::default(),
-            under_way: AtomicU32::new(0),
+            under_way: Default::default(),
             limit: AtomicU32::new(NONE),
             control: Mutex::new(Control::new(FLOOR)),
         }
@@ -183,7 +183,7 @@ impl Queue {
         let first = lock(&self.waiting).since.first_key_value().map(|(_, since)| *since);
         let lag = first.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         let before = self.limit.load(Relaxed);
-        let after = lock(&self.control).sample(lag, self.under_way.load(Relaxed), before);
+        let after = lock(&self.control).sample(lag, self.under_way(Priority::Low), before);
         self.limit.store(after, Relaxed);
         if before == NONE && after != NONE {
             tracing::warn!(
@@ -195,14 +195,25 @@ impl Queue {
         }
     }
 
-    /// Lets a request of a route that gives work away in, or not.
+    /// Requests under way of this priority or a higher one.
+    fn under_way(&self, priority: Priority) -> u32 {
+        self.under_way[priority as usize..].iter().map(|count| count.load(Relaxed)).sum()
+    }
+
+    /// Lets a request of a route that gives work away in, or not. What part of the limit a priority has to itself, lower
+    /// ones cannot take, even if they filled it before there was a limit.
     pub(super) fn enter(self: &Arc<Self>, priority: Priority) -> Result<Heavy, u32> {
         let limit = self.limit.load(Relaxed);
-        if limit != NONE && self.under_way.load(Relaxed) >= share(limit, priority) {
+        let full = || {
+            let all = share(limit, priority);
+            let own = all - priority.below().map_or(0, |below| share(limit, below));
+            self.under_way(Priority::Low) >= all && self.under_way(priority) >= own
+        };
+        if limit != NONE && full() {
             return Err(limit);
         }
-        self.under_way.fetch_add(1, Relaxed);
-        Ok(Heavy(Arc::clone(self)))
+        self.under_way[priority as usize].fetch_add(1, Relaxed);
+        Ok(Heavy(Arc::clone(self), priority))
     }
 }
 
@@ -218,7 +229,7 @@ impl Drop for Turn<'_> {
 
 impl Drop for Heavy {
     fn drop(&mut self) {
-        self.0.under_way.fetch_sub(1, Relaxed);
+        self.0.under_way[self.1 as usize].fetch_sub(1, Relaxed);
     }
 }
 
@@ -276,7 +287,9 @@ mod tests {
             tokio::time::advance(2 * LOOK_EVERY).await;
             look();
         }
-        assert!(busy.enter(Priority::Critical).is_err());
+        assert!(busy.enter(Priority::Low).is_err() && busy.enter(Priority::Normal).is_err());
+        // What is above has a part of the limit to itself.
+        let _above: Vec<_> = (0..5).map(|_| busy.enter(Priority::High).unwrap()).collect();
         assert!(other.enter(Priority::Low).is_ok());
         assert!(other.place().now_or_never().is_some());
         // What waited is served, and the limit goes.
@@ -287,6 +300,7 @@ mod tests {
         }
         assert!(busy.enter(Priority::Low).is_ok());
     }
+
     #[tokio::test(start_paused = true)]
     async fn the_lowest_priority_is_shed_first_and_who_does_not_wait_any_more_is_out_of_the_line() {
         let queue = of(&Arc::from("unit"));
