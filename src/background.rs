@@ -1,31 +1,34 @@
 //! Threads that do what takes long, behind the workers: long evaluations of one unit must not hold up the requests
 //! of the others, whose worker may have no other processor to go to.
 //!
-//! A lower priority alone does not do: a scheduler lets whoever runs have its time slice, which is milliseconds, before
-//! it looks at who else wants to (Linux, EEVDF). So the work itself offers the processor every now and then.
+//! A lower priority does not do: a scheduler lets whoever runs have its time slice, which is milliseconds, before
+//! it looks at who else wants to (Linux, EEVDF). So the work itself offers the processor every now and then. That
+//! costs it its slice, and where a worker is never idle nothing would be left: after it has waited for long it goes on
+//! for a while without offering.
 
-use std::cell::Cell;
+use std::{
+    cell::Cell,
+    time::{Duration, Instant},
+};
 
 use tokio::{runtime::Handle, task::spawn_blocking};
 
-/// How much less of a processor than a worker such a thread gets, where both want it: about a tenth.
-#[cfg(target_os = "linux")]
-const NICE: i32 = 10;
+/// Who waits for longer than this waits for a worker that is never idle.
+const LONG: Duration = Duration::from_millis(2);
+/// What part of the time that it waited such work then has, and how much at most: some tenth of the processor, in pieces
+/// that are lost in what a request waits for at such a worker.
+const PART: u32 = 6;
+const MOST: Duration = Duration::from_micros(500);
 
 thread_local! {
     static BEHIND: Cell<bool> = const { Cell::new(false) };
+    /// Until when the thread need not offer the processor.
+    static OWED: Cell<Option<Instant>> = const { Cell::new(None) };
 }
 
 /// Makes the calling thread one that lets the workers go first, for good.
 pub fn enter() {
-    if BEHIND.replace(true) {
-        return;
-    }
-    // Only Linux has priorities of threads by these means. Should it not work, the work is as right as before.
-    #[cfg(target_os = "linux")]
-    if rustix::process::setpriority_process(None, NICE).is_err() {
-        tracing::debug!("long evaluations run at the priority of the workers");
-    }
+    BEHIND.set(true);
 }
 
 /// Whether the calling thread is such a one.
@@ -36,9 +39,17 @@ pub fn is_here() -> bool {
 
 /// Offers the processor to whoever waits for it, on such a thread. To be called every few ten microseconds.
 pub fn pause() {
-    if is_here() {
-        std::thread::yield_now();
+    if !is_here() {
+        return;
     }
+    let before = Instant::now();
+    if OWED.get().is_some_and(|until| before < until) {
+        return;
+    }
+    std::thread::yield_now();
+    let now = Instant::now();
+    let waited = now.saturating_duration_since(before);
+    OWED.set((waited > LONG).then(|| now + (waited / PART).min(MOST)));
 }
 
 /// Drops something large behind the workers: to give memory back to the system takes a tenth of a millisecond for
@@ -65,8 +76,6 @@ mod tests {
             enter();
             assert!(is_here());
             pause();
-            #[cfg(target_os = "linux")]
-            assert!(rustix::process::getpriority_process(None).unwrap() >= NICE);
         })
         .join()
         .unwrap();
