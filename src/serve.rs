@@ -26,6 +26,7 @@ use crate::{
     identity::Store,
     memory,
     plan::Listener,
+    policy::overload,
     reload::{Outcome, Reloader, watch},
     server::{Shared, Tls, Workers},
     telemetry::{Instruments, identity::KeyInstruments, registry::Registry},
@@ -350,6 +351,7 @@ async fn watch_memory(shared: Arc<Shared>) {
             0 => system,
             own => Some(own),
         };
+        overload::beside::bounded(bound);
         if let (Some(bound), Some(used)) = (bound, memory::used()) {
             shared.memory.note(used, Some(bound));
         }

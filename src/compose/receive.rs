@@ -1,12 +1,6 @@
 //! Reading bodies: whole, bounded per body and per execution, or not at all.
 
-use std::{
-    future::poll_fn,
-    io::Read,
-    pin::Pin,
-    sync::atomic::{AtomicU64, Ordering::Relaxed},
-    time::Duration,
-};
+use std::{future::poll_fn, io::Read, pin::Pin, time::Duration};
 
 use bytes::Bytes;
 use flate2::read::MultiGzDecoder;
@@ -14,6 +8,7 @@ use futures_util::FutureExt;
 use http_body::Body as _;
 use tokio::runtime::Handle;
 
+use super::execution::Received;
 use crate::{
     body::{Body, BodyError},
     error::Error,
@@ -24,8 +19,6 @@ use crate::{
 
 /// What the answer of one step may hold.
 const STEP_CAP: u64 = 4 * 1024 * 1024;
-/// What all answers of an execution may hold.
-const EXECUTION_CAP: u64 = 16 * 1024 * 1024;
 /// What the gateway reads of a request.
 const REQUEST_CAP: u64 = 1024 * 1024;
 /// An answer that nobody reads is read up to here, and no longer than this, so that its connection can be
@@ -34,7 +27,7 @@ const DRAIN_CAP: u64 = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(50);
 
 /// Reads a step's answer. `held` counts over the execution.
-pub(super) async fn answer(mut body: Body, held: &AtomicU64) -> Result<Bytes, Error> {
+pub(super) async fn answer(mut body: Body, held: &Received) -> Result<Bytes, Error> {
     let too_large = |what| Err(Error::new(Kind::BadPayload).detail(what));
     if body.size_hint().lower() > STEP_CAP {
         return too_large("the answer is larger than 4 MiB");
@@ -47,9 +40,7 @@ pub(super) async fn answer(mut body: Body, held: &AtomicU64) -> Result<Bytes, Er
             continue;
         };
         let length = data.len() as u64;
-        if held.fetch_add(length, Relaxed) + length > EXECUTION_CAP {
-            return too_large("all answers of the request are larger than 16 MiB");
-        }
+        held.take(length)?;
         let have = first.len().max(joined.len()) as u64;
         if have + length > STEP_CAP {
             return too_large("the answer is larger than 4 MiB");

@@ -116,3 +116,27 @@ async fn many_evaluations_of_one_request_let_others_go_first_in_between() {
     assert_eq!(RUNS.get(), before);
     assert!(turns.get() >= 10, "{}", turns.get());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_unit_holds_a_part_of_the_memory_until_its_executions_end() {
+    use crate::policy::overload::beside;
+    // An eighth of it is room for one such answer, and not for two at a time.
+    let large = format!("[{}]", vec!["1"; 200_000].join(","));
+    beside::bounded(Some(8 * 600_000));
+    let call = |name: &str| format!("  {name}: {{http: {{service: a, path: /{name}}}}}\n");
+    let route = |steps: &str, size: &str| format!("steps:\n{steps}respond: {{body: \"${{ {size} }}\"}}");
+    let both = "size(steps.x.body) + size(steps.y.body)";
+    let services = move |_: &str, _: &str| json(&large);
+    let one = Bench::new(&route(&call("x"), "size(steps.x.body)"), services.clone());
+    for _ in 0..3 {
+        assert_eq!(one.get("/r/1").await.unwrap().body, "200000");
+    }
+    let and = call("y").replace("http:", "after: [x], http:");
+    let two = Bench::new(&route(&(call("x") + &and), both), services.clone());
+    assert_eq!(two.get("/r/1").await.unwrap_err().kind(), Kind::Overloaded);
+    let stood_in = and.replace("http:", "fallback: [1], http:");
+    let tolerated = Bench::new(&route(&(call("x") + &stood_in), both), services);
+    assert_eq!(tolerated.get("/r/1").await.unwrap().body, "200001");
+    // Nothing is left of either.
+    assert_eq!(one.get("/r/1").await.unwrap().body, "200000");
+}

@@ -10,7 +10,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, Ordering::Relaxed},
+        atomic::{AtomicU32, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -32,6 +32,9 @@ const PLACES: usize = 4;
 const SHARE: usize = 2;
 /// The least limit: enough that what is worked on never waits for the next, whoever may fill how much of it.
 const FLOOR: u32 = 24;
+/// What part of the memory that the process may have the answers may take that one unit's executions hold. Read, they
+/// take some three times as much.
+const PART: u64 = 8;
 /// Looks are at least so far apart, whoever takes them: each worker does.
 const LOOK_EVERY: Duration = Duration::from_millis(45);
 /// A route gives work away as long as one of so many of its requests does.
@@ -48,6 +51,8 @@ struct Queues {
     /// Of each unit there ever was, of which configurations have few.
     units: Mutex<BTreeMap<Arc<str>, Arc<Queue>>>,
     looked: Mutex<Option<Instant>>,
+    /// Bytes that the process may have.
+    memory: Arc<AtomicU64>,
 }
 
 /// Pieces of a unit's work that wait for a place.
@@ -61,6 +66,9 @@ pub struct Queue {
     under_way: [AtomicU32; 4],
     limit: AtomicU32,
     control: Mutex<Control>,
+    /// Bytes of answers that the unit's executions hold, and what the process may have.
+    held: AtomicU64,
+    memory: Arc<AtomicU64>,
 }
 
 /// Since when each of them waits, by when it came.
@@ -102,7 +110,7 @@ pub fn of(unit: &Arc<str>) -> Arc<Queue> {
         if let Some(queue) = units.get(unit) {
             return Arc::clone(queue);
         }
-        let queue = Arc::new(Queue::new(unit, &queues.places));
+        let queue = Arc::new(Queue::new(unit, queues));
         units.insert(Arc::clone(unit), Arc::clone(&queue));
         queue
     })
@@ -123,6 +131,11 @@ pub(super) fn look() {
     });
 }
 
+/// Notes how much memory the process may have.
+pub fn bounded(memory: Option<u64>) {
+    process(|queues| queues.memory.store(memory.unwrap_or(u64::MAX), Relaxed));
+}
+
 #[cfg(not(test))]
 fn process<T>(work: impl FnOnce(&Queues) -> T) -> T {
     static PROCESS: std::sync::LazyLock<Queues> = std::sync::LazyLock::new(Queues::default);
@@ -141,23 +154,42 @@ fn process<T>(work: impl FnOnce(&Queues) -> T) -> T {
 impl Default for Queues {
     fn default() -> Self {
         let places = Arc::new(Semaphore::new(PLACES));
-        Self { places, units: Mutex::default(), looked: Mutex::default() }
+        let memory = Arc::new(AtomicU64::new(u64::MAX));
+        Self { places, units: Mutex::default(), looked: Mutex::default(), memory }
     }
 }
 
 // === impl Queue ===
 
 impl Queue {
-    fn new(unit: &Arc<str>, places: &Arc<Semaphore>) -> Self {
+    fn new(unit: &Arc<str>, queues: &Queues) -> Self {
         Self {
             unit: Arc::clone(unit),
             share: Arc::new(Semaphore::new(SHARE)),
-            places: Arc::clone(places),
+            places: Arc::clone(&queues.places),
             waiting: Mutex::default(),
             under_way: Default::default(),
             limit: AtomicU32::new(NONE),
             control: Mutex::new(Control::new(FLOOR)),
+            held: AtomicU64::new(0),
+            memory: Arc::clone(&queues.memory),
         }
+    }
+
+    /// Notes that an execution holds so many bytes more, unless that is more than the unit may have.
+    #[must_use]
+    pub fn hold(&self, bytes: u64) -> bool {
+        let held = self.held.fetch_add(bytes, Relaxed) + bytes;
+        let may = held <= self.memory.load(Relaxed) / PART;
+        if !may {
+            self.release(bytes);
+        }
+        may
+    }
+
+    /// Notes that they are gone.
+    pub fn release(&self, bytes: u64) {
+        self.held.fetch_sub(bytes, Relaxed);
     }
 
     /// Waits for a place of the unit's share and then for one of all, to be kept as long as the work takes: nobody
@@ -318,6 +350,18 @@ mod tests {
         assert!(queue.enter(Priority::Normal).is_ok());
         drop(waiting);
         assert!(lock(&queue.waiting).since.is_empty());
+    }
+
+    #[test]
+    fn a_unit_holds_a_part_of_the_memory_and_the_others_theirs() {
+        bounded(Some(800));
+        let [greedy, other] = ["greedy", "other"].map(|unit| of(&Arc::from(unit)));
+        assert!(greedy.hold(60) && !greedy.hold(41) && greedy.hold(40) && !greedy.hold(1));
+        assert!(other.hold(100));
+        greedy.release(60);
+        assert!(greedy.hold(60));
+        bounded(None);
+        assert!(greedy.hold(1 << 40));
     }
 
     #[test]
