@@ -84,7 +84,7 @@ impl Generation {
 
     /// Writes the numbers of a request's calls. `us` is all of its time.
     pub(super) fn finished(&self, record: &Record, us: u64) {
-        for (_, call) in record.calls.iter() {
+        for (_, call) in record.calls.iter().filter(|(_, call)| call.attempted()) {
             let Some(service) = self.services.get(call.service as usize) else { continue };
             service.finished(call, us);
             if call.tries > 0 {

@@ -110,7 +110,7 @@ metrics! {
     RELOADS = Counter "segue.reloads" "{reload}" ["result"]
         "Reloads by result.";
     UPSTREAM_CALLS = Counter "segue.upstream.calls" "{call}" ["service"]
-        "Calls sent.";
+        "Calls sent: each once, and only if there was a connection for it.";
     UPSTREAM_CONNECTS = Counter "segue.upstream.connects" "{connection}" ["service"]
         "Connections made.";
     UPSTREAM_REUSES = Counter "segue.upstream.reuses" "{call}" ["service"]
@@ -118,9 +118,9 @@ metrics! {
     UPSTREAM_RESENDS = Counter "segue.upstream.resends" "{call}" ["service"]
         "Calls sent again because their pooled connection was closed.";
     UPSTREAM_FAILURES = Counter "segue.upstream.failures" "{call}" ["service"]
-        "Calls that failed without an answer; neither those that were given up nor those whose caller's time ended.";
+        "Calls that failed without an answer or a connection; not those that were shed, were given up, or whose caller's time ended.";
     UPSTREAM_RETRIES = Counter "segue.upstream.retries" "{call}" ["service"]
-        "Attempts after the first one of a step.";
+        "Attempts after the first one of a step; none that was not made.";
     UPSTREAM_IN_FLIGHT = UpDown "segue.upstream.in_flight" "{call}" ["service"]
         "Calls under way, streaming answers included.";
     UPSTREAM_CONNECTIONS = UpDown "segue.upstream.connections" "{connection}" ["service", "state"]
