@@ -51,13 +51,13 @@ macro_rules! metrics {
 metrics! {
     SERVER_DURATION = Histogram "http.server.request.duration" "s"
         ["http.request.method", "http.response.status_code", "http.route", "url.scheme",
-         "network.protocol.version", "error.type", "unit", "route"]
+         "network.protocol.version", "error.type", "otel.metric.overflow", "unit", "route"]
         "From the request's head to the answer's last byte; without a route: refused before one was found.";
     SERVER_ACTIVE = UpDown "http.server.active_requests" "{request}" ["http.request.method", "url.scheme"]
         "Requests between their head and the end of their answer.";
     CLIENT_DURATION = Histogram "http.client.request.duration" "s"
         ["http.request.method", "http.response.status_code", "url.scheme", "server.address", "server.port",
-         "network.protocol.version", "error.type", "service"]
+         "network.protocol.version", "error.type", "otel.metric.overflow", "service"]
         "From the start of an attempt to the end of its answer, also where that is streamed to the client.";
     REQUESTS = Counter "segue.requests" "{request}" ["unit", "route", "outcome"]
         "Requests by how they ended.";
