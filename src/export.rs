@@ -208,7 +208,7 @@ fn swept(admin: &Admin) {
     let gateway = admin.shared.gateway.load_full();
     let routes: HashSet<&str> = gateway.plan.routes.iter().map(|route| &*route.name).collect();
     instruments.sinks.load().keep.sweep(SystemTime::now(), |name| routes.contains(name));
-    // What of an older generation ended after it was gone has counted under names that are no more.
+    // A tree that was refused may have made series for what never came to serve.
     gateway.retain_series();
 }
 

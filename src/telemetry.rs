@@ -32,6 +32,7 @@ pub mod handshake;
 pub mod identity;
 pub mod instruments;
 pub mod keep;
+mod ledger;
 mod lines;
 pub mod metric;
 pub mod otlp;

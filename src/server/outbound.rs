@@ -9,6 +9,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use http::{Response, header::CONTENT_LENGTH};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::{Instant, Sleep, sleep};
 
@@ -97,6 +98,15 @@ impl Stream {
             timer.as_mut().reset(now + look.min((self.since + self.idle).saturating_duration_since(now)));
         }
         false
+    }
+}
+
+/// The answer to `HEAD` says how long the body would be that it does not have (RFC 9110 §9.3.2), where that is
+/// known. Over HTTP/1 whoever writes the head does.
+pub(super) fn keep_length(response: &mut Response<Body>) {
+    let body = response.body();
+    if let Some(length) = body.size_hint().exact().filter(|_| !body.is_end_stream()) {
+        response.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
     }
 }
 

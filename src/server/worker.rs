@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use http::{Request, Response};
+use http::{Method, Request, Response};
 use hyper::body::Incoming;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -23,12 +23,12 @@ use super::{
     http1::Refusal,
     http2::websocket,
     io_watch::Activity,
-    outbound::{Ended, Outbound, Stream},
+    outbound::{self, Ended, Outbound, Stream},
     shared::Shared,
     tls::handshake::Handshakes,
 };
 use crate::{
-    body::FromClient,
+    body::{Body, FromClient},
     compose::{Custody, Runner},
     descriptors::Taken,
     gateway::{Begun, Handle, upgrade::Tunnels},
@@ -223,6 +223,7 @@ impl Worker {
         activity: &Arc<Activity>,
     ) -> impl Future<Output = Response<Outbound>> + Send + use<> {
         let has_body = !hyper::body::Body::is_end_stream(request.body());
+        let head_only = *request.method() == Method::HEAD;
         // The connection is not idle as long as a WebSocket is open on it.
         let websocket = websocket::ask(&mut request, || Ended::of(activity));
         let ended = Ended::of(activity);
@@ -243,6 +244,10 @@ impl Worker {
             }
             // Over HTTP/1 the connection's own timer watches the one answer on it.
             let stream = Stream::new(worker.limits().idle_timeout, upload);
+            if head_only {
+                outbound::keep_length(&mut response);
+                return response.map(|_| Outbound::new(Body::default(), finish, ended, Some(stream)));
+            }
             response.map(|body| Outbound::new(body, finish, ended, Some(stream)))
         }
     }

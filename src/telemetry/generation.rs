@@ -7,10 +7,11 @@ use metrics::{Counter, Histogram};
 
 use super::{
     CallRecord, Record, StepInfo, Verb,
+    ledger::{Lease, Ledger},
     metric::{CLIENT_DURATION, UPSTREAM_RETRIES},
     record::CallError,
     registry::Registry,
-    series::{Chain, MOST_SERIES, class, registered},
+    series::{Room, Sets, overflowed, registered},
 };
 
 /// See the module.
@@ -47,14 +48,15 @@ pub struct ServiceInstruments {
     pub name: Arc<str>,
     /// In the order of its template's priorities, as calls number them.
     pub endpoints: Box<[EndpointInfo]>,
-    registry: Arc<Registry>,
-    durations: Chain<Key, Histogram>,
+    pub(super) lease: Lease,
+    /// Parallel to the endpoints; the last one is of calls for which none was chosen.
+    durations: Box<[Arc<Sets<Key, Histogram>>]>,
     retries: Counter,
 }
 
+/// Everything that labels a call's duration and is neither its service's nor its endpoint's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Key {
-    endpoint: Option<u16>,
+pub(super) struct Key {
     verb: Verb,
     status: Option<StatusCode>,
     http2: bool,
@@ -62,14 +64,20 @@ struct Key {
 }
 
 impl Key {
-    /// What it counts under once there are too many.
+    /// What it counts under where there is no room: how it was asked is not told, nor the status of an answer that
+    /// did not end.
     fn coarse(self) -> Self {
-        let status = self.status.map(class);
-        let error = match self.error {
-            Some(CallError::Status(status)) => Some(CallError::Status(class(status))),
-            error => error,
-        };
-        Self { endpoint: None, verb: Verb::Other, status, http2: false, error }
+        let whole = matches!(self.error, None | Some(CallError::Status(_)));
+        Self { verb: Verb::Other, status: self.status.filter(|_| whole), http2: false, ..self }
+    }
+
+    const fn room(&self) -> Room {
+        match self.error {
+            _ if !self.verb.is_usual() => Room::Unusual,
+            Some(CallError::Left(_)) => Room::Unusual,
+            Some(CallError::Failed(_)) => Room::Own,
+            _ => Room::Answer,
+        }
     }
 }
 
@@ -84,7 +92,7 @@ impl Generation {
 
     /// Writes the numbers of a request's calls. `us` is all of its time.
     pub(super) fn finished(&self, record: &Record, us: u64) {
-        for (_, call) in record.calls.iter() {
+        for (_, call) in record.calls.iter().filter(|(_, call)| call.attempted()) {
             let Some(service) = self.services.get(call.service as usize) else { continue };
             service.finished(call, us);
             if call.tries > 0 {
@@ -98,13 +106,21 @@ impl Generation {
 
 impl ServiceInstruments {
     /// The instruments of a service; the same name gives the same series in every generation.
-    pub(super) fn new(registry: &Arc<Registry>, name: &Arc<str>, endpoints: Vec<EndpointInfo>) -> Self {
+    pub(super) fn new(
+        registry: &Arc<Registry>,
+        ledger: &Ledger<Key>,
+        name: &Arc<str>,
+        endpoints: Vec<EndpointInfo>,
+    ) -> Self {
+        let place = |at: &EndpointInfo| format!("{} {} {}", at.secure, at.host, at.port).into();
+        let places = endpoints.iter().map(place).chain([Box::default()]);
+        let (lease, durations) = ledger.enter(registry, name, places);
         Self {
             name: Arc::clone(name),
+            retries: lease.counter(&UPSTREAM_RETRIES, &[name]),
             endpoints: endpoints.into(),
-            registry: Arc::clone(registry),
-            durations: Chain::default(),
-            retries: registry.counter(&UPSTREAM_RETRIES, &[name]),
+            durations,
+            lease,
         }
     }
 
@@ -114,32 +130,34 @@ impl ServiceInstruments {
             Some(CallError::Status(status)) => Some(CallError::Status(registered(status))),
             error => error,
         };
-        let key = Key { endpoint: call.endpoint, verb: call.method, status, http2: call.http2, error };
+        let key = Key { verb: call.method, status, http2: call.http2, error };
         // As long as its span (semantic conventions), the client's pace included where it is streamed.
         let seconds = call.ended_us.min(us).saturating_sub(call.started_us) as f64 / 1e6;
-        let most = MOST_SERIES * self.endpoints.len().max(1);
-        self.durations.bounded(key, most, Key::coarse, |key| self.duration(key)).record(seconds);
+        let at = call.endpoint.map_or(self.endpoints.len(), usize::from).min(self.endpoints.len());
+        let make = |key, overflow| self.duration(key, self.endpoints.get(at), overflow);
+        self.durations[at].get(key, || key.room(), Key::coarse, make).record(seconds);
     }
 
-    fn duration(&self, key: Key) -> Histogram {
-        let endpoint = key.endpoint.and_then(|endpoint| self.endpoints.get(usize::from(endpoint)));
+    fn duration(&self, key: Key, endpoint: Option<&EndpointInfo>, overflow: bool) -> Histogram {
         let port = endpoint.map(|endpoint| endpoint.port.to_string()).unwrap_or_default();
         let status = key.status.map(|status| status.as_str().to_owned()).unwrap_or_default();
         let version = match (endpoint, key.http2) {
+            _ if overflow => "",
             (None, _) => "",
             (_, true) => "2",
             (_, false) => "1.1",
         };
         let values = [
-            key.verb.as_str(),
+            if overflow { "" } else { key.verb.as_str() },
             &status,
             endpoint.map_or("", |endpoint| if endpoint.secure { "https" } else { "http" }),
             endpoint.map_or("", |endpoint| &endpoint.host),
             &port,
             version,
             key.error.as_ref().map_or("", CallError::as_text),
+            overflowed(overflow),
             &self.name,
         ];
-        self.registry.histogram(&CLIENT_DURATION, &values)
+        self.lease.histogram(&CLIENT_DURATION, &values)
     }
 }

@@ -15,7 +15,9 @@ use super::{
     Abort, CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
     ServiceInstruments, Verb,
     access_log::Now,
+    generation,
     handshake::Handshakes,
+    ledger::{Lease, Ledger},
     metric::{
         CONNECTIONS, CONNECTIONS_MOST, CONNECTIONS_PAUSES, CUSTODY, GENERATION, HTTP2_REFUSALS, RELOADS,
         SERVER_ACTIVE, STREAMS, TELEMETRY_DROPPED, TELEMETRY_EXPORTS, TUNNELS, UNIT_STATE, UPSTREAM_BUDGET,
@@ -23,6 +25,7 @@ use super::{
         UPSTREAM_IN_FLIGHT, UPSTREAM_RESENDS, UPSTREAM_REUSES, UPSTREAM_SHED, UPSTREAM_UNRETRIED, WORKER_LAG,
     },
     registry::{Registry, Snapshot},
+    route,
     sinks::Sinks,
 };
 use crate::problem::Fault;
@@ -31,6 +34,8 @@ use crate::problem::Fault;
 #[derive(Debug)]
 pub struct Instruments {
     registry: Arc<Registry>,
+    routes: Ledger<route::DurationKey>,
+    services: Ledger<generation::Key>,
     /// By method, then plain and secure.
     active: [[Gauge; 2]; Verb::ALL.len()],
     /// Open connections of clients.
@@ -117,7 +122,10 @@ impl Instruments {
         let active = |verb: Verb| {
             ["http", "https"].map(|scheme| registry.gauge(&SERVER_ACTIVE, &[verb.as_str(), scheme]))
         };
+        let unrouted = (Lease::endless(&registry), Arc::default());
         Self {
+            routes: Ledger::default(),
+            services: Ledger::default(),
             active: Verb::ALL.map(active),
             connections: registry.gauge(&CONNECTIONS, &[]),
             streams: registry.gauge(&STREAMS, &[]),
@@ -128,7 +136,7 @@ impl Instruments {
             reloads_applied: reloads("applied"),
             reloads_rejected: reloads("rejected"),
             refusals: Refusal::ALL.map(refusal),
-            unrouted: RouteInstruments::new(&registry, Arc::default(), RouteInfo::default(), &Arc::default()),
+            unrouted: RouteInstruments::new(unrouted, Arc::default(), RouteInfo::default(), &Arc::default()),
             ends: AtomicBool::new(false),
             sinks: ArcSwap::default(),
             registry,
@@ -144,7 +152,8 @@ impl Instruments {
         services: impl Iterator<Item = (Arc<str>, Vec<EndpointInfo>)>,
         compositions: impl Iterator<Item = CompositionInfo>,
     ) -> Arc<Generation> {
-        let services = services.map(|(name, at)| ServiceInstruments::new(&self.registry, &name, at));
+        let services =
+            services.map(|(name, at)| ServiceInstruments::new(&self.registry, &self.services, &name, at));
         Arc::new(Generation { number, services: services.collect(), compositions: compositions.collect() })
     }
 
@@ -152,16 +161,20 @@ impl Instruments {
     #[must_use]
     pub fn route(&self, info: RouteInfo, generation: &Arc<Generation>) -> Arc<RouteInstruments> {
         let floor = self.sinks.load().keep.floor(&info.name);
-        Arc::new(RouteInstruments::new(&self.registry, floor, info, generation))
+        let (lease, sets) =
+            self.routes.enter(&self.registry, &info.name, std::iter::once((*info.path).into()));
+        Arc::new(RouteInstruments::new((lease, Arc::clone(&sets[0])), floor, info, generation))
     }
 
-    /// Forgets the series of routes that no longer exist.
+    /// Forgets the series of routes that no longer exist. What of them ends later counts in none.
     pub fn retain_routes(&self, exists: impl Fn(&str) -> bool) {
+        self.routes.retain(&exists);
         self.registry.retain("route", |route| route.is_empty() || exists(route));
     }
 
-    /// Forgets the series of services that no longer exist.
+    /// The same of services.
     pub fn retain_services(&self, exists: impl Fn(&str) -> bool) {
+        self.services.retain(&exists);
         self.registry.retain("service", |service| service.is_empty() || exists(service));
     }
 

@@ -51,13 +51,13 @@ macro_rules! metrics {
 metrics! {
     SERVER_DURATION = Histogram "http.server.request.duration" "s"
         ["http.request.method", "http.response.status_code", "http.route", "url.scheme",
-         "network.protocol.version", "error.type", "unit", "route"]
+         "network.protocol.version", "error.type", "otel.metric.overflow", "unit", "route"]
         "From the request's head to the answer's last byte; without a route: refused before one was found.";
     SERVER_ACTIVE = UpDown "http.server.active_requests" "{request}" ["http.request.method", "url.scheme"]
         "Requests between their head and the end of their answer.";
     CLIENT_DURATION = Histogram "http.client.request.duration" "s"
         ["http.request.method", "http.response.status_code", "url.scheme", "server.address", "server.port",
-         "network.protocol.version", "error.type", "service"]
+         "network.protocol.version", "error.type", "otel.metric.overflow", "service"]
         "From the start of an attempt to the end of its answer, also where that is streamed to the client.";
     REQUESTS = Counter "segue.requests" "{request}" ["unit", "route", "outcome"]
         "Requests by how they ended.";
@@ -110,7 +110,7 @@ metrics! {
     RELOADS = Counter "segue.reloads" "{reload}" ["result"]
         "Reloads by result.";
     UPSTREAM_CALLS = Counter "segue.upstream.calls" "{call}" ["service"]
-        "Calls sent.";
+        "Calls sent: each once, and only if there was a connection for it.";
     UPSTREAM_CONNECTS = Counter "segue.upstream.connects" "{connection}" ["service"]
         "Connections made.";
     UPSTREAM_REUSES = Counter "segue.upstream.reuses" "{call}" ["service"]
@@ -118,9 +118,9 @@ metrics! {
     UPSTREAM_RESENDS = Counter "segue.upstream.resends" "{call}" ["service"]
         "Calls sent again because their pooled connection was closed.";
     UPSTREAM_FAILURES = Counter "segue.upstream.failures" "{call}" ["service"]
-        "Calls that failed without an answer; neither those that were given up nor those whose caller's time ended.";
+        "Calls that failed without an answer or a connection; not those that were shed, were given up, or whose caller's time ended.";
     UPSTREAM_RETRIES = Counter "segue.upstream.retries" "{call}" ["service"]
-        "Attempts after the first one of a step.";
+        "Attempts after the first one of a step; none that was not made.";
     UPSTREAM_IN_FLIGHT = UpDown "segue.upstream.in_flight" "{call}" ["service"]
         "Calls under way, streaming answers included.";
     UPSTREAM_CONNECTIONS = UpDown "segue.upstream.connections" "{connection}" ["service", "state"]

@@ -384,6 +384,12 @@ impl Verb {
         Self::Other,
     ];
 
+    /// One that most services are asked with.
+    #[must_use]
+    pub const fn is_usual(self) -> bool {
+        matches!(self, Self::Get | Self::Head | Self::Post | Self::Put | Self::Patch | Self::Delete)
+    }
+
     /// `http.request.method`
     #[must_use]
     pub const fn as_str(self) -> &'static str {

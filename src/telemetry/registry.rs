@@ -176,7 +176,17 @@ impl Registry {
 
     /// A counter; the same metric and values give the same series.
     pub fn counter(&self, metric: &'static Metric, values: &[&str]) -> Counter {
-        self.series(metric, values, |series, values| match series {
+        self.counter_if(&|| true, metric, values)
+    }
+
+    /// The same if whose series it is exists, as is looked at when nothing can be dropped; else it counts nowhere.
+    pub(super) fn counter_if(
+        &self,
+        exists: &dyn Fn() -> bool,
+        metric: &'static Metric,
+        values: &[&str],
+    ) -> Counter {
+        self.series(exists, metric, values, |series, values| match series {
             Series::Counters(map) => {
                 let fresh = || Arc::new(ShardedCounter(fill(self.shards)));
                 Some(Counter::from_arc(Arc::clone(map.entry(values).or_insert_with(fresh))))
@@ -188,7 +198,7 @@ impl Registry {
 
     /// A gauge; the same metric and values give the same series.
     pub fn gauge(&self, metric: &'static Metric, values: &[&str]) -> Gauge {
-        self.series(metric, values, |series, values| match series {
+        self.series(&|| true, metric, values, |series, values| match series {
             Series::Gauges(map) => {
                 let fresh = || Arc::new(ShardedGauge(fill(self.shards)));
                 Some(Gauge::from_arc(Arc::clone(map.entry(values).or_insert_with(fresh))))
@@ -200,7 +210,17 @@ impl Registry {
 
     /// A histogram of seconds; the same metric and values give the same series.
     pub fn histogram(&self, metric: &'static Metric, values: &[&str]) -> Histogram {
-        self.series(metric, values, |series, values| match series {
+        self.histogram_if(&|| true, metric, values)
+    }
+
+    /// The same if whose series it is exists, as is looked at when nothing can be dropped; else it counts nowhere.
+    pub(super) fn histogram_if(
+        &self,
+        exists: &dyn Fn() -> bool,
+        metric: &'static Metric,
+        values: &[&str],
+    ) -> Histogram {
+        self.series(exists, metric, values, |series, values| match series {
             Series::Histograms(map) => {
                 let fresh = || Arc::new(SecondsHistogram(fill(self.shards)));
                 Some(Histogram::from_arc(Arc::clone(map.entry(values).or_insert_with(fresh))))
@@ -212,12 +232,16 @@ impl Registry {
 
     fn series<T>(
         &self,
+        exists: &dyn Fn() -> bool,
         metric: &'static Metric,
         values: &[&str],
         pick: impl FnOnce(&mut Series, Values) -> Option<T>,
     ) -> Option<T> {
         debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
         let mut families = self.families.lock().unwrap_or_else(PoisonError::into_inner);
+        if !exists() {
+            return None;
+        }
         let family = families.entry(metric.name).or_insert_with(|| Family {
             metric,
             series: match metric.kind {

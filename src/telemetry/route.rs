@@ -8,14 +8,14 @@ use metrics::{Counter, Histogram};
 use super::{
     Abort, Exchange, Generation, Outcome, Record, Refuser, StepOutcome, Verb, critical,
     keep::Floor,
+    ledger::Lease,
     lines::Lines,
     metric::{
         ABORTED, CRITICAL_TIME, DEGRADED, FAILURES, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
         RULE_ERRORS, SERVER_DURATION, STEP_BYTES, STEP_DURATION, STEPS,
     },
     record::RequestError,
-    registry::Registry,
-    series::{Chain, MOST_SERIES, class, registered},
+    series::{Chain, Room, Sets, overflowed, registered},
 };
 use crate::problem::{Fault, Kind};
 
@@ -73,8 +73,8 @@ pub struct RouteInstruments {
     pub(super) floor: Arc<Floor>,
     /// What the log may have about its requests.
     pub(super) lines: Lines,
-    registry: Arc<Registry>,
-    duration: Chain<DurationKey, Histogram>,
+    lease: Lease,
+    duration: Arc<Sets<DurationKey, Histogram>>,
     requests: Chain<Outcome, Counter>,
     received: Counter,
     sent: Counter,
@@ -100,7 +100,7 @@ struct StepInstruments {
 
 /// Everything that labels a duration and is not the route's own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct DurationKey {
+pub(super) struct DurationKey {
     verb: Verb,
     status: Option<StatusCode>,
     secure: bool,
@@ -109,13 +109,24 @@ struct DurationKey {
 }
 
 impl DurationKey {
-    /// What it counts under once there are too many.
+    /// What it counts under where there is no room. How the client asked is not told; the status is, where it
+    /// is not that of an answer that was cut.
     fn coarse(self) -> Self {
-        let error = match self.error {
-            Some(RequestError::Status(status)) => Some(RequestError::Status(class(status))),
-            error => error,
-        };
-        Self { verb: Verb::Other, status: self.status.map(class), error, ..self }
+        let cut = matches!(self.error, Some(RequestError::Aborted(_)));
+        let status = self.status.filter(|_| !cut);
+        Self { verb: Verb::Other, status, secure: false, version: http::Version::HTTP_11, ..self }
+    }
+
+    /// `own`: the gateway itself decided.
+    const fn room(&self, own: bool) -> Room {
+        let usual =
+            self.verb.is_usual() && matches!(self.version, http::Version::HTTP_11 | http::Version::HTTP_2);
+        match self.error {
+            _ if !usual => Room::Unusual,
+            Some(RequestError::Aborted(_)) => Room::Unusual,
+            _ if own => Room::Own,
+            _ => Room::Answer,
+        }
     }
 }
 
@@ -124,30 +135,29 @@ impl DurationKey {
 impl RouteInstruments {
     /// The instruments of a route; the same names give the same series in every generation.
     pub(super) fn new(
-        registry: &Arc<Registry>,
+        (lease, duration): (Lease, Arc<Sets<DurationKey, Histogram>>),
         floor: Arc<Floor>,
         info: RouteInfo,
         generation: &Arc<Generation>,
     ) -> Self {
         let own = [&*info.unit, &*info.name];
-        let time = |part, service: &str| {
-            registry.counter(&CRITICAL_TIME, &[&info.unit, &info.name, part, "", service])
-        };
+        let time =
+            |part, service: &str| lease.counter(&CRITICAL_TIME, &[&info.unit, &info.name, part, "", service]);
         let step = |step: &StepInfo| StepInstruments {
             outcomes: Chain::default(),
             degraded: Chain::default(),
-            duration: registry.histogram(&STEP_DURATION, &[&info.unit, &info.name, &step.name]),
-            bytes: registry.counter(&STEP_BYTES, &[&info.unit, &info.name, &step.name]),
+            duration: lease.histogram(&STEP_DURATION, &[&info.unit, &info.name, &step.name]),
+            bytes: lease.counter(&STEP_BYTES, &[&info.unit, &info.name, &step.name]),
             time: Chain::default(),
         };
         let proxied = info.proxied.map(|service| generation.service_name(service));
         Self {
             floor,
             lines: Lines::default(),
-            duration: Chain::default(),
+            duration,
             requests: Chain::default(),
-            received: registry.counter(&REQUEST_BYTES, &own),
-            sent: registry.counter(&RESPONSE_BYTES, &own),
+            received: lease.counter(&REQUEST_BYTES, &own),
+            sent: lease.counter(&RESPONSE_BYTES, &own),
             failures: Chain::default(),
             refusals: Chain::default(),
             rule_errors: Chain::default(),
@@ -156,7 +166,7 @@ impl RouteInstruments {
             transfer_time: time("transfer", ""),
             proxied_time: proxied.map_or_else(Counter::noop, |service| time("proxy", service)),
             steps: info.steps.iter().map(step).collect(),
-            registry: Arc::clone(registry),
+            lease,
             generation: Arc::clone(generation),
             info,
         }
@@ -189,7 +199,9 @@ impl RouteInstruments {
             version: exchange.version,
             error,
         };
-        let duration = self.duration.bounded(key, MOST_SERIES, DurationKey::coarse, |key| self.duration(key));
+        let room = || key.room(record.failure.is_some());
+        let duration =
+            self.duration.get(key, room, DurationKey::coarse, |key, overflow| self.duration(key, overflow));
         duration.record(us as f64 / 1e6);
         if let Some(why) = aborted {
             let labels = [why.as_str(), why.fault().as_str()];
@@ -275,27 +287,36 @@ impl RouteInstruments {
     fn step_time(&self, step: u16, service: u32) -> &Counter {
         let (instruments, info) = (&self.steps[usize::from(step)], &self.info.steps[usize::from(step)]);
         instruments.time.get(service, || {
-            self.counter(&CRITICAL_TIME, &["step", &info.name, self.generation.service_name(service)])
+            let own = [&*self.info.unit, &*self.info.name, "step", &*info.name];
+            match self.generation.services.get(service as usize) {
+                Some(service) => {
+                    let values = [&own[..], &[&*service.name]].concat();
+                    self.lease.counter_with(&service.lease, &CRITICAL_TIME, &values)
+                }
+                None => self.lease.counter(&CRITICAL_TIME, &[&own[..], &[""]].concat()),
+            }
         })
     }
 
     fn counter(&self, metric: &'static super::metric::Metric, values: &[&str]) -> Counter {
         let own = [&*self.info.unit, &*self.info.name];
-        self.registry.counter(metric, &[&own, values].concat())
+        self.lease.counter(metric, &[&own, values].concat())
     }
 
-    fn duration(&self, key: DurationKey) -> Histogram {
+    fn duration(&self, key: DurationKey, overflow: bool) -> Histogram {
+        let told = |value| if overflow { "" } else { value };
         let values = [
-            key.verb.as_str(),
+            told(key.verb.as_str()),
             key.status.as_ref().map_or("", StatusCode::as_str),
             &self.info.path,
-            if key.secure { "https" } else { "http" },
-            protocol_version(key.version),
+            told(if key.secure { "https" } else { "http" }),
+            told(protocol_version(key.version)),
             key.error.as_ref().map_or("", RequestError::as_text),
+            overflowed(overflow),
             &self.info.unit,
             &self.info.name,
         ];
-        self.registry.histogram(&SERVER_DURATION, &values)
+        self.lease.histogram(&SERVER_DURATION, &values)
     }
 }
 

@@ -28,43 +28,90 @@ impl<K, H> Default for Chain<K, H> {
 impl<K: Copy + PartialEq, H> Chain<K, H> {
     /// The handle of this key, made when it is first asked for.
     pub(super) fn get(&self, key: K, make: impl Fn() -> H) -> &H {
-        self.bounded(key, usize::MAX, |key| key, |_| make())
-    }
-
-    /// The same where there are so many keys at most: what comes after those counts under a coarse one, of which
-    /// there are few.
-    pub(super) fn bounded(
-        &self,
-        mut key: K,
-        most: usize,
-        coarse: impl FnOnce(K) -> K,
-        make: impl Fn(K) -> H,
-    ) -> &H {
-        let mut coarse = Some(coarse);
-        let (mut at, mut passed) = (self, 0);
+        let mut at = self;
         loop {
-            let link = match at.0.get() {
-                Some(link) => link,
-                None if passed >= most && coarse.is_some() => {
-                    key = coarse.take().map_or(key, |coarse| coarse(key));
-                    at = self;
-                    continue;
-                }
-                // Another thread may put its own link here first; then ours goes further down.
-                None => at.0.get_or_init(|| Box::new(Link { key, handle: make(key), next: Self::default() })),
-            };
+            // Another thread may put its own link here first; then ours goes further down.
+            let link = at.0.get_or_init(|| Box::new(Link { key, handle: make(), next: Self::default() }));
             if link.key == key {
                 return &link.handle;
             }
             at = &link.next;
-            passed += 1;
+        }
+    }
+
+    /// The same, where a new key finds room only if fewer than so many have been made.
+    fn within(&self, key: K, room: impl FnOnce() -> usize, make: impl Fn() -> H) -> Option<&H> {
+        let (mut at, mut passed) = (self, 0_usize);
+        while let Some(link) = at.0.get() {
+            if link.key == key {
+                return Some(&link.handle);
+            }
+            (at, passed) = (&link.next, passed + 1);
+        }
+        let room = room();
+        while passed < room {
+            let link = at.0.get_or_init(|| Box::new(Link { key, handle: make(), next: Self::default() }));
+            if link.key == key {
+                return Some(&link.handle);
+            }
+            (at, passed) = (&link.next, passed + 1);
+        }
+        None
+    }
+}
+
+/// The label sets that a route or an endpoint has had: so many as they are, and what comes after those as a set
+/// that tells less and says so.
+///
+/// Who asks and who answers choose among methods, versions and statuses: one client that tries them all must take
+/// neither the room of what is usual nor that of what the gateway itself decides.
+#[derive(Debug)]
+pub(super) struct Sets<K, H> {
+    exact: Chain<K, H>,
+    overflow: Chain<K, H>,
+}
+
+/// Who may take how much of the room for label sets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Room {
+    /// An unusual method or version, or an answer that was cut.
+    Unusual = 32,
+    /// Any other answer.
+    Answer = 48,
+    /// What the gateway itself decides.
+    Own = 64,
+}
+
+impl<K, H> Default for Sets<K, H> {
+    fn default() -> Self {
+        Self { exact: Chain::default(), overflow: Chain::default() }
+    }
+}
+
+impl<K: Copy + PartialEq, H> Sets<K, H> {
+    /// The handle of this key, or of what is `coarse` of it where it finds no room. `make` learns whether it is
+    /// made for the latter.
+    pub(super) fn get(
+        &self,
+        key: K,
+        room: impl FnOnce() -> Room,
+        coarse: impl FnOnce(K) -> K,
+        make: impl Fn(K, bool) -> H,
+    ) -> &H {
+        match self.exact.within(key, || room() as usize, || make(key, false)) {
+            Some(handle) => handle,
+            None => {
+                let key = coarse(key);
+                self.overflow.get(key, || make(key, true))
+            }
         }
     }
 }
 
-/// Series of durations that a route has, and a service per endpoint, before what else comes counts under the
-/// method `_OTHER` and the class of its status.
-pub(super) const MOST_SERIES: usize = 64;
+/// What `otel.metric.overflow` says.
+pub(super) const fn overflowed(overflow: bool) -> &'static str {
+    if overflow { "true" } else { "" }
+}
 
 /// A status as a label says it: one that is not registered is the first of its class (RFC 9110 §15), since
 /// upstreams decide which they send.
@@ -73,7 +120,7 @@ pub(super) fn registered(status: StatusCode) -> StatusCode {
 }
 
 /// The first status of its class; what has none is a 500.
-pub(super) fn class(status: StatusCode) -> StatusCode {
+fn class(status: StatusCode) -> StatusCode {
     let hundreds = status.as_u16() / 100 * 100;
     StatusCode::from_u16(hundreds)
         .ok()
@@ -96,15 +143,26 @@ mod tests {
     }
 
     #[test]
-    fn past_the_bound_a_key_counts_under_a_coarse_one() {
-        let chain = Chain::default();
-        let coarse = |key: u32| key / 100 * 100;
+    fn what_finds_no_room_counts_as_a_coarse_key_and_takes_none() {
+        let sets = Sets::default();
+        let get = |key: u32, room| {
+            *sets.get(key, || room, |key| key / 1000 * 1000, |key, overflow| (key, overflow))
+        };
         for _ in 0..2 {
-            for key in 100..104 {
-                assert_eq!(*chain.bounded(key, 3, coarse, |key| key), if key < 103 { key } else { 100 });
+            for key in 1001..1041 {
+                let wanted = if key < 1033 { (key, false) } else { (1000, true) };
+                assert_eq!(get(key, Room::Unusual), wanted);
             }
         }
-        assert_eq!(*chain.bounded(250, 3, coarse, |key| key), 200);
+        // Of one that takes all of its room and more there is still some for others.
+        for key in 2001..2041 {
+            assert_eq!(get(key, Room::Answer), if key < 2017 { (key, false) } else { (2000, true) });
+        }
+        for key in 3001..3041 {
+            assert_eq!(get(key, Room::Own), if key < 3017 { (key, false) } else { (3000, true) });
+        }
+        // One that is there is found, whoever asks.
+        assert_eq!(get(3001, Room::Unusual), (3001, false));
     }
 
     #[test]

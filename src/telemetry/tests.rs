@@ -407,3 +407,122 @@ fn a_streamed_step_ends_as_its_body_does_and_the_parts_are_all_of_the_time() {
         assert_eq!(found[1], Part { what: What::Step { step: 1, service: 0 }, us: 899_990 }, "{found:?}");
     }
 }
+
+/// A request for this route that is answered like this; `why` is the gateway's own reason.
+fn asked(
+    route: &Arc<RouteInstruments>,
+    instruments: &Arc<Instruments>,
+    (method, version): (&str, Version),
+    status: u16,
+    why: Option<crate::problem::Kind>,
+) {
+    let mut exchange = Arc::into_inner(exchange(Duration::ZERO)).unwrap();
+    exchange.method = Method::from_bytes(method.as_bytes()).unwrap();
+    exchange.version = version;
+    let exchange = Arc::new(exchange);
+    exchange.record().route = Some(Arc::clone(route));
+    exchange.record().failure = why;
+    let mut finish = Finish::new(Arc::clone(&exchange), Arc::clone(instruments), None);
+    finish.answered(StatusCode::from_u16(status).unwrap());
+    finish.complete();
+}
+
+/// The labels of a route's durations and how many each has.
+fn durations(instruments: &Instruments) -> Vec<(String, u64)> {
+    let page = instruments.render();
+    let lines =
+        page.lines().filter_map(|line| line.strip_prefix("http_server_request_duration_seconds_count{"));
+    let pairs = lines.filter_map(|line| line.rsplit_once("} "));
+    pairs.map(|(labels, count)| (labels.to_owned(), count.parse().unwrap())).collect()
+}
+
+#[test]
+fn a_client_that_tries_everything_takes_no_room_of_others_and_no_reload_makes_more() {
+    use crate::problem::Kind;
+    let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
+    let route = |number| {
+        let generation = instruments.generation(number, std::iter::empty(), std::iter::empty());
+        let info = RouteInfo { unit: "shop".into(), name: "shop/a".into(), ..RouteInfo::default() };
+        instruments.route(info, &generation)
+    };
+    let mut made = Vec::new();
+    for number in 0..4 {
+        let route = route(number);
+        for method in ["OPTIONS", "QUERY", "TRACE", "ZZZ", "PUT", "PATCH", "GET"] {
+            for version in [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2] {
+                (200..600).for_each(|status| asked(&route, &instruments, (method, version), status, None));
+            }
+        }
+        made.push(durations(&instruments).len());
+    }
+    // Exact ones but those kept for the gateway's own decisions, and one for each registered status.
+    assert!(made[0] < 48 + 64, "{made:?}");
+    assert!(made.iter().all(|count| *count == made[0]), "{made:?}");
+    let before = durations(&instruments);
+    let after = |wanted: &str, by: u64| {
+        let now = durations(&instruments);
+        let count = |all: &[(String, u64)]| {
+            all.iter().find(|(labels, _)| labels == wanted).map_or(0, |(_, count)| *count)
+        };
+        assert_eq!(count(&now), count(&before) + by, "{wanted}: {now:#?}");
+    };
+    let route = route(9);
+    let plain = ("GET", Version::HTTP_11);
+    asked(&route, &instruments, plain, 504, Some(Kind::DeadlineExceeded));
+    after(
+        "http_request_method=\"GET\",http_response_status_code=\"504\",url_scheme=\"http\",\
+         network_protocol_version=\"1.1\",error_type=\"deadline_exceeded\",unit=\"shop\",route=\"shop/a\"",
+        1,
+    );
+    // What finds no room is told in part, and nothing of that is wrong.
+    asked(&route, &instruments, ("QUERY", Version::HTTP_10), 504, Some(Kind::DeadlineExceeded));
+    after(
+        "http_response_status_code=\"504\",error_type=\"deadline_exceeded\",otel_metric_overflow=\"true\",\
+         unit=\"shop\",route=\"shop/a\"",
+        1,
+    );
+    asked(&route, &instruments, ("QUERY", Version::HTTP_10), 101, None);
+    after(
+        "http_response_status_code=\"101\",otel_metric_overflow=\"true\",unit=\"shop\",route=\"shop/a\"",
+        1,
+    );
+}
+
+#[test]
+fn what_ends_after_a_reload_has_removed_its_route_brings_no_series_back() {
+    let instruments = Arc::new(Instruments::new(Arc::new(Registry::new(1))));
+    let route = |number| {
+        let at = EndpointInfo { host: "a".into(), port: 80, secure: false, url: "http://a".into() };
+        let services = [("shop/back".into(), vec![at])];
+        let generation = instruments.generation(number, services.into_iter(), std::iter::empty());
+        let steps = [step("one", &[], Does::Calls(0))].into();
+        let info = RouteInfo { unit: "shop".into(), name: "shop/c".into(), steps, ..RouteInfo::default() };
+        instruments.route(info, &generation)
+    };
+    let before = route(1);
+    let ends = |route| composed(&exchange(Duration::from_secs(1)), route, &instruments);
+    ends(&before);
+    let all = |page: &str| page.lines().filter(|line| line.contains("shop/")).count();
+    let first = instruments.render();
+    assert!(first.contains("step=\"one\"") && first.contains("outcome=\"ok\""), "{first}");
+    instruments.retain_routes(|_| false);
+    // Its service is still there, and so is what that counts.
+    ends(&before);
+    let page = instruments.render();
+    assert!(!page.contains("shop/c"), "{page}");
+    let calls = "http_client_request_duration_seconds_count{http_request_method=\"GET\"";
+    assert!(page.lines().any(|line| line.starts_with(calls) && line.ends_with(" 2")), "{page}");
+    instruments.retain_services(|_| false);
+    ends(&before);
+    assert_eq!(all(&instruments.render()), 0, "{}", instruments.render());
+    // One that comes back begins anew, and what was left of the first still counts nowhere.
+    let after = route(3);
+    ends(&before);
+    ends(&after);
+    let page = instruments.render();
+    assert!(
+        page.contains("segue_requests_total{unit=\"shop\",route=\"shop/c\",outcome=\"ok\"} 1\n"),
+        "{page}"
+    );
+    assert_eq!(all(&page), all(&first));
+}

@@ -31,7 +31,7 @@ pub(super) struct Tally {
 /// A snapshot over all workers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Calls that were asked for.
+    /// Calls that went out on a connection, each once however often it was sent.
     pub calls: u64,
     /// Connections that were opened.
     pub connects: u64,
@@ -39,7 +39,7 @@ pub struct Counts {
     pub reuses: u64,
     /// Calls that were sent again because a pooled connection was found closed.
     pub resends: u64,
-    /// Calls that had no answer.
+    /// Calls that had no answer, or for which no connection could be made.
     pub failures: u64,
     /// Calls that were not made, because as many were under way as may be.
     pub full: u64,

@@ -57,7 +57,6 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
     let mut told = Told { trail: call.trail.take(), sent };
     let local = &local;
     let upstream = &*local.upstream;
-    local.counters.call();
     for (name, value) in &local.headers {
         call.added.remove(name);
         call.request.headers_mut().insert(name.clone(), value.clone());
@@ -72,6 +71,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
     };
     let mut tried = Tried::default();
     let mut unconnected = None;
+    let mut counted = false;
     let failed = loop {
         let Some(index) = balance::choose(upstream, &tried) else {
             break match &unconnected {
@@ -84,6 +84,7 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
             break failure::full(upstream);
         };
         let endpoint = &upstream.endpoints[index];
+        let before = told.sent.endpoint;
         told.sent.endpoint = u16::try_from(index).ok();
         let channel = match lease.slot().ready(local, want) {
             Some(channel) => channel,
@@ -96,7 +97,11 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
             .await
             {
                 Ok(Ok(channel)) => channel,
-                Ok(Err(error)) if error.ours => break failure::unconnected(&error),
+                Ok(Err(error)) if error.ours => {
+                    // Nobody was asked for a connection here.
+                    told.sent.endpoint = before;
+                    break failure::unconnected(&error);
+                }
                 Ok(Err(error)) => {
                     // Nothing was sent, so any call may go elsewhere.
                     balance::avoid(endpoint);
@@ -113,6 +118,10 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         let used = channel.is_used();
         (told.sent.reused, told.sent.http2) = (used, channel.is_http2());
         told.goes();
+        // A call that is sent again is still one.
+        if !std::mem::replace(&mut counted, true) {
+            local.counters.call();
+        }
         if used {
             local.counters.reuse();
         }
@@ -141,7 +150,9 @@ pub(super) async fn send(local: Arc<Local>, mut call: Box<Outgoing>) -> Result<R
         None => failed,
     };
     told.answered(Err(failed.kind()));
-    if failed.kind().fault() == Fault::Upstream && failed.kind() != Kind::DeadlineExceeded {
+    // What was not attempted is no failure of the service.
+    let attempted = told.sent.endpoint.is_some();
+    if attempted && failed.kind().fault() == Fault::Upstream && failed.kind() != Kind::DeadlineExceeded {
         local.counters.failure();
     }
     Err(failed)

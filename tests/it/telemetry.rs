@@ -9,5 +9,6 @@ mod left;
 mod page;
 mod policy;
 mod requests;
+mod series;
 mod traces;
 mod unwell;

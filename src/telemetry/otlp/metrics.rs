@@ -95,6 +95,10 @@ fn attributes(to: &mut Message<'_>, field: u32, metric: &Metric, values: &[Box<s
             && let Ok(value) = value.parse()
         {
             super::number(to, field, label, value);
+        } else if *label == "otel.metric.overflow" {
+            if !value.is_empty() {
+                super::flag(to, field, label, true);
+            }
         } else {
             text(to, field, label, value);
         }

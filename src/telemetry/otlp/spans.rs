@@ -87,7 +87,7 @@ fn trace(scope: &mut Message<'_>, request: &Finished) -> u64 {
             }
         }
     }
-    for (number, call) in record.calls.iter() {
+    for (number, call) in record.calls.iter().filter(|(_, call)| call.attempted()) {
         call_span(scope, (request, route), &tree, number, call);
         count += 1;
     }

@@ -211,6 +211,13 @@ impl CallRecord {
         (self.reused, self.http2, self.resends) = (sent.reused, sent.http2, sent.resends);
     }
 
+    /// Whether anything was done to make it: not if it was shed, or given up, before an endpoint was chosen. Of one
+    /// that goes on nobody knows better.
+    #[must_use]
+    pub const fn attempted(&self) -> bool {
+        self.endpoint.is_some() || self.status.is_some() || matches!(self.left, Some(Left::Late))
+    }
+
     /// `error.type` of the semantic conventions: the status if that is the error, else the failure's code;
     /// `cancelled` or `late` if nobody waited for its end.
     #[must_use]

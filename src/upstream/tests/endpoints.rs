@@ -22,6 +22,7 @@ async fn a_refused_connection_is_unreachable() {
     assert_eq!(error.kind(), Kind::UpstreamUnreachable);
     assert!(error.private_cause().unwrap().contains("refused"));
     assert_eq!((upstream.counts().failures, upstream.calls_in_flight()), (1, 0));
+    assert_eq!(upstream.counts().calls, 0, "nothing was sent");
 }
 
 #[tokio::test]

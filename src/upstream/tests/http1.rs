@@ -107,6 +107,9 @@ async fn beyond_the_limit_in_flight_calls_are_refused_until_a_body_ends() {
     one.into_body().collect(10).await.unwrap();
     assert_eq!(text(&upstreams, &upstream, "/").await, "x");
     assert_eq!(origin.served(), 3);
+    // What was shed was not sent, and is no failure of the service.
+    let counts = upstream.counts();
+    assert_eq!((counts.calls, counts.full, counts.failures), (3, 1, 0));
 }
 
 #[tokio::test]
