@@ -7,11 +7,11 @@ use metrics::{Counter, Histogram};
 
 use super::{
     CallRecord, Record, StepInfo, Verb,
-    ledger::{Lease, Ledger},
+    ledger::{Durations, Lease, Ledger},
     metric::{CLIENT_DURATION, UPSTREAM_RETRIES},
     record::CallError,
     registry::Registry,
-    series::{Room, Sets, overflowed, registered},
+    series::{Room, overflowed, registered},
 };
 
 /// See the module.
@@ -50,7 +50,7 @@ pub struct ServiceInstruments {
     pub endpoints: Box<[EndpointInfo]>,
     pub(super) lease: Lease,
     /// Parallel to the endpoints; the last one is of calls for which none was chosen.
-    durations: Box<[Arc<Sets<Key, Histogram>>]>,
+    durations: Box<[Durations<Key>]>,
     retries: Counter,
 }
 

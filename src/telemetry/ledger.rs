@@ -23,6 +23,9 @@ pub(super) struct Lease {
     exists: Arc<AtomicBool>,
 }
 
+/// Durations by what tells them apart besides route or endpoint.
+pub(super) type Durations<K> = Arc<Sets<K, Histogram>>;
+
 /// Routes or services by their names. `K` is what tells their label sets apart.
 #[derive(Debug)]
 pub(super) struct Ledger<K>(Mutex<HashMap<Box<str>, Entry<K>>>);
@@ -31,7 +34,7 @@ pub(super) struct Ledger<K>(Mutex<HashMap<Box<str>, Entry<K>>>);
 struct Entry<K> {
     exists: Arc<AtomicBool>,
     /// By path of the route, or by endpoint of the service, of which a reload may make others.
-    sets: Vec<(Box<str>, Arc<Sets<K, Histogram>>)>,
+    sets: Vec<(Box<str>, Durations<K>)>,
 }
 
 // === impl Lease ===
@@ -75,7 +78,7 @@ impl<K> Ledger<K> {
         registry: &Arc<Registry>,
         name: &str,
         places: impl Iterator<Item = Box<str>>,
-    ) -> (Lease, Box<[Arc<Sets<K, Histogram>>]>) {
+    ) -> (Lease, Box<[Durations<K>]>) {
         let mut entries = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let entry = entries
             .entry(name.into())

@@ -8,14 +8,14 @@ use metrics::{Counter, Histogram};
 use super::{
     Abort, Exchange, Generation, Outcome, Record, Refuser, StepOutcome, Verb, critical,
     keep::Floor,
-    ledger::Lease,
+    ledger::{Durations, Lease},
     lines::Lines,
     metric::{
         ABORTED, CRITICAL_TIME, DEGRADED, FAILURES, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
         RULE_ERRORS, SERVER_DURATION, STEP_BYTES, STEP_DURATION, STEPS,
     },
     record::RequestError,
-    series::{Chain, Room, Sets, overflowed, registered},
+    series::{Chain, Room, overflowed, registered},
 };
 use crate::problem::{Fault, Kind};
 
@@ -74,7 +74,7 @@ pub struct RouteInstruments {
     /// What the log may have about its requests.
     pub(super) lines: Lines,
     lease: Lease,
-    duration: Arc<Sets<DurationKey, Histogram>>,
+    duration: Durations<DurationKey>,
     requests: Chain<Outcome, Counter>,
     received: Counter,
     sent: Counter,
@@ -135,7 +135,7 @@ impl DurationKey {
 impl RouteInstruments {
     /// The instruments of a route; the same names give the same series in every generation.
     pub(super) fn new(
-        (lease, duration): (Lease, Arc<Sets<DurationKey, Histogram>>),
+        (lease, duration): (Lease, Durations<DurationKey>),
         floor: Arc<Floor>,
         info: RouteInfo,
         generation: &Arc<Generation>,

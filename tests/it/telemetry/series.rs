@@ -11,7 +11,7 @@ use super::collector::{Collector, Mood, attributes, exporting};
 use crate::support::{
     client::{get, send, send_http2},
     gateway::{GATEWAY, Gateway, route, service},
-    origin::{Origin, json},
+    origin::Origin,
 };
 
 /// The sum of the series of this name that have all these labels, and how many those are.
