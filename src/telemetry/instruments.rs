@@ -14,7 +14,6 @@ use metrics::{Counter, Gauge, Histogram};
 use super::{
     Abort, CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
     ServiceInstruments, Verb,
-    access_log::Now,
     handshake::Handshakes,
     metric::{
         CONNECTIONS, CONNECTIONS_MOST, CONNECTIONS_PAUSES, CUSTODY, GENERATION, HTTP2_REFUSALS, RELOADS,
@@ -313,12 +312,8 @@ impl Instruments {
     }
 
     fn line(&self, exchange: &Exchange, record: &Record, outcome: &'static str) {
-        let sinks = self.sinks.load();
-        if let Some(access) = &sinks.access {
-            let us = exchange.micros(tokio::time::Instant::now().into_std());
-            let traced = sinks.traced && exchange.trace.sampled;
-            access.add(exchange, record, &Now { us, outcome, code: None, traced });
-        }
+        let us = exchange.micros(tokio::time::Instant::now().into_std());
+        self.sinks.load().line(exchange, record, us, outcome);
     }
 
     pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {

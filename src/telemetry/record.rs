@@ -198,6 +198,14 @@ impl Record {
         self.code(aborted).filter(|_| aborted.is_some() || server_error)
     }
 
+    /// Of a proxy route: from the start of its last call to the head of that's answer.
+    #[must_use]
+    pub fn upstream_us(&self) -> Option<u64> {
+        let proxied = self.calls.iter().map(|(_, call)| call).filter(|call| call.step.is_none());
+        let call = proxied.last().filter(|call| call.head_us > 0)?;
+        Some(call.head_us.saturating_sub(call.started_us))
+    }
+
     /// A route's own steps.
     pub fn own_steps(&self) -> impl Iterator<Item = &StepRecord> {
         self.steps.iter().filter(|step| step.scope == 0)

@@ -8,6 +8,7 @@ mod gauges;
 mod left;
 mod page;
 mod policy;
+mod records;
 mod requests;
 mod traces;
 mod unwell;
