@@ -19,6 +19,7 @@ use std::{
 use super::{Exchange, Record, RequestError, registry};
 
 pub mod field;
+mod health;
 mod line;
 mod sink;
 mod writer;

@@ -12,3 +12,4 @@ mod records;
 mod requests;
 mod traces;
 mod unwell;
+mod uploads;
