@@ -57,10 +57,10 @@ impl Health {
             Say::Nothing => {}
             Say::Fails => match error {
                 Some(error) => {
-                    tracing::warn!(%error, lost, "the access log cannot be written: lines are lost")
+                    tracing::warn!(%error, lost, "the access log cannot be written: lines are lost");
                 }
                 None => {
-                    tracing::warn!(lost, "the access log is not taken as fast as lines come: some are lost")
+                    tracing::warn!(lost, "the access log is not taken as fast as lines come: some are lost");
                 }
             },
             Say::Works { lost } => tracing::info!(lost, "the access log is written again"),

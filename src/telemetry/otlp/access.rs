@@ -89,7 +89,7 @@ impl Access {
                 }
             }
             Field::Principal => {
-                text(record, 6, "enduser.id", request.principal.as_deref().unwrap_or_default())
+                text(record, 6, "enduser.id", request.principal.as_deref().unwrap_or_default());
             }
             Field::Client => address(record, 6, "client.address", request.client),
             Field::Peer => {
@@ -114,7 +114,7 @@ impl Access {
             }
             Field::Outcome => text(record, 6, "segue.outcome", self.outcome),
             Field::Code => {
-                text(record, 6, "segue.code", self.code.as_ref().map_or("", RequestError::as_text))
+                text(record, 6, "segue.code", self.code.as_ref().map_or("", RequestError::as_text));
             }
             Field::DurationMs => number(record, 6, "segue.duration_us", request.us),
             Field::UpstreamMs => {
