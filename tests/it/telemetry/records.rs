@@ -165,7 +165,8 @@ async fn a_record_says_what_its_line_does() {
     let mapping = mapping();
     let mut fields: Vec<&str> = mapping.keys().map(String::as_str).collect();
     let mut wanted = all.clone();
-    (fields.sort_unstable(), wanted.sort_unstable());
+    fields.sort_unstable();
+    wanted.sort_unstable();
     assert_eq!(fields, wanted, "the table has every field");
     let mut told = told(&all.join(", ")).await;
     // Two that ended within a millisecond may stand in another order in the file.
@@ -190,7 +191,8 @@ async fn a_record_says_what_its_line_does() {
             }
         }
         let mut all: Vec<&str> = said.keys().copied().collect();
-        (names.sort_unstable(), all.sort_unstable());
+        names.sort_unstable();
+        all.sort_unstable();
         assert_eq!(names, all, "nothing else is said: {line}");
         bodies.push(text(record.body.as_ref()));
     }
