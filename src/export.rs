@@ -178,7 +178,7 @@ async fn logs(mut delivery: Delivery, resource: Resource, sinks: Arc<Sinks>) {
         // Diagnostics are few: they go with the first batch.
         for batch in requests.chunks(BATCH).chain(requests.is_empty().then_some(&[][..])) {
             let lines = lines.take().unwrap_or_default();
-            let (message, records) = otlp::logs(&resource, &lines, batch.iter().map(AsRef::as_ref));
+            let (message, records) = otlp::logs(&resource, &lines, batch.iter());
             if records > 0 {
                 delivery.deliver(message, records).await;
             }

@@ -311,7 +311,9 @@ impl Finish {
 
     /// The answer ended as it should.
     pub const fn complete(&mut self) {
-        self.end = End::Complete;
+        if matches!(self.end, End::Open) {
+            self.end = End::Complete;
+        }
     }
 
     /// The answer ends here, so that the client has part of it.

@@ -25,7 +25,7 @@ use crate::{
     policy::{cors, overload::Overload, respond},
     principal::Principal,
     problem::Kind,
-    telemetry::{Exchange, Finish},
+    telemetry::{Abort, Exchange, Finish},
     upstream::Upstreams,
 };
 
@@ -269,6 +269,11 @@ impl Begun {
                 response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
             }
             upload.answered();
+            // Its stream is no more, and what was made of that goes nowhere.
+            if !self.http1 && upload.is_broken() {
+                self.finish.aborts(Abort::ClientGone);
+                return Poll::Ready(response);
+            }
         }
         self.finish.answered(response.status());
         Poll::Ready(response)

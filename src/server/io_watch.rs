@@ -176,8 +176,9 @@ impl Activity {
     pub(super) fn patience(&self, limits: &Limits, quiet: &mut Quiet) -> Option<Duration> {
         let (head, idle, stall) = (limits.header_timeout, limits.idle_timeout, limits.write_stall);
         let now = self.epoch.elapsed();
-        // Whatever begins while this waits is looked at in time.
-        let mut left = head.min(idle).min(REST);
+        // Whatever begins while this waits is looked at in time. What moved is noticed at a look, and counts from then
+        // on, so that an idle connection is cut late by the time between two of them.
+        let mut left = head.min(look(idle)).min(REST);
         if !stall.is_zero() {
             left = left.min(stall);
             if let Some(since) = self.blocked.load(Ordering::Relaxed).checked_sub(1) {
@@ -222,6 +223,11 @@ impl Activity {
 pub(super) struct Quiet {
     moves: u32,
     since: u64,
+}
+
+/// How long nothing is looked at of what may be idle for so long.
+pub(super) fn look(idle: Duration) -> Duration {
+    (idle / 4).max(Duration::from_millis(1))
 }
 
 /// What is left of a limit on something that began so many milliseconds after the epoch.
@@ -333,6 +339,38 @@ impl Drop for ClientIo {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_quiet_answer_is_cut_at_most_a_quarter_late() {
+        let limits = Limits {
+            header_timeout: Duration::from_secs(10),
+            idle_timeout: Duration::from_secs(4),
+            write_stall: Duration::ZERO,
+            uri_bytes: 8192,
+            header_bytes: 32_768,
+            headers: 100,
+        };
+        for moved_at in [0, 900, 1100, 3900] {
+            let (activity, mut quiet) = (Activity::new(), Quiet::default());
+            activity.request_began();
+            activity.answer_began();
+            let mut moved = false;
+            let late = loop {
+                let Some(left) = activity.patience(&limits, &mut quiet) else {
+                    break activity.now() - moved_at;
+                };
+                let next = activity.now() + left.as_millis() as u64;
+                if !moved && next > moved_at {
+                    tokio::time::advance(Duration::from_millis(moved_at - activity.now())).await;
+                    activity.moved();
+                    moved = true;
+                }
+                tokio::time::advance(Duration::from_millis(next - activity.now())).await;
+            };
+            assert!((4000..=5000).contains(&late), "{late} ms after what moved at {moved_at} ms");
+            assert_eq!(activity.cut(), Some(Abort::IdleTimeout));
+        }
+    }
 
     #[tokio::test(start_paused = true)]
     async fn a_head_that_drips_has_no_more_time_than_one_that_stops() {

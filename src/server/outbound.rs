@@ -15,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep};
 
 use super::{
     http2::stall::{self, PIECE},
-    io_watch::Activity,
+    io_watch::{Activity, look},
 };
 use crate::{
     body::{Body, BodyError, pace::Upload},
@@ -79,9 +79,11 @@ impl Stream {
 
     /// Nothing comes. Whether that is so for too long, in both directions.
     fn is_over(&mut self, cx: &mut Context<'_>) -> bool {
-        let look = self.idle.min(LOOK);
+        // An upload is seen to have moved at a look, and counts from then on.
+        let look = look(self.idle).min(LOOK);
         if self.timer.is_none() || std::mem::take(&mut self.moved) {
             (self.since, self.moved) = (Instant::now(), false);
+            self.pieces = self.upload.as_ref().map_or(0, |upload| upload.pieces());
             match &mut self.timer {
                 Some(timer) => timer.as_mut().reset(self.since + look),
                 None => self.timer = Some(Box::pin(sleep(look))),

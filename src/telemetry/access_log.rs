@@ -19,6 +19,7 @@ use std::{
 use super::{Exchange, Record, RequestError, registry};
 
 pub mod field;
+mod health;
 mod line;
 mod sink;
 mod writer;
@@ -82,6 +83,8 @@ pub struct AccessLog {
     settings: Settings,
     /// Of one million.
     share: u32,
+    /// What is in lines, for those that go to the collector.
+    fields: Arc<[Field]>,
     buffers: Arc<Buffers>,
 }
 
@@ -114,7 +117,8 @@ impl AccessLog {
         });
         writer::start(target, Arc::clone(&buffers), dropped)?;
         let share = (settings.sample.clamp(0.0, 1.0) * 1e6) as u32;
-        Ok(Self { settings, share, buffers })
+        let fields = settings.fields.as_slice().into();
+        Ok(Self { settings, share, fields, buffers })
     }
 
     /// What it was opened with.
@@ -123,10 +127,10 @@ impl AccessLog {
         &self.settings
     }
 
-    /// Whether lines go to the collector too.
+    /// What is in lines that go to the collector too; none if they do not.
     #[must_use]
-    pub const fn is_exported(&self) -> bool {
-        self.settings.otlp
+    pub fn exported(&self) -> Option<&Arc<[Field]>> {
+        self.settings.otlp.then_some(&self.fields)
     }
 
     /// Lines that found no room since the last time, while the writer is held up.

@@ -13,9 +13,7 @@ use metrics::{Counter, Gauge, Histogram};
 
 use super::{
     Abort, CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
-    ServiceInstruments, Verb,
-    access_log::Now,
-    generation,
+    ServiceInstruments, Verb, generation,
     handshake::Handshakes,
     ledger::{Lease, Ledger},
     metric::{
@@ -326,12 +324,8 @@ impl Instruments {
     }
 
     fn line(&self, exchange: &Exchange, record: &Record, outcome: &'static str) {
-        let sinks = self.sinks.load();
-        if let Some(access) = &sinks.access {
-            let us = exchange.micros(tokio::time::Instant::now().into_std());
-            let traced = sinks.traced && exchange.trace.sampled;
-            access.add(exchange, record, &Now { us, outcome, code: None, traced });
-        }
+        let us = exchange.micros(tokio::time::Instant::now().into_std());
+        self.sinks.load().line(exchange, record, us, outcome);
     }
 
     pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {

@@ -96,7 +96,7 @@ metrics! {
     TLS_HANDSHAKES = Counter "segue.tls.handshakes" "{handshake}" ["version", "resumed"]
         "TLS handshakes of clients that succeeded, by version and whether a ticket was resumed.";
     TLS_FAILURES = Counter "segue.tls.handshake.failures" "{handshake}" ["reason", "fault"]
-        "TLS handshakes of clients that failed, before there was a request to answer.";
+        "TLS handshakes of clients that failed; a request in the clear (`not_tls`) is answered with 400 besides.";
     TLS_EXPIRY = Gauge "segue.tls.certificate.expiry" "s" ["cert"]
         "When a listener's certificate expires, in seconds after 1970.";
     KEY_FETCHES = Counter "segue.key.fetches" "{fetch}" ["issuer", "result"]

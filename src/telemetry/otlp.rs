@@ -4,6 +4,7 @@
 //! second generator of random numbers along, ten crates for the sake of three messages. Tests read what is
 //! written here with that crate.
 
+mod access;
 mod logs;
 mod metrics;
 mod spans;
@@ -14,6 +15,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
+pub use access::Access;
 pub use logs::{LogItem, logs};
 pub use metrics::metrics;
 pub use spans::spans;
@@ -102,6 +104,32 @@ fn texts<'a>(message: &mut Message<'_>, field: u32, key: &str, values: impl Iter
                 any.message(5, |list| {
                     for value in values {
                         list.message(1, |any| any.text_always(1, value));
+                    }
+                });
+            });
+        });
+    }
+}
+
+/// A table of tables, by name.
+fn table<'a, T>(
+    message: &mut Message<'_>,
+    field: u32,
+    key: &str,
+    entries: impl Iterator<Item = (&'a str, T)>,
+    fill: impl Fn(T, &mut Message<'_>),
+) {
+    let mut entries = entries.peekable();
+    if entries.peek().is_some() {
+        message.message(field, |pair| {
+            pair.text(1, key);
+            pair.message(2, |any| {
+                any.message(6, |list| {
+                    for (name, entry) in entries {
+                        list.message(1, |pair| {
+                            pair.text(1, name);
+                            pair.message(2, |any| any.message(6, |inner| fill(entry, inner)));
+                        });
                     }
                 });
             });

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::{Abort, Refuser, RouteInstruments};
+use super::{Abort, Refuser, RouteInstruments, series::registered};
 use crate::problem::{Fault, Kind};
 
 mod call;
@@ -183,11 +183,12 @@ impl Record {
     }
 
     /// Why its outcome is what it is, in one word: what cut its answer, why its route did not answer, or the 5xx
-    /// that was the answer.
+    /// that was the answer; one that is not registered is 500 everywhere, since it labels series.
     #[must_use]
     pub fn code(&self, aborted: Option<Abort>) -> Option<RequestError> {
         let why = aborted.map(RequestError::Aborted).or_else(|| self.failure.map(RequestError::Failed));
-        why.or_else(|| self.status.filter(StatusCode::is_server_error).map(RequestError::Status))
+        let status = self.status.filter(StatusCode::is_server_error);
+        why.or_else(|| status.map(|status| RequestError::Status(registered(status))))
     }
 
     /// `error.type` of the semantic conventions: why there was no whole answer, or one that is a 5xx. A 4xx is
@@ -196,6 +197,14 @@ impl Record {
     pub fn error(&self, aborted: Option<Abort>) -> Option<RequestError> {
         let server_error = self.status.is_some_and(|status| status.is_server_error());
         self.code(aborted).filter(|_| aborted.is_some() || server_error)
+    }
+
+    /// Of a proxy route: from the start of its last call to the head of that's answer.
+    #[must_use]
+    pub fn upstream_us(&self) -> Option<u64> {
+        let proxied = self.calls.iter().map(|(_, call)| call).filter(|call| call.step.is_none());
+        let call = proxied.last().filter(|call| call.head_us > 0)?;
+        Some(call.head_us.saturating_sub(call.started_us))
     }
 
     /// A route's own steps.

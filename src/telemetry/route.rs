@@ -191,7 +191,7 @@ impl RouteInstruments {
         if record.received > 0 {
             self.received.increment(record.received);
         }
-        let error = record.error(aborted).map(countable);
+        let error = record.error(aborted);
         let key = DurationKey {
             verb: Verb::from(&exchange.method),
             status: record.status.map(registered),
@@ -206,7 +206,7 @@ impl RouteInstruments {
         if let Some(why) = aborted {
             let labels = [why.as_str(), why.fault().as_str()];
             self.aborted.get(why, || self.counter(&ABORTED, &labels)).increment(1);
-        } else if let Some(why) = record.code(None).map(countable) {
+        } else if let Some(why) = record.code(None) {
             self.failed(why);
             if let Some(kind) = record.failure
                 && let Some(refuser) = record.refuser.or_else(|| Refuser::of(kind))
@@ -317,14 +317,6 @@ impl RouteInstruments {
             &self.info.name,
         ];
         self.lease.histogram(&SERVER_DURATION, &values)
-    }
-}
-
-/// A status that no list knows counts as another.
-fn countable(why: RequestError) -> RequestError {
-    match why {
-        RequestError::Status(status) => RequestError::Status(registered(status)),
-        why => why,
     }
 }
 

@@ -6,7 +6,7 @@ use super::{
     Abort, Exchange, Finished, Outcome, Record, Signal,
     access_log::{AccessLog, Now},
     keep::Keep,
-    otlp::LogItem,
+    otlp::{Access, LogItem},
     outbox::Outbox,
 };
 use crate::problem::Fault;
@@ -28,8 +28,8 @@ pub struct Sinks {
     pub traces: Arc<Outbox<Arc<Finished>>>,
     /// The access log.
     pub access: Option<Arc<AccessLog>>,
-    /// Requests that go to the collector as log records.
-    pub accesses: Arc<Outbox<Arc<Finished>>>,
+    /// Lines of the access log that go to the collector too.
+    pub accesses: Arc<Outbox<Access>>,
     /// The slowest and the failed.
     pub keep: Arc<Keep>,
 }
@@ -68,6 +68,17 @@ impl Sinks {
         }
     }
 
+    /// Writes a line of a request that has not ended, or has had its line.
+    pub(super) fn line(&self, exchange: &Exchange, record: &Record, us: u64, outcome: &'static str) {
+        let Some(access) = &self.access else { return };
+        let now = Now { us, outcome, code: None, traced: self.traced && exchange.trace.sampled };
+        access.add(exchange, record, &now);
+        if let Some(fields) = access.exported() {
+            let request = Arc::new(Finished::new(exchange, record.clone(), us, None, false));
+            self.accesses.push(Access::new(request, fields, &now));
+        }
+    }
+
     /// Hands a request on that has ended. Most are written to the access log, if there is one, and nothing else.
     pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {
         let outcome = record.outcome(aborted);
@@ -79,15 +90,16 @@ impl Sinks {
         let place = self.keep.place(record, failed, aborted);
         let sampled = self.traced && exchange.trace.sampled;
         let late = self.traced && !sampled && place.is_some();
-        let mut exported = false;
+        let mut exported = None;
         if let Some(access) = &self.access
             && access.wants()
         {
             let (outcome, code) = (outcome.as_str(), record.code(aborted));
-            access.add(exchange, record, &Now { us, outcome, code, traced: sampled || late });
-            exported = access.is_exported();
+            let now = Now { us, outcome, code, traced: sampled || late };
+            access.add(exchange, record, &now);
+            exported = access.exported().map(|fields| (fields, now));
         }
-        if place.is_none() && !sampled && !exported {
+        if place.is_none() && !sampled && exported.is_none() {
             return;
         }
         // A copy, because calls that outlive their answer still have the record.
@@ -95,8 +107,8 @@ impl Sinks {
         if sampled || late {
             self.traces.push(Arc::clone(&request));
         }
-        if exported {
-            self.accesses.push(Arc::clone(&request));
+        if let Some((fields, now)) = exported {
+            self.accesses.push(Access::new(Arc::clone(&request), fields, &now));
         }
         if let Some(place) = place {
             let name = record.route.as_deref().map_or("", |route| route.name());

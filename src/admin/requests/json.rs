@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::waterfall::{Bar, What, bars};
+use super::waterfall::{Bar, Waterfall, What, waterfall};
 use crate::telemetry::{
     Finished, RequestError,
     access_log::rfc3339,
@@ -24,7 +24,7 @@ pub(in crate::admin) fn json(keep: &Keep) -> Value {
 
 fn request(request: &Finished) -> Value {
     let record = &request.record;
-    let (bars, gateway_us) = bars(request);
+    let Waterfall { bars, omitted, gateway_us } = waterfall(request);
     json!({
         "id": &*request.id,
         "traceId": format!("{:032x}", request.trace.id),
@@ -41,6 +41,7 @@ fn request(request: &Finished) -> Value {
         "gatewayMs": millis(gateway_us),
         "degraded": record.degraded,
         "bars": bars.iter().map(bar).collect::<Vec<_>>(),
+        "omitted": omitted,
     })
 }
 

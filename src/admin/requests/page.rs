@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use super::{
     json::time,
-    waterfall::{Bar, What, bars},
+    waterfall::{Bar, Waterfall, What, waterfall},
 };
 use crate::telemetry::{
     Finished, RequestError,
@@ -69,7 +69,7 @@ fn route(out: &mut String, kept: &KeptRoute) {
 fn request(out: &mut String, request: &Finished, open: bool) {
     let record = &request.record;
     let status = record.status.map_or_else(|| "no answer".to_owned(), |status| status.as_u16().to_string());
-    let (bars, gateway_us) = bars(request);
+    let Waterfall { bars, omitted, gateway_us } = waterfall(request);
     let _ = write!(
         out,
         "<details{}><summary><span class=\"badge {}\">{status}</span><b>{}</b><code>{} {}</code>",
@@ -88,6 +88,9 @@ fn request(out: &mut String, request: &Finished, open: bool) {
         time(request),
     );
     svg(out, request, &bars, gateway_us);
+    if omitted > 0 {
+        let _ = write!(out, "<p class=\"dim\">{omitted} more steps and attempts are not shown</p>");
+    }
     let _ = write!(
         out,
         "<p class=\"dim\">trace <code>{:032x}</code> · request <code>{}</code>",

@@ -9,7 +9,7 @@ use crate::{
     },
 };
 
-/// The most bars of a request; what is inside of more steps is in its trace.
+/// The most bars of a request. How many more there would be is said; they are in its trace.
 const MOST_BARS: usize = 120;
 
 /// See the module.
@@ -35,10 +35,22 @@ pub(super) enum What {
     Attempt,
 }
 
-/// The bars below the gateway's own, and how much of the request's time was the gateway's.
-pub(super) fn bars(request: &Finished) -> (Vec<Bar>, u64) {
+/// A request as bars.
+#[derive(Debug)]
+pub(super) struct Waterfall {
+    /// Those below the gateway's own.
+    pub(super) bars: Vec<Bar>,
+    /// How many steps and attempts have none.
+    pub(super) omitted: usize,
+    /// How much of the request's time was the gateway's.
+    pub(super) gateway_us: u64,
+}
+
+pub(super) fn waterfall(request: &Finished) -> Waterfall {
     let record = &request.record;
-    let Some(route) = record.route.as_deref() else { return (Vec::new(), request.us) };
+    let Some(route) = record.route.as_deref() else {
+        return Waterfall { bars: Vec::new(), omitted: 0, gateway_us: request.us };
+    };
     let tree = Tree::of(record);
     let critical = tree.critical(&route.info.steps, request.us, &route.generation);
     let mut all = Bars { request, route, critical, out: Vec::new() };
@@ -46,7 +58,9 @@ pub(super) fn bars(request: &Finished) -> (Vec<Bar>, u64) {
     for (_, call) in record.calls.iter().filter(|(_, call)| call.step.is_none()) {
         all.call(call, 1);
     }
-    (all.out, route.gateway_time(record, request.us))
+    let bars = all.out;
+    let omitted = (record.steps.len() + record.calls.len() + record.lost as usize).saturating_sub(bars.len());
+    Waterfall { bars, omitted, gateway_us: route.gateway_time(record, request.us) }
 }
 
 /// Whether nobody waited for the end of a step.
@@ -115,6 +129,27 @@ impl Bars<'_> {
         });
     }
 
+    /// Whether an answer was made of that of this call, whatever its status: one that a proxy route passes on and
+    /// that is no 5xx, or the last one of a step that takes it.
+    fn is_taken(&self, call: &CallRecord) -> bool {
+        if !matches!(call.error(), Some(CallError::Status(_)))
+            || call.failure.is_some()
+            || call.left.is_some()
+        {
+            return false;
+        }
+        let record = &self.request.record;
+        let Some(own) = call.step else {
+            return call.status.is_some_and(|status| !status.is_server_error());
+        };
+        let is_ok = |step: &StepRecord| step.outcome == StepOutcome::Ok && !step.fallback;
+        let mut steps = record.steps.iter().filter(|step| (step.scope, step.step) == (call.scope, own));
+        let same =
+            |other: &&CallRecord| (other.scope, other.step, other.item) == (call.scope, call.step, call.item);
+        let mut later = record.calls.iter().map(|(_, other)| other).filter(same);
+        steps.any(is_ok) && !later.any(|other| other.tries > call.tries)
+    }
+
     fn call(&mut self, call: &CallRecord, depth: usize) {
         if self.out.len() >= MOST_BARS {
             return;
@@ -126,8 +161,9 @@ impl Bars<'_> {
         if let Some(endpoint) = endpoint {
             notes.push(format!("{}:{}", endpoint.host, endpoint.port));
         }
+        let error = call.error().filter(|_| !self.is_taken(call));
         // One that is an error is said as such.
-        if let Some(status) = call.status.filter(|status| status.as_u16() < 400) {
+        if let Some(status) = call.status.filter(|_| !matches!(error, Some(CallError::Status(_)))) {
             notes.push(status.as_u16().to_string());
         }
         if let Some(item) = call.item {
@@ -142,7 +178,6 @@ impl Bars<'_> {
         if endpoint.is_some() && !call.reused && call.failure != Some(Kind::UpstreamUnreachable) {
             notes.push("new connection".to_owned());
         }
-        let error = call.error();
         self.out.push(Bar {
             depth,
             name: format!("{} {}", call.method.as_str(), service.map_or("", |service| &service.name)),

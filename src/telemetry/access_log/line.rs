@@ -72,9 +72,8 @@ fn one(line: &mut Line<'_>, field: Field, exchange: &Exchange, record: &Record, 
         Field::Code => line.some(field, code.as_ref().map(RequestError::as_text)),
         Field::DurationMs => line.millis(field, us),
         Field::UpstreamMs => {
-            let proxied = record.calls.iter().map(|(_, call)| call).filter(|call| call.step.is_none());
-            if let Some(call) = proxied.last().filter(|call| call.head_us > 0) {
-                line.millis(field, call.head_us - call.started_us.min(call.head_us));
+            if let Some(us) = record.upstream_us() {
+                line.millis(field, us);
             }
         }
         Field::Received => line.number(field, record.received),

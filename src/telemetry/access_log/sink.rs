@@ -17,6 +17,11 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    fs::{Mode, OFlags},
+    io::Errno,
+};
+
 use super::Target;
 
 /// What a pipe takes whole or not at all (POSIX, `PIPE_BUF`, at its least on Linux).
@@ -27,50 +32,68 @@ const PAUSE: Duration = Duration::from_millis(10);
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Sink {
-    out: File,
+    /// None as long as it is a named pipe that nobody reads.
+    out: Option<File>,
     /// Opened anew when it was moved away; none is standard output.
     path: Option<PathBuf>,
     pieces: bool,
     /// What is still to come of a line that was begun.
     begun: Vec<u8>,
+    /// Why something could not be written, the last time.
+    error: Option<io::Error>,
 }
 
 impl Sink {
     pub(super) fn open(target: Target) -> io::Result<Self> {
         let (out, path) = match target {
             // A handle of its own: what the library keeps back of half a line would be written later.
-            Target::Stdout => (File::from(io::stdout().as_fd().try_clone_to_owned()?), None),
-            Target::File(path) => (open(&path)?, Some(path)),
+            Target::Stdout => (Some(File::from(io::stdout().as_fd().try_clone_to_owned()?)), None),
+            Target::File(path) => match open(&path) {
+                Err(error) if is_unread(&error) => (None, Some(path)),
+                opened => (Some(opened?), Some(path)),
+            },
         };
-        let pieces = out.metadata().is_ok_and(|data| data.file_type().is_fifo());
-        Ok(Self { out, path, pieces, begun: Vec::new() })
+        let pieces = out.as_ref().is_none_or(is_pipe);
+        Ok(Self { out, path, pieces, begun: Vec::new(), error: None })
+    }
+
+    /// Why something could not be written since the last time.
+    pub(super) const fn take_error(&mut self) -> Option<io::Error> {
+        self.error.take()
     }
 
     /// Writes whole lines. Gives how many were lost.
     pub(super) fn write(&mut self, lines: &[u8]) -> u64 {
         let mut lost = 0;
         if let Some(path) = &self.path
-            && is_moved(&self.out, path)
+            && self.out.as_ref().is_none_or(|out| is_moved(out, path))
         {
             match open(path) {
                 // Of a line that was begun in the old file there is no more.
                 Ok(file) => {
-                    self.out = file;
+                    self.pieces = is_pipe(&file);
+                    self.out = Some(file);
                     lost += u64::from(!std::mem::take(&mut self.begun).is_empty());
                 }
-                Err(_) => return count(lines),
+                Err(error) => {
+                    self.error = Some(error);
+                    return count(lines);
+                }
             }
         }
+        let Some(out) = &mut self.out else { return count(lines) };
         if !self.begun.is_empty() {
-            let (written, result) = put(&mut self.out, &self.begun, false);
+            let (written, result) = put(out, &self.begun, false);
             self.begun.drain(..written);
-            if result.is_err() {
+            if let Err(error) = result {
+                self.error = Some(error);
                 return lost + count(lines);
             }
         }
-        let (written, result) = put(&mut self.out, lines, self.pieces);
-        if result.is_ok() {
-            return lost;
+        let (written, result) = put(out, lines, self.pieces);
+        match result {
+            Ok(()) => return lost,
+            Err(error) => self.error = Some(error),
         }
         let rest = &lines[written..];
         if written > 0 && lines[written - 1] != b'\n' {
@@ -127,13 +150,30 @@ pub fn obstacle(path: &Path) -> io::Result<()> {
 /// The same by opening it, which makes it if it is not there.
 pub fn probe(path: &Path) -> io::Result<()> {
     obstacle(path)?;
-    open(path).map(drop)
+    match open(path) {
+        // Somebody may come to read it.
+        Err(error) if is_unread(&error) => Ok(()),
+        opened => opened.map(drop),
+    }
 }
 
 fn open(path: &Path) -> io::Result<File> {
-    // A named pipe that nobody reads would make who only writes to it wait.
-    let pipe = std::fs::metadata(path).is_ok_and(|data| data.file_type().is_fifo());
-    OpenOptions::new().read(pipe).append(true).create(!pipe).open(path)
+    if std::fs::metadata(path).is_ok_and(|data| data.file_type().is_fifo()) {
+        // A named pipe that nobody reads would make who opens it wait, and one that is read by us as well would take
+        // lines that nobody ever gets.
+        let flags = OFlags::WRONLY | OFlags::APPEND | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        return Ok(rustix::fs::open(path, flags, Mode::empty())?.into());
+    }
+    OpenOptions::new().append(true).create(true).open(path)
+}
+
+fn is_pipe(file: &File) -> bool {
+    file.metadata().is_ok_and(|data| data.file_type().is_fifo())
+}
+
+/// Whether it is a named pipe that nobody reads.
+fn is_unread(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(Errno::NXIO.raw_os_error())
 }
 
 /// Whether the name stands for another file by now, as after a rotation.
@@ -193,7 +233,7 @@ mod tests {
         let mut sink = Sink::open(Target::File(path.clone())).unwrap();
         assert_eq!(sink.write(b"one\n"), 0);
         // As a disk that was full leaves it.
-        sink.out.write_all(b"tw").unwrap();
+        sink.out.as_mut().unwrap().write_all(b"tw").unwrap();
         sink.begun = b"o\n".to_vec();
         assert_eq!(sink.write(b"three\n"), 0);
         let mut text = String::new();
@@ -212,5 +252,27 @@ mod tests {
         let mut sink = Sink::open(Target::File("/dev/full".into())).unwrap();
         assert_eq!(sink.write(b"one\ntwo\n"), 2);
         assert!(sink.begun.is_empty());
+        assert_eq!(sink.take_error().unwrap().kind(), io::ErrorKind::StorageFull);
+        assert!(sink.take_error().is_none());
+    }
+
+    #[test]
+    fn a_pipe_that_nobody_reads_loses_lines_and_says_so() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &path, rustix::fs::FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)
+            .unwrap();
+        assert!(probe(&path).is_ok(), "somebody may come");
+        let mut sink = Sink::open(Target::File(path.clone())).unwrap();
+        assert_eq!(sink.write(b"one\ntwo\n"), 2);
+        assert!(is_unread(&sink.take_error().unwrap()));
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK;
+        let mut reader: File = rustix::fs::open(&path, flags, Mode::empty()).unwrap().into();
+        assert_eq!(sink.write(b"three\n"), 0);
+        let mut bytes = [0; 16];
+        assert_eq!(reader.read(&mut bytes).unwrap(), 6);
+        drop(reader);
+        assert_eq!(sink.write(b"four\n"), 1);
+        assert_eq!(sink.take_error().unwrap().kind(), io::ErrorKind::BrokenPipe);
     }
 }

@@ -7,10 +7,10 @@ use std::{
         atomic::Ordering::{Relaxed, SeqCst},
     },
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use super::{Buffers, Target, lock, sink::Sink};
+use super::{Buffers, Target, health::Health, lock, sink::Sink};
 
 /// Lines that come within this are written together.
 const GATHER: Duration = Duration::from_millis(20);
@@ -26,10 +26,10 @@ pub(super) fn start(
     let mut sink = Sink::open(target)?;
     let shared = Arc::clone(&buffers);
     let writer = thread::Builder::new().name("segue-access-log".to_owned()).spawn(move || {
-        let mut full = Vec::new();
+        let (mut full, mut health) = (Vec::new(), Health::default());
         loop {
             let closed = shared.closed.load(SeqCst);
-            let written = write_all(&shared, &mut sink, &mut full, &dropped);
+            let written = write_all(&shared, &mut sink, &mut full, &mut health, &dropped);
             if closed {
                 return;
             }
@@ -50,8 +50,14 @@ pub(super) fn start(
 }
 
 /// Writes what all workers have added. Whether that was anything.
-fn write_all(buffers: &Buffers, sink: &mut Sink, full: &mut Vec<u8>, dropped: &dyn Fn(u64)) -> bool {
-    let mut any = false;
+fn write_all(
+    buffers: &Buffers,
+    sink: &mut Sink,
+    full: &mut Vec<u8>,
+    health: &mut Health,
+    dropped: &dyn Fn(u64),
+) -> bool {
+    let (mut any, mut lost) = (false, 0);
     for buffer in &buffers.all {
         full.clear();
         // An exchange of buffers, so that no worker waits while this one is written.
@@ -60,14 +66,14 @@ fn write_all(buffers: &Buffers, sink: &mut Sink, full: &mut Vec<u8>, dropped: &d
             continue;
         }
         any = true;
-        match sink.write(full) {
-            0 => {}
-            lost => dropped(lost),
-        }
+        lost += sink.write(full);
     }
-    match buffers.dropped.swap(0, Relaxed) {
-        0 => {}
-        lost => dropped(lost),
+    lost += buffers.dropped.swap(0, Relaxed);
+    if lost > 0 {
+        dropped(lost);
+    }
+    if any || lost > 0 {
+        health.tell(lost, sink.take_error().as_ref(), Instant::now());
     }
     any
 }

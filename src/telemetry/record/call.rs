@@ -137,6 +137,13 @@ impl Calls {
     /// What a step called besides and still goes on is unsafe: others were given up when their step was. `failed`
     /// is why the route did not answer.
     pub(in crate::telemetry) fn conclude(&mut self, us: u64, aborted: Option<Abort>, failed: Option<Kind>) {
+        if aborted == Some(Abort::ClientGone) {
+            // The upload broke because its client left, and with it the call whose body that was.
+            let broken = |call: &&mut CallRecord| call.failure == Some(Kind::BadRequest);
+            for call in self.first.iter_mut().chain(&mut self.more).filter(broken) {
+                (call.failure, call.left) = (None, Some(Left::Cancelled));
+            }
+        }
         let is_open = |call: &&mut CallRecord| call.ended_us == 0 || call.stream == Stream::Dropped;
         for call in self.first.iter_mut().chain(&mut self.more).filter(is_open) {
             if call.ended_us == 0 {

@@ -148,7 +148,7 @@ pub(super) fn attributes(pairs: &[KeyValue]) -> BTreeMap<&str, String> {
     pairs.iter().map(|pair| (pair.key.as_str(), text(pair.value.as_ref()))).collect()
 }
 
-fn text(value: Option<&AnyValue>) -> String {
+pub(super) fn text(value: Option<&AnyValue>) -> String {
     match value.and_then(|value| value.value.as_ref()) {
         Some(Value::StringValue(text)) => text.clone(),
         Some(Value::IntValue(number)) => number.to_string(),
@@ -156,6 +156,10 @@ fn text(value: Option<&AnyValue>) -> String {
         Some(Value::DoubleValue(number)) => number.to_string(),
         Some(Value::ArrayValue(list)) => {
             list.values.iter().map(|one| text(Some(one))).collect::<Vec<_>>().join(",")
+        }
+        Some(Value::KvlistValue(table)) => {
+            let entry = |pair: &KeyValue| format!("{}={}", pair.key, text(pair.value.as_ref()));
+            format!("{{{}}}", table.values.iter().map(entry).collect::<Vec<_>>().join(" "))
         }
         other => panic!("{other:?}"),
     }

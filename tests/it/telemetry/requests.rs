@@ -59,3 +59,47 @@ async fn the_slowest_and_the_failed_are_kept_as_waterfalls() {
         assert!(!html.text().contains(never), "{never}");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_waterfall_does_not_show_is_said_and_what_is_passed_on_is_ok() {
+    let origin = Origin::start(|request| async move {
+        if request.uri().path() == "/missing" { status(404) } else { json("1") }
+    })
+    .await;
+    let many = format!(
+        "match: {{path: /many}}
+steps:
+  each:
+    forEach: {{in: '${{ {:?} }}', as: item, max: 150}}
+    http: {{service: back, path: /one}}
+respond: {{body: {{n: '${{ steps.each.items.size() }}'}}}}",
+        [1; 150]
+    );
+    let documents = [
+        service("back", origin.address, ""),
+        route("many", &many),
+        route("missing", "match: {path: /missing}\nproxy: {service: back}"),
+    ];
+    let gateway = Gateway::start(&documents);
+    assert_eq!(get(gateway.address, "/many").await.status, 200);
+    assert_eq!(get(gateway.address, "/missing").await.status, 404);
+    let routes = loop {
+        let page = get(gateway.admin, "/requests.json").await.json();
+        let routes = page["routes"].as_array().unwrap().clone();
+        if routes.len() == 2 {
+            break routes;
+        }
+        tokio::task::yield_now().await;
+    };
+    let (many, missing) = (&routes[0]["slowest"][0], &routes[1]["slowest"][0]);
+    // A step and its calls.
+    assert_eq!((many["bars"].as_array().unwrap().len(), &many["omitted"]), (120, &31.into()));
+    assert_eq!((&missing["outcome"], &missing["omitted"]), (&"ok".into(), &0.into()));
+    assert_eq!(
+        (&missing["bars"][0]["outcome"], &missing["bars"][0]["code"]),
+        (&"ok".into(), &serde_json::Value::Null)
+    );
+    assert!(missing["bars"][0]["notes"].as_array().unwrap().contains(&"404".into()));
+    let html = get(gateway.admin, "/requests").await;
+    assert!(html.text().contains("31 more steps and attempts are not shown"));
+}
