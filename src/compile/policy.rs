@@ -43,6 +43,12 @@ pub(super) struct Governance<'t> {
     known: HashMap<Key, Rc<Outcome>>,
     /// Rules of which it was told that they deny everybody.
     denying: HashSet<(Arc<str>, u32, u32)>,
+    /// Findings that hold if every route of the first Policy is one of the second's.
+    perhaps: Vec<([Arc<str>; 2], Diagnostic)>,
+    /// The routes of each Policy, by their number.
+    routes: HashMap<Arc<str>, Vec<usize>>,
+    /// How many routes were looked at.
+    seen: usize,
 }
 
 /// What an effective policy is made of: Policies with who puts them there, captures if they matter, and
@@ -74,7 +80,18 @@ impl<'t> Governance<'t> {
         let named = |one: &'t ServiceTemplate| ((&*one.metadata.unit, one.metadata.name.value.as_str()), one);
         let services = templates.services.iter().map(named).collect();
         let unread = &templates.unread;
-        Self { shelf, bindings, units, services, unread, known: HashMap::new(), denying: HashSet::new() }
+        Self {
+            shelf,
+            bindings,
+            units,
+            services,
+            unread,
+            known: HashMap::new(),
+            denying: HashSet::new(),
+            perhaps: Vec::new(),
+            routes: HashMap::new(),
+            seen: 0,
+        }
     }
 
     /// What holds for a route: its timeout and its policies.
@@ -86,6 +103,10 @@ impl<'t> Governance<'t> {
         findings: &mut Findings,
     ) -> Option<(Duration, Arc<Policies>)> {
         let layers = self.layers(template, captures, findings);
+        self.seen += 1;
+        for layer in &layers.all {
+            self.routes.entry(Arc::clone(&layer.part.name)).or_default().push(self.seen);
+        }
         let own = own_keys(template);
         let names = layers.captured.then(|| captures.iter().map(|one| one.name.clone()).collect());
         let key: Key = (layers.key, names, own.timeout, own.max_bytes);
@@ -101,18 +122,21 @@ impl<'t> Governance<'t> {
         for note in &outcome.notes {
             let (place, words) = &note.related;
             let at = place_of(template, note.at).clone();
-            findings.push(
-                Diagnostic::new(note.code, at, note.message.clone())
-                    .help(note.help)
-                    .related(place.clone(), words.clone()),
-            );
+            let finding = Diagnostic::new(note.code, at, note.message.clone())
+                .help(note.help)
+                .related(place.clone(), words.clone());
+            match &note.if_all {
+                Some(names) => self.perhaps.push((names.clone(), finding)),
+                None => findings.push(finding),
+            }
         }
         let callees = own::Callees { services: &self.services, compositions };
         own::headers(template, &callees, &layers.all, findings);
         if !layers.whole {
             return None;
         }
-        if self.shelf.policies_unread() || template.unread.contains(&"policies") {
+        let unsure = template.unread.contains(&"policies") || self.bindings.are_unsure(template, self.units);
+        if self.shelf.policies_unread() || unsure {
             // Nobody knows what else holds, so nothing is said of what does not.
             return Some((outcome.timeout, Arc::clone(&outcome.policies)));
         }
@@ -159,7 +183,17 @@ impl<'t> Governance<'t> {
     }
 
     /// What nobody uses, once every route has been looked at.
-    pub(super) fn finish(&self, findings: &mut Findings) {
+    pub(super) fn finish(&mut self, findings: &mut Findings) {
+        // Routes that could not be read may have the one Policy and not the other.
+        let whole = !self.shelf.is_unresolved();
+        for ([own, mandate], finding) in std::mem::take(&mut self.perhaps) {
+            let of = |name| self.routes.get(name).map_or(&[][..], Vec::as_slice);
+            // Both are in order, since routes were looked at in order.
+            if whole && of(&own).iter().all(|route| of(&mandate).binary_search(route).is_ok()) {
+                findings.next_document();
+                findings.push(finding);
+            }
+        }
         self.shelf.unused(findings);
         self.bindings.idle(self.units, self.unread, findings);
     }
@@ -222,7 +256,11 @@ impl Layers {
 fn own_keys(template: &RouteTemplate) -> OwnKeys {
     OwnKeys {
         timeout: template.timeout.as_ref().map(|timeout| timeout.value),
-        max_bytes: template.request.as_ref().and_then(|request| request.body.as_ref()?.max_bytes),
+        max_bytes: template
+            .request
+            .as_ref()
+            .and_then(|request| request.body.as_ref()?.max_bytes.as_ref())
+            .map(|found| found.value),
     }
 }
 
@@ -232,7 +270,8 @@ fn place_of(template: &RouteTemplate, at: At) -> &Place {
         At::Own(index) => template.policies.get(index).map(|name| &name.place),
         At::Timeout => template.timeout.as_ref().map(|timeout| &timeout.place),
         At::MaxBytes => {
-            template.request.as_ref().and_then(|request| request.body.as_ref()).map(|body| &body.place)
+            let body = template.request.as_ref().and_then(|request| request.body.as_ref());
+            body.and_then(|body| body.max_bytes.as_ref()).map(|found| &found.place)
         }
     };
     found.unwrap_or(&template.metadata.name.place)

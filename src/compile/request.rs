@@ -98,5 +98,9 @@ fn body(template: &BodyTemplate, streams: bool, findings: &mut Findings) -> Opti
         );
         return None;
     }
-    Some(BodyRules { schema, max_bytes: template.max_bytes, required: template.required })
+    Some(BodyRules {
+        schema,
+        max_bytes: template.max_bytes.as_ref().map(|found| found.value),
+        required: template.required,
+    })
 }

@@ -203,6 +203,9 @@ impl<'t> Units<'t> {
 
 impl Known<'_> {
     fn reads(&self, variable: &str, place: &Place, findings: &mut Findings) {
+        if self.template.unread.contains(&"secrets") {
+            return;
+        }
         let granted = self.template.grants.secrets.iter().any(|grant| match grant.strip_suffix('*') {
             Some(stem) => variable.starts_with(stem),
             None => grant.value == variable,
@@ -215,9 +218,16 @@ impl Known<'_> {
     }
 
     fn reaches(&self, url: &str, place: &Place, findings: &mut Findings) {
-        let Some(host) = host(url) else { return };
+        let Some(host) = host(url).filter(|_| !self.template.unread.contains(&"egress")) else { return };
         if !self.template.grants.egress.iter().any(|grant| grant.value.covers(host)) {
-            let help = format!("IT can grant it in the Unit: grants: {{egress: [{host}]}}");
+            let help = if EgressTemplate::parse(host).is_some() {
+                // What has a colon is no plain scalar everywhere.
+                let shown = if host.contains(':') { format!("\"{host}\"") } else { host.to_owned() };
+                format!("IT can grant it in the Unit: grants: {{egress: [{shown}]}}")
+            } else {
+                "write the address in full, four numbers with dots between; IT can grant that in the Unit"
+                    .to_owned()
+            };
             self.refuse(&format!("the host `{host}`"), help, place, findings);
         }
     }
@@ -297,7 +307,8 @@ fn prefix(text: &Spanned<String>, findings: &mut Findings) -> Option<Vec<String>
 /// The host of a URL whose form has been checked.
 fn host(url: &str) -> Option<&str> {
     let (_, rest) = url.split_once("://")?;
-    let authority = rest.split('/').next()?;
+    // One with credentials has had its finding.
+    let authority = rest.split('/').next().filter(|authority| !authority.contains('@'))?;
     match authority.strip_prefix('[') {
         Some(inner) => inner.split(']').next(),
         None => authority.split(':').next(),

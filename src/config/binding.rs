@@ -58,7 +58,7 @@ pub struct BindingTemplate {
     pub select: SelectTemplate,
     /// `policies`
     pub policies: Vec<Spanned<String>>,
-    /// Keys that are misspelt, so that what stands under them is not known.
+    /// Keys that are misspelt or cannot be read, so that what stands under them is not known.
     pub unread: Vec<&'static str>,
 }
 
@@ -81,13 +81,18 @@ impl BindingTemplate {
     pub(super) fn decode(decoder: &mut Decoder<'_>, metadata: Metadata, fields: &Fields<'_>) -> Self {
         // What cannot be read binds: a misspelt mode must not open anything.
         let mandatory = decoder.word(fields, "mode") != Some("default");
-        Self {
-            metadata,
-            mandatory,
-            select: select(decoder, fields, mandatory),
-            policies: names(decoder, fields, "policies"),
-            unread: fields.misspelt(&["select", "policies"]),
+        let mut unread = fields.misspelt(&["select", "policies"]);
+        let before = decoder.count_findings();
+        let select = select(decoder, fields, mandatory);
+        if decoder.count_findings() > before {
+            unread.push("select");
         }
+        let before = decoder.count_findings();
+        let policies = names(decoder, fields, "policies");
+        if decoder.count_findings() > before {
+            unread.push("policies");
+        }
+        Self { metadata, mandatory, select, policies, unread }
     }
 }
 

@@ -93,6 +93,11 @@ impl Decoder<'_> {
         self.findings.push(Diagnostic::new(code, place.clone(), message).help(help));
     }
 
+    /// How many findings there are: whether some were added tells whether something could be read.
+    pub(super) fn count_findings(&self) -> usize {
+        self.findings.items().len()
+    }
+
     /// Says that a value is not one of those allowed.
     pub(super) fn invalid(&mut self, place: &Place, message: impl Into<String>, help: impl Into<String>) {
         self.report(Code::InvalidValue, place, message, help);

@@ -22,9 +22,10 @@ use super::{
 };
 use crate::{
     diagnostic::Place,
-    policy::{Priority, authenticate::Settings as Authenticate, compress, cors as cross_origin, tracing},
+    policy::{Priority, authenticate::Settings as Authenticate, compress, tracing},
 };
 
+pub use cors::CorsTemplate;
 pub use headers::{EditsTemplate, HeadersTemplate};
 pub use limits::{ConcurrencyTemplate, RateLimitTemplate, disagreement};
 
@@ -91,7 +92,7 @@ pub struct PolicyTemplate {
     /// `concurrency`
     pub concurrency: Option<ConcurrencyTemplate>,
     /// `cors`
-    pub cors: Option<Spanned<Arc<cross_origin::Settings>>>,
+    pub cors: Option<CorsTemplate>,
     /// `body.maxBytes`
     pub max_bytes: Option<Spanned<u64>>,
     /// `timeout`

@@ -59,7 +59,7 @@ pub struct BodyTemplate {
     /// `schema`
     pub schema: Option<SchemaTemplate>,
     /// `maxBytes`
-    pub max_bytes: Option<u64>,
+    pub max_bytes: Option<Spanned<u64>>,
     /// `required` (false)
     pub required: bool,
 }
@@ -91,7 +91,9 @@ fn body(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<BodyTemplate> 
     Some(BodyTemplate {
         place,
         schema: fields.get("schema").and_then(|node| decoder.schema(node)),
-        max_bytes: decoder.size(fields, "maxBytes"),
+        max_bytes: decoder
+            .size(fields, "maxBytes")
+            .map(|value| Spanned { value, place: fields.key_place("maxBytes").clone() }),
         required: decoder.flag(fields, "required").unwrap_or(false),
     })
 }

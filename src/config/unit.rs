@@ -58,7 +58,7 @@ pub struct UnitTemplate {
     pub labels: Vec<(String, String)>,
     /// `grants`
     pub grants: GrantsTemplate,
-    /// Keys that are misspelt, so that what stands under them is not known.
+    /// Keys that are misspelt or have an entry that cannot be read, so that not all that stands under them is known.
     pub unread: Vec<&'static str>,
 }
 
@@ -103,13 +103,14 @@ impl UnitTemplate {
                 all.push((name.clone(), value.clone()));
             }
         }
-        Self {
-            owns: owns(decoder, fields),
-            labels: all,
-            grants: grants(decoder, fields),
-            unread: fields.misspelt(&["owns", "labels", "grants"]),
-            metadata,
+        let mut unread = fields.misspelt(&["owns", "labels", "grants"]);
+        let before = decoder.count_findings();
+        let owns = owns(decoder, fields);
+        if decoder.count_findings() > before {
+            unread.push("owns");
         }
+        let grants = grants(decoder, fields, &mut unread);
+        Self { owns, labels: all, grants, unread, metadata }
     }
 }
 
@@ -132,9 +133,14 @@ fn owns(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<GroundTemplate> {
     owns
 }
 
-fn grants(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> GrantsTemplate {
-    let Some(fields) = &decoder.object(fields, "grants") else { return GrantsTemplate::default() };
+fn grants(decoder: &mut Decoder<'_>, fields: &Fields<'_>, unread: &mut Vec<&'static str>) -> GrantsTemplate {
+    let Some(fields) = &decoder.object(fields, "grants") else {
+        unread.extend(fields.get("grants").map(|_| "grants"));
+        return GrantsTemplate::default();
+    };
+    unread.extend(fields.misspelt(&["secrets", "egress"]));
     let mut found = GrantsTemplate::default();
+    let mut before = decoder.count_findings();
     for node in decoder.list(fields, "secrets") {
         let Some(text) = decoder.text_of("secrets", node) else { continue };
         let stem = text.strip_suffix('*').unwrap_or(&text);
@@ -145,15 +151,22 @@ fn grants(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> GrantsTemplate {
             decoder.invalid(&text.place, message, "CRM_TOKEN, or CRM_* for all that start so");
         }
     }
+    if decoder.count_findings() > before {
+        unread.push("secrets");
+    }
+    before = decoder.count_findings();
     for node in decoder.list(fields, "egress") {
         let Some(text) = decoder.text_of("egress", node) else { continue };
-        match egress(&text) {
+        match EgressTemplate::parse(&text) {
             Some(value) => found.egress.push(Spanned { value, place: text.place }),
             None => {
                 let message = format!("`{}` is no host and no network", text.value);
                 decoder.invalid(&text.place, message, "crm.internal, *.internal or 10.1.0.0/16; no port");
             }
         }
+    }
+    if decoder.count_findings() > before {
+        unread.push("egress");
     }
     for node in decoder.list(fields, "files") {
         let Some(text) = decoder.text_of("files", node) else { continue };
@@ -168,21 +181,22 @@ fn grants(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> GrantsTemplate {
     found
 }
 
-/// An IP stands for itself.
-fn egress(text: &Spanned<String>) -> Option<EgressTemplate> {
-    if let Some(network) = Network::parse(text) {
-        return Some(EgressTemplate::Network(network));
-    }
-    let below = text.strip_prefix("*.");
-    let host = below.unwrap_or(text).trim_end_matches('.').to_ascii_lowercase();
-    // `10.1.0.0/33` and the like are slips, no hosts.
-    if !url::is_host(&host) || host.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
-        return None;
-    }
-    Some(if below.is_some() { EgressTemplate::Below(host) } else { EgressTemplate::Host(host) })
-}
-
 impl EgressTemplate {
+    /// Reads an entry; an IP stands for itself.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        if let Some(network) = Network::parse(text) {
+            return Some(Self::Network(network));
+        }
+        let below = text.strip_prefix("*.");
+        let host = below.unwrap_or(text).trim_end_matches('.').to_ascii_lowercase();
+        // `10.1.0.0/33` and the like are slips, no hosts.
+        if !url::is_host(&host) || host.bytes().all(|b| b.is_ascii_digit() || b == b'.') {
+            return None;
+        }
+        Some(if below.is_some() { Self::Below(host) } else { Self::Host(host) })
+    }
+
     /// Whether a host is granted: a name by its name, an address as a name or by its network.
     #[must_use]
     pub fn covers(&self, host: &str) -> bool {

@@ -28,7 +28,7 @@ use crate::{
         body_limit::BodyLimitLayer,
         catch_panic::CatchPanicLayer,
         compress::CompressLayer,
-        cors::CorsLayer,
+        cors::{self, CorsLayer},
         counters::Counters,
         deadline::{ArrivedLayer, DeadlineLayer},
         headers::{self, StripLayer},
@@ -128,6 +128,12 @@ where
     let service = ServiceBuilder::new()
         // Outermost: all that follows is fields, and one of them may forbid it.
         .option_layer(policies.compress.as_ref().map(CompressLayer::new))
+        // Grants too are a mandate's to set and to remove, in preflights as well.
+        .option_layer(
+            headers
+                .filter(|_| policies.cors.is_some())
+                .and_then(|it| headers::ResponseLayer::of_mandates(it, cors::is_grant)),
+        )
         // Outside of what makes errors into answers, so that scripts can read a 401 or a 429, of authenticate, since
         // a preflight has no credentials, and of the fields that policies set: nothing else grants an origin.
         .option_layer(

@@ -131,10 +131,10 @@ impl Settings {
             .get_all(header::CONTENT_ENCODING)
             .iter()
             .any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
-        // A digest is of the bytes that are sent (RFC 9530 §2).
+        // A digest is of the bytes as they are coded (RFC 9530 §2 and 3, RFC 3230, RFC 1864).
+        let digests = ["content-digest", "repr-digest", "digest", "content-md5"];
         let fixed = headers.contains_key(header::CONTENT_RANGE)
-            || headers.contains_key("content-digest")
-            || headers.contains_key("digest");
+            || digests.iter().any(|name| headers.contains_key(*name));
         let kept = headers.get_all(header::CACHE_CONTROL).iter().any(|line| {
             let mut words = line.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
             words.any(|word| word.eq_ignore_ascii_case(b"no-transform"))
@@ -164,6 +164,14 @@ impl Settings {
     }
 
     fn apply(&self, response: &mut Response<Body>, coding: Option<Coding>, head: bool) {
+        if response.status() == StatusCode::NOT_MODIFIED {
+            // It has what the answer would have that it stands for (RFC 9110 §15.4.5), so that a cache finds that one.
+            vary(response.headers_mut(), &header::ACCEPT_ENCODING);
+            if coding.is_some() {
+                weaken(response.headers_mut());
+            }
+            return;
+        }
         if !self.takes(response, head) {
             return;
         }
@@ -189,12 +197,17 @@ impl Settings {
         headers.remove(header::CONTENT_LENGTH);
         headers.remove(header::ACCEPT_RANGES);
         headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static(coding.name()));
-        if let Some(tag) = headers.get(header::ETAG)
-            && tag.as_bytes().starts_with(b"\"")
-            && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
-        {
-            headers.insert(header::ETAG, weak);
-        }
+        weaken(headers);
+    }
+}
+
+/// The bytes are no longer those of a strong entity tag.
+fn weaken(headers: &mut HeaderMap) {
+    if let Some(tag) = headers.get(header::ETAG)
+        && tag.as_bytes().starts_with(b"\"")
+        && let Ok(weak) = HeaderValue::from_bytes(&[b"W/", tag.as_bytes()].concat())
+    {
+        headers.insert(header::ETAG, weak);
     }
 }
 

@@ -33,6 +33,9 @@ const GRANTS: [HeaderName; 7] = [
     HeaderName::from_static("access-control-allow-private-network"),
 ];
 
+/// How long a browser remembers a preflight that does not say it (Fetch, CORS-preflight cache).
+pub const UNSAID_AGE: Duration = Duration::from_secs(5);
+
 /// `cors`
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
@@ -87,6 +90,25 @@ pin_project! {
     }
 }
 
+/// Whether a field is one of those that say who may do what, which only this layer writes.
+#[must_use]
+pub fn is_grant(name: &HeaderName) -> bool {
+    GRANTS.contains(name)
+}
+
+/// The field that says to browsers what a key of `cors` says.
+#[must_use]
+pub fn grant(key: &str) -> HeaderName {
+    match key {
+        "methods" => header::ACCESS_CONTROL_ALLOW_METHODS,
+        "headers" => header::ACCESS_CONTROL_ALLOW_HEADERS,
+        "expose" => header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        "credentials" => header::ACCESS_CONTROL_ALLOW_CREDENTIALS,
+        "maxAge" => header::ACCESS_CONTROL_MAX_AGE,
+        _ => header::ACCESS_CONTROL_ALLOW_ORIGIN,
+    }
+}
+
 /// The method that a preflight asks about; nothing if the request is none.
 #[must_use]
 pub fn preflight(method: &Method, headers: &HeaderMap) -> Option<Method> {
@@ -124,6 +146,24 @@ impl<S> Layer<S> for CorsLayer {
 
     fn layer(&self, inner: S) -> Cors<S> {
         Cors { inner, rules: Arc::clone(&self.rules), fields: self.fields.clone() }
+    }
+}
+
+// === impl Settings ===
+
+impl Settings {
+    /// The fields that answers get by these settings, each with the name of the key that says so.
+    pub fn written(&self) -> impl Iterator<Item = (&'static str, HeaderName)> {
+        [
+            ("origins", !self.origins.is_empty()),
+            ("methods", !self.methods.is_empty()),
+            ("headers", !self.headers.is_empty()),
+            ("expose", !self.expose.is_empty()),
+            ("credentials", self.credentials),
+            ("maxAge", self.max_age.is_some()),
+        ]
+        .into_iter()
+        .filter_map(|(key, writes)| writes.then_some((key, grant(key))))
     }
 }
 

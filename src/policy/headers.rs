@@ -14,7 +14,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use pin_project_lite::pin_project;
 use tower::{Layer, Service};
 
@@ -105,6 +105,8 @@ struct Prepared {
     trailers: Arc<[HeaderName]>,
     /// Values without an expression, in the order of the settings.
     fixed: Box<[Option<HeaderValue>]>,
+    /// What a mandate sets or removes: other spellings that are read as one of them go too.
+    mandated: Box<[HeaderName]>,
     evaluates: bool,
     reads_head: bool,
 }
@@ -222,6 +224,7 @@ impl<S: Service<Request<Body>>> Service<Request<Body>> for Strip<S> {
         if request.body().upload().is_some() {
             let body = std::mem::take(request.body_mut());
             *request.body_mut() = body.without_trailers(Arc::clone(&self.stripped.trailers));
+            unannounce(request.headers_mut(), &self.stripped.trailers);
         }
         self.inner.call(request)
     }
@@ -319,10 +322,22 @@ impl ResponseLayer {
             settings: Arc::clone(settings),
             trailers: set.iter().map(|(name, _)| name).chain(&settings.response.remove).cloned().collect(),
             fixed: set.iter().map(fixed).collect(),
+            mandated: settings.response.mandated.iter().chain(&settings.response.withheld).cloned().collect(),
             evaluates: set.iter().any(|(_, text)| text.programs().next().is_some()),
             reads_head: set.iter().flat_map(|(_, text)| text.references()).any(|one| facts::reads_head(&one)),
         };
         (!settings.response.is_empty()).then(|| Self { edits: Arc::new(edits) })
+    }
+
+    /// Of what mandates say about fields that a layer outside of these edits writes too. Placed outside of that
+    /// layer it has the last word.
+    #[must_use]
+    pub fn of_mandates(settings: &Settings, writes: impl Fn(&HeaderName) -> bool) -> Option<Self> {
+        let Edits { set, mandated, withheld, .. } = &settings.response;
+        let set = set.iter().filter(|(name, _)| mandated.contains(name) && writes(name)).cloned().collect();
+        let remove = withheld.iter().filter(|name| writes(name)).cloned().collect();
+        let response = Edits { set, remove, ..Edits::default() };
+        Self::new(&Arc::new(Settings { request: Edits::default(), response }))
     }
 
     /// Edits an answer that no layer makes.
@@ -356,10 +371,20 @@ impl Prepared {
         if response.body().is_stream() {
             let body = std::mem::take(response.body_mut());
             *response.body_mut() = body.without_trailers(Arc::clone(&self.trailers));
+            unannounce(response.headers_mut(), &self.trailers);
         }
         let headers = response.headers_mut();
         for name in remove {
             headers.remove(name);
+        }
+        // Few answers have such names at all.
+        if !self.mandated.is_empty() && headers.keys().any(|name| name.as_str().contains('_')) {
+            let alike =
+                |name: &&HeaderName| self.mandated.iter().any(|one| is_read_as(name, one) && one != *name);
+            let others: Vec<HeaderName> = headers.keys().filter(alike).cloned().collect();
+            for name in &others {
+                headers.remove(name);
+            }
         }
         let facts = later.map(|(snapshot, exchange)| Facts::later(snapshot, exchange));
         let mut fields = HeaderMap::with_capacity(set.len());
@@ -437,6 +462,24 @@ fn append(name: &HeaderName, text: &Text, facts: &Facts<'_>, fields: &mut Header
     let clients = text.references().all(|one| facts::reads_head(&one));
     let kind = if clients { Kind::InvalidRequest } else { Kind::ExpressionError };
     Err(Error::new(kind).detail(format!("the value of `{name}` may not have CR, LF, NUL or the like")))
+}
+
+/// Takes names out of what `trailer` announces (RFC 9110 §6.6.2): they do not come.
+fn unannounce(headers: &mut HeaderMap, names: &[HeaderName]) {
+    let comes = |word: &&[u8]| {
+        !word.is_empty() && !names.iter().any(|name| name.as_str().as_bytes().eq_ignore_ascii_case(word))
+    };
+    let lines = headers.get_all(header::TRAILER).iter();
+    let words: Vec<&[u8]> =
+        lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b',')).map(<[u8]>::trim_ascii).collect();
+    if words.iter().all(comes) {
+        return;
+    }
+    let left = words.into_iter().filter(comes).collect::<Vec<_>>().join(&b", "[..]);
+    match HeaderValue::from_bytes(&left) {
+        Ok(left) if !left.is_empty() => headers.insert(header::TRAILER, left),
+        _ => headers.remove(header::TRAILER),
+    };
 }
 
 /// Puts fields in the place of those with their names.

@@ -80,7 +80,11 @@ fn text(explanation: &Explanation, out: &mut dyn Write) -> io::Result<()> {
     }
     let mut values = vec![["FIELD", "VALUE", "LAYER", "FROM"].map(str::to_owned)];
     for line in &explanation.values {
-        let from = line.place.as_ref().map_or_else(|| "built in".to_owned(), at);
+        let from = match &line.place {
+            Some(place) => at(place),
+            None if line.layer == "together" => "below".to_owned(),
+            None => "built in".to_owned(),
+        };
         values.push([line.field.clone(), line.value.clone(), source(line), from]);
         for (value, place) in &line.tightens {
             values.push([String::new(), format!("tightens {value}"), String::new(), at(place)]);

@@ -56,6 +56,16 @@ impl<'t> Bindings<'t> {
         (mandates, defaults)
     }
 
+    /// Whether a binding that could not be read as a whole may have more for a route.
+    pub(super) fn are_unsure(&self, route: &RouteTemplate, units: &Units<'_>) -> bool {
+        self.all.iter().any(|binding| {
+            let template = binding.template;
+            let lacks =
+                || template.unread.contains(&"policies") || binding.policies.len() < template.policies.len();
+            template.unread.contains(&"select") || (lacks() && binding.selects(route, units))
+        })
+    }
+
     /// Its name, and where it stands.
     pub(super) fn origin(&self, index: usize) -> (Arc<str>, Place) {
         let name = &self.all[index].template.metadata.name;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::lattice::{Layer, Said, Voice};
 use crate::{
+    config::{Node, Spanned, yaml::Value},
     diagnostic::Place,
     expr::{Part, Text},
     policy::{
@@ -49,7 +50,7 @@ pub struct Line {
     /// As text.
     pub value: String,
     /// `mandatory`, `own` (a Policy that the route names), `route` (a key of its own), `default` (of a
-    /// binding) or `built-in`.
+    /// binding), `together` (what several say and none alone) or `built-in`.
     pub layer: &'static str,
     /// The Policy it stands in.
     pub policy: Option<Arc<str>>,
@@ -76,6 +77,16 @@ impl Line {
         }
     }
 
+    /// The same where the value stands elsewhere than all that the layer says of the field.
+    pub(super) fn at<T>(field: String, value: String, said: &Said<'_, T>, place: &Place) -> Self {
+        Self { place: Some(place.clone()), ..Self::of(field, value, said) }
+    }
+
+    /// What several layers say together and none alone.
+    pub(super) const fn together(field: String, value: String) -> Self {
+        Self::bare(field, value, "together")
+    }
+
     /// What a key of the route says.
     pub(super) const fn own(field: String, value: String) -> Self {
         Self::bare(field, value, "route")
@@ -90,8 +101,8 @@ impl Line {
         Self { field, value, layer, policy: None, binding: None, place: None, tightens: Vec::new() }
     }
 
-    pub(super) fn tightens<T>(&mut self, value: String, said: &Said<'_, T>) {
-        self.tightens.push((value, said.place.clone()));
+    pub(super) fn tightens(&mut self, value: String, place: &Place) {
+        self.tightens.push((value, place.clone()));
     }
 }
 
@@ -185,7 +196,7 @@ pub(super) fn cors(settings: &cors::Settings) -> Vec<(&'static str, String)> {
         ("expose", list(&settings.expose)),
         ("credentials", settings.credentials.to_string()),
     ];
-    parts.extend(settings.max_age.map(|age| ("maxAge", show_duration(age))));
+    parts.push(("maxAge", show_duration(settings.max_age.unwrap_or(cors::UNSAID_AGE))));
     parts
 }
 
@@ -203,6 +214,22 @@ pub(super) fn tracing(settings: &tracing::Settings) -> String {
     )
 }
 
-pub(super) fn error_body(settings: &error_body::Settings) -> String {
-    settings.content_type.to_str().unwrap_or("of its own").to_owned()
+pub(super) fn error_body(written: &str, settings: &error_body::Settings) -> String {
+    format!("{written} as {}", settings.content_type.to_str().unwrap_or("a type of its own"))
+}
+
+/// A value as it is written, on one line.
+pub(super) fn node(node: &Node) -> String {
+    match &node.value {
+        Value::Null => "null".to_owned(),
+        Value::Bool(flag) => flag.to_string(),
+        Value::Number(text) => text.clone(),
+        Value::Text(text) => format!("{text:?}"),
+        Value::List(items) => format!("[{}]", items.iter().map(self::node).collect::<Vec<_>>().join(", ")),
+        Value::Map(members) => {
+            let member =
+                |(name, value): &(Spanned<String>, Node)| format!("{}: {}", name.value, self::node(value));
+            format!("{{{}}}", members.iter().map(member).collect::<Vec<_>>().join(", "))
+        }
+    }
 }

@@ -69,6 +69,8 @@ pub(super) struct Note {
     pub(super) message: String,
     pub(super) help: &'static str,
     pub(super) related: (Place, String),
+    /// It holds only if every route of the first Policy is one of the second's too: both count for all of theirs.
+    pub(super) if_all: Option<[Arc<str>; 2]>,
 }
 
 /// The effective policy of a route, and what is to be said about it.
@@ -100,7 +102,13 @@ pub(super) fn combine(layers: &[Layer], own: OwnKeys, explain: bool) -> Outcome 
         priority: lattice
             .first("priority", |part| part.priority.as_ref(), |it: &Priority| it.as_str().to_owned())
             .unwrap_or_default(),
-        error_body: lattice.first("errorBody", |part| part.error_body.as_ref(), |it| explain::error_body(it)),
+        error_body: lattice
+            .first(
+                "errorBody",
+                |part| part.error_body.as_ref(),
+                |it| explain::error_body(&it.written, &it.settings),
+            )
+            .map(|it| it.settings),
     };
     let Lattice { notes, findings, lines, .. } = lattice;
     Outcome { policies: Arc::new(policies), timeout, notes, findings, lines }
@@ -168,7 +176,7 @@ impl<'l> Lattice<'l> {
             Some((name, place)) => (place.clone(), format!("the mandate `{name}`")),
             None => (mandate.part.place.clone(), "the Policy".to_owned()),
         };
-        self.notes.push(Note { code, at, message, help, related });
+        self.notes.push(Note { code, at, message, help, related, if_all: None });
     }
 
     fn loosens(&mut self, at: At, message: String, mandate: &Layer) {
@@ -179,6 +187,13 @@ impl<'l> Lattice<'l> {
     fn void(&mut self, at: At, message: String, mandate: &Layer) {
         let help = "it says something that never happens; remove it, or make it tighter";
         self.note(Code::VoidLimit, at, message, help, mandate);
+    }
+
+    /// A limit that is void where all that it counts is counted by the mandate too.
+    fn void_limit(&mut self, at: At, message: String, (own, mandate): (&Layer, &Layer)) {
+        self.void(at, message, mandate);
+        let names = [Arc::clone(&own.part.name), Arc::clone(&mandate.part.name)];
+        self.notes.iter_mut().last().into_iter().for_each(|note| note.if_all = Some(names.clone()));
     }
 
     fn line(&mut self, field: impl Into<String>, line: impl FnOnce(String) -> Line) {
@@ -229,7 +244,7 @@ impl<'l> Lattice<'l> {
             };
             for said in &held {
                 if *said.value > value {
-                    line.tightens(show(*said.value), said);
+                    line.tightens(show(*said.value), said.place);
                 }
             }
             line

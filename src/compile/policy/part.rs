@@ -8,14 +8,13 @@ use super::super::{Findings, text::Expressions};
 use crate::{
     config::{
         Node, Spanned,
-        policy::{EditsTemplate, PolicyTemplate, RateLimitTemplate, RuleTemplate},
+        policy::{CorsTemplate, EditsTemplate, PolicyTemplate, RateLimitTemplate, RuleTemplate},
         yaml::Value,
     },
     diagnostic::{Code, Place},
     expr::{Scope, Slot, Text},
     policy::{
-        Priority, authenticate, authorize, compress, concurrency, cors, error_body, rate_limit, respond,
-        tracing,
+        Priority, authenticate, authorize, compress, concurrency, error_body, rate_limit, respond, tracing,
     },
 };
 
@@ -28,7 +27,7 @@ pub(in crate::compile) struct Part {
     pub(super) authorize: Option<Spanned<Arc<[authorize::Rule]>>>,
     pub(super) rate_limits: Vec<RateLimit>,
     pub(super) concurrency: Option<Spanned<Arc<concurrency::Settings>>>,
-    pub(super) cors: Option<Spanned<Arc<cors::Settings>>>,
+    pub(super) cors: Option<CorsTemplate>,
     pub(super) max_bytes: Option<Spanned<u64>>,
     pub(super) timeout: Option<Spanned<Duration>>,
     pub(super) request: Edits,
@@ -36,7 +35,15 @@ pub(in crate::compile) struct Part {
     pub(super) compress: Option<Spanned<Arc<compress::Settings>>>,
     pub(super) tracing: Option<Spanned<Arc<tracing::Settings>>>,
     pub(super) priority: Option<Spanned<Priority>>,
-    pub(super) error_body: Option<Spanned<Arc<error_body::Settings>>>,
+    pub(super) error_body: Option<Spanned<ErrorBody>>,
+}
+
+/// `errorBody`
+#[derive(Clone, Debug)]
+pub(super) struct ErrorBody {
+    pub(super) settings: Arc<error_body::Settings>,
+    /// The shape as written.
+    pub(super) written: Arc<str>,
 }
 
 /// An entry of `rateLimit`.
@@ -45,6 +52,8 @@ pub(super) struct RateLimit {
     pub(super) settings: Arc<rate_limit::Settings>,
     /// `key` as written; empty without one.
     pub(super) key: String,
+    /// Whether `burst` is written.
+    pub(super) bursts: bool,
     pub(super) place: Place,
 }
 
@@ -84,7 +93,9 @@ pub(super) fn compile(
     let error_body = match &template.error_body {
         Some(written) => with.shape(&written.value).map(|shape| {
             let content_type = template.error_content_type.clone().unwrap_or(respond::CONTENT_TYPE);
-            Some(spanned(Arc::new(error_body::Settings { shape, content_type }), &written.place))
+            let settings = Arc::new(error_body::Settings { shape, content_type });
+            let shown = Arc::from(super::explain::node(&written.value));
+            Some(spanned(ErrorBody { settings, written: shown }, &written.place))
         }),
         None => Some(None),
     };
@@ -163,7 +174,12 @@ impl<'t> Expressions<'t, '_> {
             Value::Text(text) | Value::Number(text) => text.trim(),
             Value::Null | Value::Bool(_) | Value::List(_) | Value::Map(_) => "",
         });
-        Some(RateLimit { settings, key: key.to_owned(), place: entry.name.place.clone() })
+        Some(RateLimit {
+            settings,
+            key: key.to_owned(),
+            bursts: entry.bursts,
+            place: entry.name.place.clone(),
+        })
     }
 
     /// A `key`: text that differs between those who are counted apart. A constant counts all together.

@@ -88,6 +88,11 @@ impl<'t> Shelf<'t> {
         None
     }
 
+    /// Whether it is not known which routes name a Policy.
+    pub(super) const fn is_unresolved(&self) -> bool {
+        self.unresolved
+    }
+
     /// Whether a document of IT's could not be read.
     pub(super) const fn policies_unread(&self) -> bool {
         self.policies_unread

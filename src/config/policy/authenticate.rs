@@ -134,7 +134,11 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<A
         });
     }
     let anonymous = decoder.flag(fields, "anonymous").unwrap_or(false);
-    if written == 0 && fields.get("anonymous").is_none_or(|node| matches!(node.value, Value::Bool(false))) {
+    let misspelt = !fields.misspelt(&["jwt", "apiKey", "mtls", "anonymous"]).is_empty();
+    if written == 0
+        && !misspelt
+        && fields.get("anonymous").is_none_or(|node| matches!(node.value, Value::Bool(false)))
+    {
         let message = "`authenticate` names no way to authenticate";
         let help = "`jwt`, `apiKey` or `mtls`; `anonymous: true` says that everybody may come in";
         decoder.report(Code::MissingKey, &place, message, help);

@@ -5,12 +5,33 @@ use std::sync::Arc;
 use http::{HeaderName, Method};
 
 use super::super::{
-    Spanned,
     decode::{Decoder, Fields},
     keys::{Object, Shape, optional, required},
     url,
 };
-use crate::{diagnostic::Code, policy::cors::Settings};
+use crate::{
+    diagnostic::{Code, Place},
+    policy::cors::Settings,
+};
+
+/// `cors`
+#[derive(Clone, Debug)]
+pub struct CorsTemplate {
+    /// What its layer takes.
+    pub settings: Arc<Settings>,
+    /// Where it stands.
+    pub place: Place,
+    /// Where each of its keys stands.
+    pub keys: Vec<(String, Place)>,
+}
+
+impl CorsTemplate {
+    /// Where a key stands, if it is written.
+    #[must_use]
+    pub fn key(&self, name: &str) -> Option<&Place> {
+        self.keys.iter().find(|(key, _)| key == name).map(|(_, place)| place)
+    }
+}
 
 pub(super) static CORS: Object = Object {
     name: "cors",
@@ -30,7 +51,7 @@ pub(super) static CORS: Object = Object {
     open: false,
 };
 
-pub(super) fn decode(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<Spanned<Arc<Settings>>> {
+pub(super) fn decode(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<CorsTemplate> {
     let place = fields.key_place("cors").clone();
     let fields = &decoder.object(fields, "cors")?;
     let mut origins = Vec::new();
@@ -55,7 +76,8 @@ pub(super) fn decode(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<S
         credentials,
         max_age: decoder.duration_or_zero(fields, "maxAge").map(|found| found.value),
     };
-    Some(Spanned { value: Arc::new(settings), place })
+    let keys = fields.keys().map(|key| (key.to_owned(), fields.key_place(key).clone())).collect();
+    Some(CorsTemplate { settings: Arc::new(settings), place, keys })
 }
 
 /// Methods that need no leave anyway are what holds without a list.

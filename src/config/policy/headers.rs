@@ -74,6 +74,11 @@ fn edits(decoder: &mut Decoder<'_>, fields: &Fields<'_>, key: &str) -> EditsTemp
         let Some(name) = decoder.settable_header(&text).filter(|name| is_free(decoder, name)) else {
             continue;
         };
+        if key == "response" && name.value == http::header::DATE {
+            let help = "leave it; an answer says when it was made (RFC 9110 §6.6.1)";
+            decoder.invalid(&name.place, "`date` is in every answer", help);
+            continue;
+        }
         if let Some((first, _)) = edits.set.iter().find(|(first, _)| first.value == name.value) {
             decoder.findings.push(
                 Diagnostic::new(

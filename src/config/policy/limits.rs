@@ -58,6 +58,8 @@ pub struct RateLimitTemplate {
     pub window: Duration,
     /// `burst` (`limit`)
     pub burst: u32,
+    /// Whether it is written.
+    pub bursts: bool,
     /// `key`
     pub key: Option<Node>,
     /// `when`
@@ -71,7 +73,7 @@ pub struct ConcurrencyTemplate {
     pub max: u32,
     /// `key`
     pub key: Option<Node>,
-    /// Where it stands.
+    /// Where `max` stands.
     pub place: Place,
 }
 
@@ -91,6 +93,7 @@ pub(super) fn rates(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Vec<RateL
             limit,
             window: window.value,
             burst: burst.unwrap_or(limit),
+            bursts: burst.is_some(),
             key: fields.get("key").cloned(),
             when: fields.get("when").cloned(),
         };
@@ -159,8 +162,8 @@ pub fn disagreement(name: &str, place: &Place, windows: (Duration, Duration), wh
 }
 
 pub(super) fn concurrency(decoder: &mut Decoder<'_>, fields: &Fields<'_>) -> Option<ConcurrencyTemplate> {
-    let place = fields.key_place("concurrency").clone();
     let fields = &decoder.object(fields, "concurrency")?;
+    let place = fields.key_place("max").clone();
     Some(ConcurrencyTemplate { max: decoder.count(fields, "max")?, key: fields.get("key").cloned(), place })
 }
 

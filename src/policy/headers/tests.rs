@@ -137,6 +137,38 @@ async fn what_is_set_or_removed_cannot_come_as_a_trailer() {
     assert_eq!(left(answer.into_body()).await, ["x-sum: 1"]);
 }
 
+#[test]
+fn what_does_not_come_as_a_trailer_is_not_announced() {
+    let names = [HeaderName::from_static("x-who"), HeaderName::from_static("server")];
+    for (announced, expected) in [
+        (&["x-who, server"][..], &[][..]),
+        (&["X-Who", "x-sum, , server", "x-b"], &["trailer: x-sum, x-b"]),
+        (&["x-sum,x-b"], &["trailer: x-sum,x-b"]),
+    ] {
+        let mut headers = HeaderMap::new();
+        for line in announced {
+            headers.append(header::TRAILER, HeaderValue::from_static(line));
+        }
+        unannounce(&mut headers, &names);
+        assert_eq!(fields(&headers), expected);
+    }
+}
+
+#[tokio::test]
+async fn what_is_read_as_a_mandates_field_does_not_stand_beside_it() {
+    let mut response = edits(&[("x-frame", "deny")], &["x-powered-by"]);
+    response.mandated = vec![HeaderName::from_static("x-frame")];
+    response.withheld = vec![HeaderName::from_static("x-powered-by")];
+    let settings = Arc::new(Settings { request: Edits::default(), response });
+    let endpoint = service_fn(async |_: Request<Body>| {
+        let response = Response::builder().header("x_frame", "allow").header("x_powered-by", "y");
+        Ok::<_, Error>(response.header("x_other", "1").body(Body::empty()).unwrap())
+    });
+    let service = option_layer(ResponseLayer::new(&settings)).layer(endpoint);
+    let answer = service.oneshot(request("GET /", exchange())).await.unwrap();
+    assert_eq!(fields(answer.headers()), ["x-frame: deny", "x_other: 1"]);
+}
+
 #[tokio::test]
 async fn answers_are_edited_whatever_they_are() {
     let set =

@@ -10,7 +10,8 @@ use super::{
     At, Lattice, Layer, Said, Voice,
 };
 use crate::{
-    diagnostic::Place,
+    config::Spanned,
+    diagnostic::{Code, Diagnostic, Place},
     policy::headers::{self, is_read_as},
 };
 
@@ -42,6 +43,9 @@ impl<'l> Lattice<'l> {
                 let known = taken.iter().find(exact).or_else(others);
                 if let Some(&(_, first, place, set)) = known {
                     let mandated = matches!(first.voice, Voice::Mandate(_));
+                    if matches!(layer.voice, Voice::Mandate(_)) && mandated && set != text.is_some() {
+                        self.findings.push(contradiction((first, place), (layer, name), set));
+                    }
                     if let Voice::Own(own) = layer.voice
                         && mandated
                         && (set || text.is_some())
@@ -85,4 +89,22 @@ impl<'l> Lattice<'l> {
         }
         edits
     }
+}
+
+/// Two mandates of which one sets what the other removes: not both can hold.
+fn contradiction(
+    (first, place): (&Layer, &Place),
+    (second, name): (&Layer, &Spanned<http::HeaderName>),
+    set: bool,
+) -> Diagnostic {
+    let whose = |layer: &Layer| match &layer.binding {
+        Some((binding, place)) => format!("`{}` of the mandate `{binding}` ({place})", layer.part.name),
+        None => format!("`{}`", layer.part.name),
+    };
+    let (does, did) = if set { ("removes", "sets") } else { ("sets", "removes") };
+    let message =
+        format!("{} {does} the header `{}`, which {} {did}", whose(second), name.value, whose(first));
+    Diagnostic::new(Code::InvalidValue, name.place.clone(), message)
+        .help("no route can keep to both; remove one of them, or bind them to different routes")
+        .related(place.clone(), if set { "set here" } else { "removed here" })
 }

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::{
-    super::explain::{self, Line},
+    super::{
+        explain::{self, Line},
+        part::RateLimit,
+    },
     Lattice, Said, Voice,
 };
 use crate::{
@@ -18,20 +21,20 @@ impl<'l> Lattice<'l> {
     pub(super) fn rate_limits(&mut self) -> Vec<Arc<rate_limit::Settings>> {
         let ranks =
             self.ranks(|part| (!part.rate_limits.is_empty()).then_some((&part.rate_limits, &part.place)));
-        let mut all: Vec<(Said<'l, Arc<rate_limit::Settings>>, &str)> = Vec::new();
+        let mut all: Vec<(Said<'l, Arc<rate_limit::Settings>>, &RateLimit)> = Vec::new();
         for said in ranks.holding() {
             for entry in said.value {
                 let one = Said { layer: said.layer, value: &entry.settings, place: &entry.place };
                 let alike = all.iter().find(|(known, _)| known.value.name == one.value.name);
-                if let Some((first, key)) = alike {
-                    self.agree(first, &one, *key == entry.key);
+                if let Some((first, known)) = alike {
+                    self.agree(first, &one, known.key == entry.key);
                 }
-                all.push((one, &entry.key));
+                all.push((one, entry));
             }
         }
-        for (said, key) in &all {
+        for (said, entry) in &all {
             if matches!(said.layer.voice, Voice::Own(_)) {
-                self.judge_rate(said, key, &all);
+                self.judge_rate(said, entry, &all);
             }
             let name = format!("rateLimit.{}", said.value.name);
             self.line(name, |field| Line::of(field, explain::rate_limit(said.value), said));
@@ -79,8 +82,8 @@ impl<'l> Lattice<'l> {
     fn judge_rate(
         &mut self,
         own: &Said<'l, Arc<rate_limit::Settings>>,
-        key: &str,
-        all: &[(Said<'l, Arc<rate_limit::Settings>>, &str)],
+        entry: &RateLimit,
+        all: &[(Said<'l, Arc<rate_limit::Settings>>, &RateLimit)],
     ) {
         let when = |said: &Said<'l, Arc<rate_limit::Settings>>| {
             said.value.when.as_ref().map(|when| when.source().trim().to_owned())
@@ -92,12 +95,11 @@ impl<'l> Lattice<'l> {
         let limit = counting().min_by_key(|said| said.value.limit);
         let burst = counting().min_by_key(|said| said.value.burst);
         if let Some((limit, burst)) = limit.zip(burst) {
-            // A burst that is not written is as large as the limit, and so says nothing of its own.
-            let written = own.value.burst != own.value.limit;
+            // A burst that is not written says nothing of its own.
             let over = if own.value.limit > limit.value.limit {
                 Some(("limit", own.value.limit, limit.value.limit, limit))
             } else {
-                let over = written && own.value.burst > burst.value.burst;
+                let over = entry.bursts && own.value.burst > burst.value.burst;
                 over.then_some(("burst", own.value.burst, burst.value.burst, burst))
             };
             if let Some((what, value, most, floor)) = over {
@@ -112,7 +114,7 @@ impl<'l> Lattice<'l> {
         let never = mandates().find(|(said, mandated)| {
             said.value.when.is_none()
                 && said.value.window == own.value.window
-                && *mandated == key
+                && mandated.key == entry.key
                 && said.value.limit <= own.value.limit
                 && said.value.burst <= own.value.burst
         });
@@ -125,7 +127,7 @@ impl<'l> Lattice<'l> {
                 explain::rate_limit(mandate.value),
                 mandate.place
             );
-            self.void(own.at(), message, mandate.layer);
+            self.void_limit(own.at(), message, (own.layer, mandate.layer));
         }
     }
 
@@ -147,7 +149,7 @@ impl<'l> Lattice<'l> {
                         "`concurrency` of the Policy `{}` is never reached: it is what {mandate}",
                         said.layer.part.name
                     );
-                    self.void(said.at(), message, floor.layer);
+                    self.void_limit(said.at(), message, (said.layer, floor.layer));
                 }
             }
         }
