@@ -3,11 +3,13 @@
 use std::sync::{Arc, LazyLock};
 
 use super::{
-    Abort, Exchange, Finished, Outcome, Record, Signal,
+    Abort, Exchange, Finished, Outcome, Record, RequestError, Signal,
     access_log::{AccessLog, Now},
-    keep::Keep,
+    finished::{LATE, Rest},
+    keep::{Keep, Why},
     otlp::LogItem,
     outbox::Outbox,
+    rest::Told,
 };
 use crate::problem::Fault;
 
@@ -32,6 +34,15 @@ pub struct Sinks {
     pub accesses: Arc<Outbox<Arc<Finished>>>,
     /// The slowest and the failed.
     pub keep: Arc<Keep>,
+}
+
+/// Where a request went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handed {
+    sampled: bool,
+    late: bool,
+    lined: bool,
+    place: Option<Why>,
 }
 
 impl Default for Sinks {
@@ -69,7 +80,13 @@ impl Sinks {
     }
 
     /// Hands a request on that has ended. Most are written to the access log, if there is one, and nothing else.
-    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {
+    pub(super) fn finished(
+        &self,
+        exchange: &Exchange,
+        record: &Record,
+        us: u64,
+        aborted: Option<Abort>,
+    ) -> Handed {
         let outcome = record.outcome(aborted);
         let failed = match outcome {
             Outcome::Failed => true,
@@ -79,6 +96,7 @@ impl Sinks {
         let place = self.keep.place(record, failed, aborted);
         let sampled = self.traced && exchange.trace.sampled;
         let late = self.traced && !sampled && place.is_some();
+        let mut handed = Handed { sampled, late, lined: false, place };
         let mut exported = false;
         if let Some(access) = &self.access
             && access.wants()
@@ -86,9 +104,10 @@ impl Sinks {
             let (outcome, code) = (outcome.as_str(), record.code(aborted));
             access.add(exchange, record, &Now { us, outcome, code, traced: sampled || late });
             exported = access.is_exported();
+            handed.lined = true;
         }
         if place.is_none() && !sampled && !exported {
-            return;
+            return handed;
         }
         // A copy, because calls that outlive their answer still have the record.
         let request = Arc::new(Finished::new(exchange, record.clone(), us, aborted, late));
@@ -101,6 +120,41 @@ impl Sinks {
         if let Some(place) = place {
             let name = record.route.as_deref().map_or("", |route| route.name());
             self.keep.put(place, name, request);
+        }
+        handed
+    }
+
+    /// Hands on what the execution of a request did after that, to whoever has the request.
+    pub(super) fn rest(
+        &self,
+        exchange: &Exchange,
+        record: &Record,
+        told: &Told,
+        (us, failed): (u64, Option<RequestError>),
+    ) {
+        let Handed { sampled, late, lined, place } = told.handed;
+        let rest = Rest { since: told.since, failed };
+        let mut exported = false;
+        if let Some(access) = self.access.as_ref().filter(|_| lined) {
+            let now = Now { us, outcome: LATE, code: failed, traced: sampled || late };
+            access.add(exchange, &record.rest(told.since), &now);
+            exported = access.is_exported();
+        }
+        if sampled || late || exported {
+            let copy = Record { sent: 0, received: 0, ..record.clone() };
+            let request = Finished::new(exchange, copy, us, told.aborted, late);
+            let request = Arc::new(Finished { rest: Some(rest), ..request });
+            if sampled || late {
+                self.traces.push(Arc::clone(&request));
+            }
+            if exported {
+                self.accesses.push(request);
+            }
+        }
+        if let Some(place) = place {
+            let name = record.route.as_deref().map_or("", |route| route.name());
+            let whole = Finished::new(exchange, record.whole(), told.us, told.aborted, late);
+            self.keep.complete(place, name, Finished { until: us, ..whole });
         }
     }
 }

@@ -77,7 +77,7 @@ fn request(record: &mut Message<'_>, one: &Finished) {
         text(record, 6, "segue.route", &route.info.name);
     }
     text(record, 6, "segue.request.id", &one.id);
-    text(record, 6, "segue.outcome", one.outcome.as_str());
+    text(record, 6, "segue.outcome", one.outcome());
     text(record, 6, "segue.code", one.code().as_ref().map_or("", RequestError::as_text));
     number(record, 6, "segue.duration_us", one.us);
     number(record, 6, "http.response.body.size", one.record.sent);
