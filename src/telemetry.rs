@@ -42,6 +42,7 @@ pub mod record;
 pub mod refusal;
 pub mod refuser;
 pub mod registry;
+pub mod rest;
 pub mod route;
 mod series;
 pub mod settings;
@@ -59,6 +60,7 @@ pub use instruments::{Instruments, Signal, UpstreamCount, UpstreamState};
 pub use record::{CallRecord, Outcome, Record, RequestError, Scope, StepOutcome, StepRecord, Verb};
 pub use refusal::Refusal;
 pub use refuser::Refuser;
+pub use rest::Rest;
 pub use route::{Does, RouteInfo, RouteInstruments, StepInfo};
 pub use shed::Shed;
 pub use trace::Trace;
@@ -111,6 +113,8 @@ pub struct Exchange {
     record: Mutex<Record>,
     /// See [`Exchange::hold`]. Not in the record, of which copies are made.
     held: Mutex<Vec<Box<dyn Any + Send>>>,
+    /// See [`Rest`].
+    after: Mutex<Option<rest::After>>,
 }
 
 // === impl Exchange ===
@@ -143,6 +147,7 @@ impl Exchange {
             captures: Vec::new(),
             record: Mutex::default(),
             held: Mutex::default(),
+            after: Mutex::default(),
         }
     }
 
@@ -366,7 +371,14 @@ impl Drop for Finish {
         if record.route.as_ref().is_some_and(|route| route.info.plain) {
             record.calls.passed(sent);
         }
-        self.instruments.finished(&self.exchange, &record, us, aborted);
+        let handed = self.instruments.finished(&self.exchange, &record, us, aborted);
+        if record.goes_on {
+            let since = rest::Since { steps: record.steps.len(), calls: record.calls.len() };
+            let told = rest::Told { instruments: Arc::clone(&self.instruments), us, aborted, handed, since };
+            let failed = told.wait(&self.exchange, &mut record);
+            drop(record);
+            rest::warn(&self.exchange, failed);
+        }
     }
 }
 

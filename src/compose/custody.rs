@@ -17,7 +17,11 @@ use std::{
 use tokio::{runtime::Handle, sync::Notify};
 
 use super::{drive::Early, state::State};
-use crate::{error::Error, problem::Kind, telemetry::Gauge};
+use crate::{
+    error::Error,
+    problem::Kind,
+    telemetry::{Exchange, Gauge, Rest},
+};
 
 /// One worker's custody.
 #[derive(Debug)]
@@ -81,15 +85,23 @@ impl Custody {
         Err(Error::new(Kind::Overloaded).retry_after(1).cause("custody is full"))
     }
 
-    fn adopt<T: Send + 'static>(self: &Arc<Self>, future: Boxed<T>) {
+    fn adopt<T: Send + 'static>(
+        self: &Arc<Self>,
+        future: Boxed<T>,
+        early: Arc<Early<T>>,
+        exchange: &Arc<Exchange>,
+    ) {
         // Without a runtime the process is ending, and there is nothing to run it on.
         let Ok(runtime) = Handle::try_current() else {
             return;
         };
-        let held = Held::new(self);
+        let (held, rest) = (Held::new(self), Rest::begin(exchange));
         runtime.spawn(async move {
             let _held = held;
-            future.await;
+            // Told when the execution has ended, or was cut with the process.
+            let mut rest = rest;
+            let result = future.await.or_else(|| early.lock().ok()?.take());
+            rest.ended(result.as_ref().and_then(|result| result.as_ref().err()));
         });
     }
 }
@@ -150,7 +162,7 @@ impl<T: Send + 'static> Future for Guarded<T> {
                 };
                 // The answer does not wait for what is left: unsafe calls in flight.
                 if let Some(rest) = this.future.take() {
-                    this.custody.adopt(rest);
+                    this.custody.adopt(rest, Arc::clone(&this.early), &this.state.run.exchange);
                 }
                 Some(answer)
             }
@@ -170,7 +182,7 @@ impl<T: Send + 'static> Drop for Guarded<T> {
             && self.state.run.has_sent_unsafe_call()
         {
             self.state.record_departure();
-            self.custody.adopt(future);
+            self.custody.adopt(future, Arc::clone(&self.early), &self.state.run.exchange);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::{
 
 use http::{Method, Version};
 
-use super::{Abort, Exchange, Outcome, Record, RequestError, Trace};
+use super::{Abort, Exchange, Outcome, Record, RequestError, Trace, rest::Since};
 
 /// See the module.
 #[derive(Debug)]
@@ -50,7 +50,23 @@ pub struct Finished {
     pub record: Record,
     /// Nobody wanted this trace when it began.
     pub late: bool,
+    /// When the last of it ended: later than the request, if its execution went on.
+    pub until: u64,
+    /// It is what its execution did after it was told.
+    pub rest: Option<Rest>,
 }
+
+/// The part of a request that was told when its execution had ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Rest {
+    /// Where it begins.
+    pub since: Since,
+    /// Why the execution failed.
+    pub failed: Option<RequestError>,
+}
+
+/// Instead of an outcome, of what an execution did after its request was told.
+pub(super) const LATE: &str = "late";
 
 impl Finished {
     /// Takes what is needed of a request that ends now.
@@ -86,6 +102,8 @@ impl Finished {
             principal: exchange.principal_id().map(Into::into),
             record,
             late,
+            until: us,
+            rest: None,
         }
     }
 
@@ -99,10 +117,19 @@ impl Finished {
         }
     }
 
+    /// Its outcome in one word; `late` of what its execution did after it was told.
+    #[must_use]
+    pub const fn outcome(&self) -> &'static str {
+        if self.rest.is_some() { LATE } else { self.outcome.as_str() }
+    }
+
     /// Why its outcome is what it is.
     #[must_use]
     pub fn code(&self) -> Option<RequestError> {
-        self.record.code(self.aborted)
+        match self.rest {
+            Some(rest) => rest.failed,
+            None => self.record.code(self.aborted),
+        }
     }
 
     /// When something of it happened.
@@ -114,6 +141,6 @@ impl Finished {
     /// When the call of this number ended.
     #[must_use]
     pub fn call_end(&self, call: &super::CallRecord) -> u64 {
-        call.ended_us.min(self.us)
+        call.ended_us.min(self.until)
     }
 }

@@ -90,9 +90,9 @@ impl Generation {
         self.services.get(service as usize).map_or("", |service| &service.name)
     }
 
-    /// Writes the numbers of a request's calls. `us` is all of its time.
-    pub(super) fn finished(&self, record: &Record, us: u64) {
-        for (_, call) in record.calls.iter().filter(|(_, call)| call.attempted()) {
+    /// Writes the numbers of a request's calls from one on. `us` is all of its time.
+    pub(super) fn finished(&self, record: &Record, from: usize, us: u64) {
+        for (_, call) in record.calls.iter().skip(from).filter(|(_, call)| call.attempted()) {
             let Some(service) = self.services.get(call.service as usize) else { continue };
             service.finished(call, us);
             if call.tries > 0 {

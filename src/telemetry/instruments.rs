@@ -12,8 +12,8 @@ use arc_swap::ArcSwap;
 use metrics::{Counter, Gauge, Histogram};
 
 use super::{
-    Abort, CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RouteInfo, RouteInstruments,
-    ServiceInstruments, Verb, generation,
+    Abort, CompositionInfo, EndpointInfo, Exchange, Generation, Record, Refusal, RequestError, RouteInfo,
+    RouteInstruments, ServiceInstruments, Verb, generation,
     handshake::Handshakes,
     ledger::{Lease, Ledger},
     metric::{
@@ -23,8 +23,9 @@ use super::{
         UPSTREAM_IN_FLIGHT, UPSTREAM_RESENDS, UPSTREAM_REUSES, UPSTREAM_SHED, UPSTREAM_UNRETRIED, WORKER_LAG,
     },
     registry::{Registry, Snapshot},
+    rest::Told,
     route,
-    sinks::Sinks,
+    sinks::{Handed, Sinks},
 };
 use crate::problem::Fault;
 
@@ -328,10 +329,30 @@ impl Instruments {
         self.sinks.load().line(exchange, record, us, outcome);
     }
 
-    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {
+    pub(super) fn finished(
+        &self,
+        exchange: &Exchange,
+        record: &Record,
+        us: u64,
+        aborted: Option<Abort>,
+    ) -> Handed {
         let route = record.route.as_deref().unwrap_or(&self.unrouted);
         route.finished(exchange, record, us, aborted);
-        route.generation.finished(record, us);
-        self.sinks.load().finished(exchange, record, us, aborted);
+        route.generation.finished(record, 0, us);
+        self.sinks.load().finished(exchange, record, us, aborted)
+    }
+
+    /// What the execution of a request did after that was told: when it ended, and why it failed.
+    pub(super) fn rest(
+        &self,
+        exchange: &Exchange,
+        record: &Record,
+        told: &Told,
+        end: (u64, Option<RequestError>),
+    ) {
+        let route = record.route.as_deref().unwrap_or(&self.unrouted);
+        route.rest(record, told.since, end);
+        route.generation.finished(record, told.since.calls, end.0);
+        self.sinks.load().rest(exchange, record, told, end);
     }
 }

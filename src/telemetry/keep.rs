@@ -162,6 +162,22 @@ impl Keep {
         }
     }
 
+    /// Puts a request in its own place, of which more is known now. One that had to make room stays away.
+    pub(super) fn complete(&self, why: Why, name: &str, request: Finished) {
+        let mut all = self.lock();
+        let Some(kept) = all.routes.get_mut(name) else { return };
+        let list = match why {
+            Why::Slow => &mut kept.slowest,
+            Why::Failed => &mut kept.failed,
+            Why::Left => &mut kept.left,
+        };
+        if let Some(place) =
+            list.iter_mut().find(|one| (one.trace.id, one.span) == (request.trace.id, request.span))
+        {
+            *place = Arc::new(request);
+        }
+    }
+
     /// Forgets what is old, and routes that are no more. To be called now and then.
     pub fn sweep(&self, now: SystemTime, exists: impl Fn(&str) -> bool) {
         let fresh =

@@ -75,6 +75,8 @@ metrics! {
         "Requests that were shed: the gateway could not keep up (`work`) or was short of `memory`.";
     ABORTED = Counter "segue.aborted" "{request}" ["unit", "route", "code", "fault"]
         "Requests whose answer did not end: the client left, or what it was made of broke off.";
+    LATE = Counter "segue.late" "{execution}" ["unit", "route", "outcome", "code"]
+        "Executions that went on after their client had the answer, or had left, because of an unsafe call, by how they ended.";
     DEGRADED = Counter "segue.degraded" "{request}" ["unit", "route", "step"]
         "Answers that lack this step or a part of it, whose failure was tolerated.";
     STEPS = Counter "segue.steps" "{step}" ["unit", "route", "step", "outcome"]

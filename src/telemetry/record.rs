@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use http::{Method, StatusCode};
 
-use super::{Abort, Refuser, RouteInstruments, series::registered};
+use super::{Abort, Refuser, RouteInstruments, rest::Since, series::registered};
 use crate::problem::{Fault, Kind};
 
 mod call;
@@ -47,6 +47,10 @@ pub struct Record {
     pub rule: Option<usize>,
     /// Steps and runs that had no place any more.
     pub lost: u32,
+    /// Its execution goes on without it: see [`Rest`](super::Rest).
+    pub goes_on: bool,
+    /// How steps ended that are late in `steps`.
+    pub after: Vec<StepRecord>,
 }
 
 /// How a step ended.
@@ -254,12 +258,14 @@ impl Record {
         }
     }
 
-    /// Notes how a step ended. How one ends that nobody waited for changes nothing of the answer.
+    /// Notes how a step ended. How one ends that nobody waited for changes nothing of the answer, and is kept apart.
     pub fn settled(&mut self, step: StepRecord) {
         // Those that run are among the last.
         let known = self.steps.iter_mut().rev().find(|one| (one.scope, one.step) == (step.scope, step.step));
-        if let Some(known) = known.filter(|known| known.outcome == StepOutcome::Running) {
-            *known = step;
+        match known.map(|known| (known.outcome, known)) {
+            Some((StepOutcome::Running, known)) => *known = step,
+            Some((StepOutcome::Late, _)) => self.after.push(step),
+            Some(_) | None => {}
         }
     }
 
@@ -331,6 +337,28 @@ impl Record {
                 (None, None) => continue,
             };
         }
+    }
+
+    /// What it has from there on, and how steps that were late have ended.
+    pub(super) fn rest(&self, since: Since) -> Self {
+        let mut rest = Self { route: self.route.clone(), status: self.status, ..Self::default() };
+        rest.steps.extend(self.after.iter().chain(self.steps.iter().skip(since.steps)).cloned());
+        for (_, call) in self.calls.iter().skip(since.calls) {
+            rest.calls.begin(call.clone());
+        }
+        rest
+    }
+
+    /// All of it, with the ends of steps that were late.
+    pub(super) fn whole(&self) -> Self {
+        let mut whole = self.clone();
+        for ended in whole.after.drain(..) {
+            let late = |step: &&mut StepRecord| (step.scope, step.step) == (ended.scope, ended.step);
+            if let Some(step) = whole.steps.iter_mut().find(late) {
+                *step = ended;
+            }
+        }
+        whole
     }
 
     /// Numbers a run of a Composition. One that has no place gets a number that none has.

@@ -11,10 +11,11 @@ use super::{
     ledger::{Durations, Lease},
     lines::Lines,
     metric::{
-        ABORTED, CRITICAL_TIME, DEGRADED, FAILURES, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
+        ABORTED, CRITICAL_TIME, DEGRADED, FAILURES, LATE, REFUSALS, REQUEST_BYTES, REQUESTS, RESPONSE_BYTES,
         RULE_ERRORS, SERVER_DURATION, STEP_BYTES, STEP_DURATION, STEPS,
     },
     record::RequestError,
+    rest::Since,
     series::{Chain, Room, overflowed, registered},
 };
 use crate::problem::{Fault, Kind};
@@ -82,6 +83,7 @@ pub struct RouteInstruments {
     refusals: Chain<(Refuser, Kind), Counter>,
     rule_errors: Chain<(), Counter>,
     aborted: Chain<Abort, Counter>,
+    late: Chain<Option<RequestError>, Counter>,
     gateway_time: Counter,
     transfer_time: Counter,
     proxied_time: Counter,
@@ -162,6 +164,7 @@ impl RouteInstruments {
             refusals: Chain::default(),
             rule_errors: Chain::default(),
             aborted: Chain::default(),
+            late: Chain::default(),
             gateway_time: time("gateway", ""),
             transfer_time: time("transfer", ""),
             proxied_time: proxied.map_or_else(Counter::noop, |service| time("proxy", service)),
@@ -215,7 +218,9 @@ impl RouteInstruments {
                 self.refusals.get((refuser, kind), || self.counter(&REFUSALS, &labels)).increment(1);
             }
         }
-        self.steps_finished(record, us);
+        self.steps_finished(record, 0, us);
+        self.bytes_read(record, 0);
+        self.degraded(record);
         let mut rest = us;
         critical::parts(record, us, &self.info, &self.generation, &mut |part| {
             rest = rest.saturating_sub(part.us);
@@ -250,8 +255,16 @@ impl RouteInstruments {
         rest
     }
 
-    fn steps_finished(&self, record: &Record, us: u64) {
-        for step in record.own_steps() {
+    /// Writes the numbers of what an execution did after its request was told.
+    pub(super) fn rest(&self, record: &Record, since: Since, (us, failed): (u64, Option<RequestError>)) {
+        let (outcome, code) = failed.as_ref().map_or(("ok", ""), |why| ("failed", why.as_text()));
+        self.late.get(failed, || self.counter(&LATE, &[outcome, code])).increment(1);
+        self.steps_finished(record, since.steps, us);
+        self.bytes_read(record, since.calls);
+    }
+
+    fn steps_finished(&self, record: &Record, from: usize, us: u64) {
+        for step in record.steps.iter().skip(from).filter(|step| step.scope == 0) {
             let index = usize::from(step.step);
             let Some(instruments) = self.steps.get(index) else { continue };
             let outcome = step.outcome;
@@ -261,7 +274,10 @@ impl RouteInstruments {
                 instruments.duration.record(step.us(us) as f64 / 1e6);
             }
         }
-        for (_, call) in record.calls.iter() {
+    }
+
+    fn bytes_read(&self, record: &Record, from: usize) {
+        for (_, call) in record.calls.iter().skip(from) {
             let own = match call.scope {
                 0 => call.step,
                 scope => record.own_step(scope),
@@ -270,6 +286,9 @@ impl RouteInstruments {
                 instruments.bytes.increment(call.bytes);
             }
         }
+    }
+
+    fn degraded(&self, record: &Record) {
         if record.degraded.is_empty() {
             return;
         }

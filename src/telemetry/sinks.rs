@@ -3,11 +3,13 @@
 use std::sync::{Arc, LazyLock};
 
 use super::{
-    Abort, Exchange, Finished, Outcome, Record, Signal,
+    Abort, Exchange, Finished, Outcome, Record, RequestError, Signal,
     access_log::{AccessLog, Now},
-    keep::Keep,
+    finished::{LATE, Rest},
+    keep::{Keep, Why},
     otlp::{Access, LogItem},
     outbox::Outbox,
+    rest::Told,
 };
 use crate::problem::Fault;
 
@@ -32,6 +34,15 @@ pub struct Sinks {
     pub accesses: Arc<Outbox<Access>>,
     /// The slowest and the failed.
     pub keep: Arc<Keep>,
+}
+
+/// Where a request went.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Handed {
+    sampled: bool,
+    late: bool,
+    lined: bool,
+    place: Option<Why>,
 }
 
 impl Default for Sinks {
@@ -80,7 +91,13 @@ impl Sinks {
     }
 
     /// Hands a request on that has ended. Most are written to the access log, if there is one, and nothing else.
-    pub(super) fn finished(&self, exchange: &Exchange, record: &Record, us: u64, aborted: Option<Abort>) {
+    pub(super) fn finished(
+        &self,
+        exchange: &Exchange,
+        record: &Record,
+        us: u64,
+        aborted: Option<Abort>,
+    ) -> Handed {
         let outcome = record.outcome(aborted);
         let failed = match outcome {
             Outcome::Failed => true,
@@ -90,6 +107,7 @@ impl Sinks {
         let place = self.keep.place(record, failed, aborted);
         let sampled = self.traced && exchange.trace.sampled;
         let late = self.traced && !sampled && place.is_some();
+        let mut handed = Handed { sampled, late, lined: false, place };
         let mut exported = None;
         if let Some(access) = &self.access
             && access.wants()
@@ -98,9 +116,10 @@ impl Sinks {
             let now = Now { us, outcome, code, traced: sampled || late };
             access.add(exchange, record, &now);
             exported = access.exported().map(|fields| (fields, now));
+            handed.lined = true;
         }
         if place.is_none() && !sampled && exported.is_none() {
-            return;
+            return handed;
         }
         // A copy, because calls that outlive their answer still have the record.
         let request = Arc::new(Finished::new(exchange, record.clone(), us, aborted, late));
@@ -113,6 +132,37 @@ impl Sinks {
         if let Some(place) = place {
             let name = record.route.as_deref().map_or("", |route| route.name());
             self.keep.put(place, name, request);
+        }
+        handed
+    }
+
+    /// Hands on what the execution of a request did after that, to whoever has the request.
+    pub(super) fn rest(
+        &self,
+        exchange: &Exchange,
+        record: &Record,
+        told: &Told,
+        (us, failed): (u64, Option<RequestError>),
+    ) {
+        let Handed { sampled, late, lined, place } = told.handed;
+        let rest = Rest { since: told.since, failed };
+        let of =
+            |record| Finished { rest: Some(rest), ..Finished::new(exchange, record, us, told.aborted, late) };
+        if let Some(access) = self.access.as_ref().filter(|_| lined) {
+            let now = Now { us, outcome: LATE, code: failed, traced: sampled || late };
+            let record = record.rest(told.since);
+            access.add(exchange, &record, &now);
+            if let Some(fields) = access.exported() {
+                self.accesses.push(Access::new(Arc::new(of(record)), fields, &now));
+            }
+        }
+        if sampled || late {
+            self.traces.push(Arc::new(of(Record { sent: 0, received: 0, ..record.clone() })));
+        }
+        if let Some(place) = place {
+            let name = record.route.as_deref().map_or("", |route| route.name());
+            let whole = Finished::new(exchange, record.whole(), told.us, told.aborted, late);
+            self.keep.complete(place, name, Finished { until: us, ..whole });
         }
     }
 }

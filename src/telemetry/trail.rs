@@ -100,7 +100,7 @@ impl Trail {
             call.went(sent, since);
             match answer {
                 Ok(status) => (call.head_us, call.status) = (at.max(1), Some(status)),
-                Err(kind) => (call.ended_us, call.failure) = (at.max(1), Some(kind)),
+                Err(kind) => (call.ended_us, call.failure, call.left) = (at.max(1), Some(kind), None),
             }
         });
     }
@@ -160,7 +160,8 @@ impl Trail {
     pub fn ended(&self, outcome: Result<u64, Kind>, at: Instant) {
         let at = self.exchange.micros(at);
         self.with(|call| {
-            call.ended_us = at.max(1);
+            // Also of one that was told as late.
+            (call.ended_us, call.left) = (at.max(1), None);
             match outcome {
                 Ok(bytes) => call.bytes = bytes,
                 Err(kind) => call.failure = Some(kind),
@@ -169,7 +170,7 @@ impl Trail {
     }
 
     fn with(&self, change: impl FnOnce(&mut CallRecord)) {
-        // None once the record has been written, which calls may outlive.
+        // What is written of a record once is not written again, but calls may outlive that.
         if let Some(call) = self.exchange.record().calls.get_mut(self.number) {
             change(call);
         }

@@ -110,7 +110,7 @@ fn request(out: &mut String, request: &Finished, open: bool) {
 }
 
 fn svg(out: &mut String, request: &Finished, bars: &[Bar], gateway_us: u64) {
-    let whole = request.us.max(1);
+    let whole = request.until.max(1);
     let height = TOP + ROW * (bars.len() + 1) + 6;
     let _ = write!(
         out,

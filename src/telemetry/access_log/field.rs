@@ -51,7 +51,7 @@ fields! {
     Path = "path", "The path in canonical form, without its query.";
     Protocol = "protocol", "`1.0`, `1.1` or `2`.";
     Status = "status", "The status answered; absent if the client left before.";
-    Outcome = "outcome", "`ok`, `degraded`, `refused`, `failed`, `aborted`; `streaming` and `closed` of what lasts.";
+    Outcome = "outcome", "`ok`, `degraded`, `refused`, `failed`, `aborted`; `streaming` and `closed` of what lasts, `late` of what went on without its client.";
     Code = "code", "Why it was refused, failed or aborted.";
     DurationMs = "durationMs", "From the request's head to the answer's last byte.";
     UpstreamMs = "upstreamMs", "Of a proxy route: until the head of the upstream's answer.";

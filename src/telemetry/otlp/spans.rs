@@ -5,7 +5,7 @@ use http::uri::PathAndQuery;
 use super::{Resource, address, flag, nanos, number, text, texts, wire::Message};
 use crate::telemetry::{
     CallRecord, Finished, RequestError, RouteInstruments, StepInfo, StepOutcome, StepRecord, Verb,
-    critical::Tree, route::protocol_version, trace::derived,
+    critical::Tree, rest::Since, route::protocol_version, trace::derived,
 };
 
 const INTERNAL: u64 = 1;
@@ -71,23 +71,27 @@ impl Span<'_> {
 fn trace(scope: &mut Message<'_>, request: &Finished) -> u64 {
     let record = &request.record;
     let route = record.route.as_deref();
-    server(scope, request, route);
-    let mut count = 1;
+    let Since { steps, calls } = request.rest.map(|rest| rest.since).unwrap_or_default();
+    let mut count = 0;
+    if request.rest.is_none() {
+        server(scope, request, route);
+        count += 1;
+    }
     let Some(route) = route else { return count };
     let tree = Tree::of(record);
     if !record.steps.is_empty() {
         let critical = tree.critical(&route.info.steps, request.us, &route.generation);
-        for (at, step) in record.steps.iter().enumerate() {
+        for (at, step) in record.steps.iter().enumerate().skip(steps) {
             if let Some((infos, outer)) = composition((request, route), &tree, step.scope)
                 && let Some(info) = infos.get(usize::from(step.step))
             {
-                let critical = critical.binary_search(&at).is_ok();
+                let critical = request.rest.is_none() && critical.binary_search(&at).is_ok();
                 step_span(scope, (request, route), step, info, (outer, critical));
                 count += 1;
             }
         }
     }
-    for (number, call) in record.calls.iter().filter(|(_, call)| call.attempted()) {
+    for (number, call) in record.calls.iter().skip(calls).filter(|(_, call)| call.attempted()) {
         call_span(scope, (request, route), &tree, number, call);
         count += 1;
     }

@@ -1,6 +1,6 @@
 //! Ten thousand requests, told the same by every signal.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use futures_util::{future::join_all, stream};
 use http::{Request, Response};
@@ -29,7 +29,7 @@ const REQUESTS: usize = 10_000;
 /// Of each way in which steps are left, calls cut, and streams broken.
 const LEFT: usize = 50;
 /// How many such ways there are.
-const WAYS: usize = 13;
+const WAYS: usize = 16;
 
 /// A body that says hello; then it ends, breaks off when that is allowed, or goes on for ever.
 fn streamed(how: &str, broken: Arc<Semaphore>) -> Answer {
@@ -79,7 +79,34 @@ respond: {body: '${ steps.x.body }'}";
 steps: {x: {http: {service: back, path: /body/hang}}}\nrespond: {body: '${ steps.x.body }'}";
     let dimmed = "match: {path: /dimmed}\ntimeout: 1s
 steps: {hangs: {http: {service: back, path: /hang}, optional: true}}\nrespond: {body: '${ steps.hangs.?body }'}";
+    // An unsafe call is on the wire when the client leaves, so that the rest is done without it.
+    let each = "match: {path: /rest/each, methods: [POST]}
+steps:
+  all:
+    forEach: {in: '${ [1, 2, 3, 4, 5] }', as: n, max: 9, concurrency: 2}
+    unordered: true
+    http: {service: back, method: POST, path: /gated/each}
+  then: {http: {service: back, path: /then}, after: [all]}
+respond: {body: {then: '${ steps.then.body }'}}";
+    let chain = "match: {path: /rest/chain, methods: [POST]}
+steps:
+  write: {http: {service: back, method: POST, path: /gated/chain}}
+  read: {http: {service: back, path: /read}, after: [write]}
+  deep: {compose: inner, with: {}, after: [read]}
+  last: {http: {service: back, method: POST, path: /bad}, after: [deep]}
+respond: {body: '${ steps.last.body }'}";
+    let again = "match: {path: /rest/again, methods: [POST]}
+steps:
+  put:
+    http: {service: shaky, method: PUT, path: /gated/again}
+    retry: {attempts: 3, on: [503], backoff: {initial: 1ms, max: 2ms}}
+respond: {body: '${ steps.put.body }'}";
     vec![
+        route("each", each),
+        route("chain", chain),
+        route("again", again),
+        INNER.to_owned(),
+        service("shaky", origin.address, ""),
         route("stream", &format!("match: {{path: \"/stream/{{how}}\"}}\n{stream}")),
         route("overdue", overdue),
         route("dimmed", dimmed),
@@ -97,6 +124,58 @@ steps: {hangs: {http: {service: back, path: /hang}, optional: true}}\nrespond: {
         route("c", composed),
         route("s", "match: {path: /s}\nstatic: {status: 204}"),
     ]
+}
+
+/// A Composition of two steps.
+const INNER: &str = "\
+apiVersion: segue/v1
+kind: Composition
+metadata: {name: inner, owner: team, version: 1.0.0}
+steps:
+  first: {http: {service: back, path: /first}}
+  second: {http: {service: back, method: POST, path: /second}, after: [first]}
+output: {a: '${ steps.first.body }', b: '${ steps.second.body }'}
+";
+
+/// Asks for what outlives its client, leaves once unsafe calls are on the wire, and lets these end when all of that
+/// is told.
+async fn outlive(gateway: &Gateway, origin: &Origin, gate: &Semaphore) {
+    for (name, calls) in [("each", 2), ("chain", 1), ("again", 1)] {
+        let mut clients = Vec::new();
+        for _ in 0..LEFT {
+            let mut stream = TcpStream::connect(gateway.address).await.unwrap();
+            let text = format!("POST /rest/{name} HTTP/1.1\r\nhost: a\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(text.as_bytes()).await.unwrap();
+            clients.push(stream);
+        }
+        let target = format!("/gated/{name}");
+        while origin.seen().iter().filter(|seen| seen.target == target).count() < calls * LEFT {
+            tokio::task::yield_now().await;
+        }
+        drop(clients);
+        until(gateway, &format!("request shop/{name} aborted")).await;
+    }
+    gate.close();
+    for late in ["each ok", "chain upstream_status", "again upstream_unavailable"] {
+        until(gateway, &format!("late shop/{late}")).await;
+    }
+}
+
+/// Waits until that was counted of each of them.
+async fn until(gateway: &Gateway, name: &str) {
+    loop {
+        let counts = from_prometheus(get(gateway.admin, "/metrics").await.text());
+        if counts.get(name) == Some(&(LEFT as u64)) {
+            return;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+/// The spans that calls said they were, as they reached the origin.
+fn parents(origin: &Origin) -> Vec<String> {
+    let calls = origin.seen();
+    calls.iter().map(|seen| seen.headers["traceparent"].to_str().unwrap()[36..52].to_owned()).collect()
 }
 
 async fn drive(address: std::net::SocketAddr, from: usize, to: usize) {
@@ -162,13 +241,18 @@ async fn break_off(address: std::net::SocketAddr, broken: &Semaphore) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_signal_counts_the_same() {
     let broken = Arc::new(Semaphore::new(0));
-    let breaks = Arc::clone(&broken);
+    let gate = Arc::new(Semaphore::new(0));
+    let (breaks, opened) = (Arc::clone(&broken), Arc::clone(&gate));
     let origin = Origin::start(move |request| {
-        let breaks = Arc::clone(&breaks);
+        let (breaks, opened) = (Arc::clone(&breaks), Arc::clone(&opened));
         async move {
             let path = request.uri().path().to_owned();
             if let Some(how) = path.strip_prefix("/body/") {
                 streamed(how, breaks)
+            } else if let Some(which) = path.strip_prefix("/gated/") {
+                // Shut until all of them have been left, and then closed, which lets everybody through.
+                let _ = opened.acquire().await;
+                if which == "again" { status(503) } else { json("1") }
             } else if path == "/hang" {
                 std::future::pending().await
             } else if path.contains("bad") || (path.starts_with("/two") && path.ends_with("2")) {
@@ -217,6 +301,7 @@ async fn every_signal_counts_the_same() {
         leave(gateway.address, &origin).await;
     }
     break_off(gateway.address, &broken).await;
+    outlive(&gateway, &origin, &gate).await;
     let page = loop {
         let page = get(gateway.admin, "/metrics").await;
         let requests = only(&from_prometheus(page.text()), &["request "]);
@@ -226,7 +311,7 @@ async fn every_signal_counts_the_same() {
         tokio::task::yield_now().await;
     };
     let counts = from_prometheus(page.text());
-    assert_eq!(counts["request shop/s ok"], 1870);
+    assert_eq!(counts["request shop/s ok"], 1840);
     assert_eq!(counts["code shop/c upstream_status"], counts["request shop/c failed"]);
     assert_eq!(counts["code  not_found"], counts["request  refused"]);
     assert!(counts["request shop/c degraded"] > 100 && counts["step shop/c three skipped"] > 100);
@@ -259,6 +344,17 @@ async fn every_signal_counts_the_same() {
         "request shop/raw ok",
         "code shop/raw upstream_invalid",
         "code shop/raw client_gone",
+        "step shop/each all late",
+        "step shop/each then ok",
+        "late shop/each ok",
+        "step shop/chain write late",
+        "step shop/chain read ok",
+        "step shop/chain deep ok",
+        "step shop/chain last failed",
+        "late shop/chain upstream_status",
+        "step shop/again put late",
+        "late shop/again upstream_unavailable",
+        "call shop/shaky late",
     ] {
         assert_eq!(counts.get(name), Some(&(LEFT as u64)), "{name}: {counts:#?}");
     }
@@ -270,17 +366,27 @@ async fn every_signal_counts_the_same() {
     let folder = gateway.folder.path().to_owned();
     let log = loop {
         let log = std::fs::read_to_string(folder.join("access.log")).unwrap();
-        if log.lines().count() == REQUESTS {
+        if log.lines().count() == REQUESTS + 3 * LEFT {
             break log;
         }
         tokio::time::sleep(std::time::Duration::from_millis(10)).await;
     };
-    assert_eq!(from_log(&log), only(&counts, &["request ", "step ", "code "]), "the access log");
+    assert_eq!(from_log(&log), only(&counts, &["request ", "step ", "code ", "late "]), "the access log");
     let (running, _folder) = gateway.into_running();
     running.drain();
     tokio::task::spawn_blocking(|| running.wait()).await.unwrap().unwrap();
     let seen = collector.seen();
-    assert_eq!(from_spans(&seen), counts, "spans");
+    // Whether what outlived its request went well is in the log and in a counter.
+    let traced = only(&counts, &["request ", "step ", "code ", "call ", "again ", "bytes "]);
+    assert_eq!(from_spans(&seen), traced, "spans");
+    let calls = seen.spans.iter().filter(|span| span.kind() == SpanKind::Client);
+    let calls: HashSet<String> =
+        calls.map(|span| span.span_id.iter().map(|byte| format!("{byte:02x}")).collect()).collect();
+    let sent = parents(&origin);
+    assert_eq!(sent.iter().filter(|span| !calls.contains::<String>(span)).count(), 0, "calls without a span");
+    let again = origin.seen().iter().filter(|seen| seen.target == "/gated/again").count() as u64;
+    assert_eq!(counts["again shop/shaky"], again - LEFT as u64);
+    assert!(again > LEFT as u64, "none was made again");
     assert_eq!(orphans(&seen), [""; 0], "every span but the request's has a parent");
     assert_eq!(from_otlp(&seen), counts, "metrics over OTLP");
 }

@@ -1,11 +1,11 @@
 //! How often something happened, as each signal tells it. A name begins with what is counted: `request`, `step`,
-//! `code`, `call` with its error, `bytes` of a step.
+//! `code`, `call` with its error, `bytes` of a step, `late` for executions that outlived their request.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use opentelemetry_proto::tonic::{
     metrics::v1::{metric::Data, number_data_point::Value},
-    trace::v1::span::SpanKind,
+    trace::v1::{Span, span::SpanKind},
 };
 
 use super::collector::{Seen, attributes};
@@ -27,18 +27,33 @@ pub(super) fn only(counts: &Counts, kinds: &[&str]) -> Counts {
 
 pub(super) fn from_log(log: &str) -> Counts {
     let mut counts = Counts::new();
+    let mut late = HashSet::new();
     for line in log.lines() {
         let line: serde_json::Value =
             serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
         let route = line["route"].as_str().unwrap_or("");
         let outcome = line["outcome"].as_str().unwrap();
+        let id = line["requestId"].as_str().unwrap().to_owned();
+        let steps = line["steps"].as_object().into_iter().flatten();
+        let steps = steps.map(|(step, told)| (step, told["outcome"].as_str().unwrap()));
+        if outcome == "late" {
+            add(&mut counts, format!("late {route} {}", line["code"].as_str().unwrap_or("ok")), 1);
+            // How one has ended that the request's own line called late is no other step.
+            for (step, outcome) in steps.filter(|(step, _)| !late.contains(&(id.clone(), (*step).clone()))) {
+                add(&mut counts, format!("step {route} {step} {outcome}"), 1);
+            }
+            continue;
+        }
         add(&mut counts, format!("request {route} {outcome}"), 1);
         match line["code"].as_str() {
             Some(code) => add(&mut counts, format!("code {route} {code}"), 1),
             None => assert!(matches!(outcome, "ok" | "degraded"), "nothing says why: {line}"),
         }
-        for (step, told) in line["steps"].as_object().into_iter().flatten() {
-            add(&mut counts, format!("step {route} {step} {}", told["outcome"].as_str().unwrap()), 1);
+        for (step, outcome) in steps {
+            add(&mut counts, format!("step {route} {step} {outcome}"), 1);
+            if outcome == "late" {
+                late.insert((id.clone(), step.clone()));
+            }
         }
     }
     counts
@@ -62,13 +77,19 @@ pub(super) fn from_spans(seen: &Seen) -> Counts {
                 let wrong = matches!(outcome, "aborted" | "failed");
                 assert_eq!(text("error.type"), if wrong { text("segue.code") } else { "" }, "{of:?}");
             }
+            // Metrics have a route's own steps, with what is inside of them.
+            SpanKind::Internal if steps.contains_key(&(&span.trace_id, &span.parent_span_id)) => {}
             SpanKind::Internal => {
                 add(&mut counts, format!("step {route} {} {}", span.name, of["segue.step.outcome"]), 1);
             }
             _ => {
                 let error = of.get("error.type").map_or("ok", String::as_str);
+                if of.contains_key("http.request.resend_count") {
+                    add(&mut counts, format!("again {}", of["segue.service"]), 1);
+                }
                 add(&mut counts, format!("call {} {error}", of["segue.service"]), 1);
-                if let Some(step) = steps.get(&(&span.trace_id, &span.parent_span_id)) {
+                let around = |span: &Span| steps.get(&(&span.trace_id, &span.parent_span_id)).copied();
+                if let Some(step) = std::iter::successors(around(span), |step| around(step)).last() {
                     let bytes = text("http.response.body.size").parse().unwrap_or(0);
                     let route = &attributes(&step.attributes)["segue.route"];
                     add(&mut counts, format!("bytes {route} {}", step.name), bytes);
@@ -85,6 +106,11 @@ fn one(counts: &mut Counts, name: &str, label: &dyn Fn(&str) -> Option<String>, 
     match name {
         "segue.requests" => add(counts, format!("request {route} {}", of("outcome")), count),
         "segue.failures" | "segue.aborted" => add(counts, format!("code {route} {}", of("code")), count),
+        "segue.late" => {
+            let code = label("code").filter(|code| !code.is_empty());
+            add(counts, format!("late {route} {}", code.as_deref().unwrap_or("ok")), count);
+        }
+        "segue.upstream.retries" => add(counts, format!("again {}", of("service")), count),
         "segue.steps" => add(counts, format!("step {route} {} {}", of("step"), of("outcome")), count),
         "segue.step.bytes" => add(counts, format!("bytes {route} {}", of("step")), count),
         "http.client.request.duration" => {
@@ -127,6 +153,8 @@ pub(super) fn from_prometheus(page: &str) -> Counts {
             "segue_requests_total" => "segue.requests",
             "segue_failures_total" => "segue.failures",
             "segue_aborted_total" => "segue.aborted",
+            "segue_late_total" => "segue.late",
+            "segue_upstream_retries_total" => "segue.upstream.retries",
             "segue_steps_total" => "segue.steps",
             "segue_step_bytes_total" => "segue.step.bytes",
             "http_client_request_duration_seconds_count" => "http.client.request.duration",
