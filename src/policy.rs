@@ -132,17 +132,6 @@ pub enum Priority {
 // === impl Priority ===
 
 impl Priority {
-    /// The next lower one.
-    #[must_use]
-    pub const fn below(self) -> Option<Self> {
-        match self {
-            Self::Low => None,
-            Self::Normal => Some(Self::Low),
-            Self::High => Some(Self::Normal),
-            Self::Critical => Some(Self::High),
-        }
-    }
-
     /// The word of the format.
     #[must_use]
     pub const fn as_str(self) -> &'static str {

@@ -5,6 +5,9 @@ const FIELD: u8 = 2;
 const PATH: u8 = 4;
 const QUERY: u8 = 8;
 
+/// What a token may have besides letters and digits.
+const MARKS: &[u8] = b"!#$%&'*+-.^_`|~";
+
 /// What each byte may be part of.
 static CLASS: [u8; 256] = classes();
 
@@ -14,25 +17,7 @@ const fn classes() -> [u8; 256] {
     while at < 256 {
         let byte = at as u8;
         let mut class = 0;
-        if byte.is_ascii_alphanumeric()
-            || matches!(
-                byte,
-                b'!' | b'#'
-                    | b'$'
-                    | b'%'
-                    | b'&'
-                    | b'\''
-                    | b'*'
-                    | b'+'
-                    | b'-'
-                    | b'.'
-                    | b'^'
-                    | b'_'
-                    | b'`'
-                    | b'|'
-                    | b'~'
-            )
-        {
+        if byte.is_ascii_alphanumeric() {
             class |= TOKEN;
         }
         if byte == b'\t' || (byte >= b' ' && byte != 0x7f) {
@@ -50,6 +35,11 @@ const fn classes() -> [u8; 256] {
         }
         classes[at] = class;
         at += 1;
+    }
+    let mut mark = 0;
+    while mark < MARKS.len() {
+        classes[MARKS[mark] as usize] |= TOKEN;
+        mark += 1;
     }
     classes
 }

@@ -31,17 +31,11 @@ impl Upstream {
         let mut endpoints = endpoints(service, sources, &mut hash, &mut findings);
         endpoints.sort_by_key(|endpoint| endpoint.priority);
         let headers = headers(service, sources, &mut hash, &mut findings);
-        let tls = if endpoints.iter().any(|endpoint| endpoint.secure) {
-            match tls::Settings::load(&service.tls, service.protocol, &service.place, sources, &mut hash) {
-                Ok(settings) => Some(settings),
-                Err(found) => {
-                    findings.extend(found);
-                    None
-                }
-            }
-        } else {
-            None
-        };
+        let loaded = endpoints
+            .iter()
+            .any(|endpoint| endpoint.secure)
+            .then(|| tls::Settings::load(&service.tls, service.protocol, &service.place, sources, &mut hash));
+        let tls = loaded.and_then(|loaded| loaded.map_err(|found| findings.extend(found)).ok());
         (service.protocol, service.timeout, service.connect_timeout).hash(&mut hash);
         (service.in_flight, service.idle_per_endpoint, service.max_age).hash(&mut hash);
         (service.asset as u8, service.balance as u8).hash(&mut hash);

@@ -22,7 +22,7 @@ use tokio::{
 
 use super::{
     Priority,
-    limit::{Control, NONE, share},
+    limit::{Control, NONE, own, share},
 };
 
 /// How many pieces are worked on at the same time in this process. More would only take the processors
@@ -237,9 +237,8 @@ impl Queue {
     pub(super) fn enter(self: &Arc<Self>, priority: Priority) -> Result<Heavy, u32> {
         let limit = self.limit.load(Relaxed);
         let full = || {
-            let all = share(limit, priority);
-            let own = all - priority.below().map_or(0, |below| share(limit, below));
-            self.under_way(Priority::Low) >= all && self.under_way(priority) >= own
+            self.under_way(Priority::Low) >= share(limit, priority)
+                && self.under_way(priority) >= own(limit, priority)
         };
         if limit != NONE && full() {
             return Err(limit);

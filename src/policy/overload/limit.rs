@@ -87,13 +87,16 @@ impl Control {
 
 /// The part of a limit that requests of a priority may fill.
 pub(super) const fn share(limit: u32, priority: Priority) -> u32 {
-    let sixteenths = match priority {
-        Priority::Low => 8,
-        Priority::Normal => 13,
-        Priority::High => 15,
-        Priority::Critical => 16,
-    };
-    (limit as u64 * sixteenths / 16) as u32
+    sixteenths(limit, [8, 13, 15, 16][priority as usize])
+}
+
+/// The part of it that lower ones may not fill.
+pub(super) const fn own(limit: u32, priority: Priority) -> u32 {
+    share(limit, priority) - sixteenths(limit, [0, 8, 13, 15][priority as usize])
+}
+
+const fn sixteenths(limit: u32, parts: u64) -> u32 {
+    (limit as u64 * parts / 16) as u32
 }
 
 #[cfg(test)]
