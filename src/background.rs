@@ -49,7 +49,12 @@ pub fn pause() {
     std::thread::yield_now();
     let now = Instant::now();
     let waited = now.saturating_duration_since(before);
-    OWED.set((waited > LONG).then(|| now + (waited / PART).min(MOST)));
+    OWED.set(owed(waited).map(|time| now + time));
+}
+
+/// How long a thread that has waited so long need not offer the processor.
+fn owed(waited: Duration) -> Option<Duration> {
+    (waited > LONG).then(|| (waited / PART).min(MOST))
 }
 
 /// Drops something large behind the workers: to give memory back to the system takes a tenth of a millisecond for
@@ -67,6 +72,12 @@ pub fn discard(large: impl Send + 'static) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_has_waited_for_long_has_a_part_of_that_and_never_much_at_once() {
+        let micros = |us| owed(Duration::from_micros(us)).map(|owed| owed.as_micros());
+        assert_eq!([500, 2_000, 2_400, 30_000].map(micros), [None, None, Some(400), Some(500)]);
+    }
 
     #[test]
     fn a_thread_says_for_itself_that_it_goes_last() {

@@ -124,7 +124,7 @@ async fn send<C: Caller>(
         receive::drain(body);
         Some(Ok(bytes::Bytes::new()))
     } else {
-        within(end, receive::answer(body, &state.run.received)).await
+        within(end, receive::answer(body, &state.run)).await
     };
     let failed = |error, headers| Err(judged(step, error, status, headers, Content::default()));
     let bytes = match bytes {
@@ -237,7 +237,7 @@ async fn refuse(
         // Judged by its status already: a body that does not come in time for an answer only leaves a rule
         // without it.
         let end = end.min(state.run.cut);
-        if let Some(Ok(body)) = within(end, receive::answer(body, &state.run.received)).await {
+        if let Some(Ok(body)) = within(end, receive::answer(body, &state.run)).await {
             answer.body = body;
             answer.content_type = head.headers.get(header::CONTENT_TYPE).cloned();
         }

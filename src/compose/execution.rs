@@ -37,7 +37,7 @@ pub(super) struct Run {
     pub(super) cut: Instant,
     pub(super) meter: Meter,
     /// Bytes of step answers held.
-    pub(super) received: Received,
+    received: Received,
     /// An unsafe call was sent.
     unsafe_sent: AtomicBool,
     pub(super) common: OnceLock<Common>,
@@ -51,45 +51,18 @@ const CAP: u64 = 16 * 1024 * 1024;
 const FREE: u64 = 256 * 1024;
 
 /// Bytes that an execution has received and holds until its end.
-#[derive(Debug)]
-pub(super) struct Received {
-    unit: Arc<str>,
+#[derive(Debug, Default)]
+struct Received {
     bytes: AtomicU64,
     /// What of it the unit is charged for.
     charged: AtomicU64,
 }
 
-impl Received {
-    pub(super) fn of(unit: &Arc<str>) -> Self {
-        Self { unit: Arc::clone(unit), bytes: AtomicU64::new(0), charged: AtomicU64::new(0) }
-    }
-
-    /// Takes more, if the execution and the unit may have it.
-    pub(super) fn take(&self, bytes: u64) -> Result<(), Error> {
-        let all = self.bytes.fetch_add(bytes, Relaxed) + bytes;
-        if all > CAP {
-            let what = "all answers of the request are larger than 16 MiB";
-            return Err(Error::new(Kind::BadPayload).detail(what));
-        }
-        if all <= FREE {
-            return Ok(());
-        }
-        let before = self.charged.fetch_max(all, Relaxed);
-        if before < all && !beside::of(&self.unit).hold(all - before) {
-            // What could not be had is not given back at the end.
-            self.charged.fetch_sub(all - before, Relaxed);
-            let cause = "the answers that the unit holds take an eighth of the memory";
-            return Err(Error::new(Kind::Overloaded).cause(cause));
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Received {
+impl Drop for Run {
     fn drop(&mut self) {
-        let charged = *self.charged.get_mut();
+        let charged = *self.received.charged.get_mut();
         if charged > 0 {
-            beside::of(&self.unit).release(charged);
+            beside::of(&self.route().unit).release(charged);
         }
     }
 }
@@ -98,7 +71,6 @@ impl Run {
     pub(super) fn new(call: Call) -> (Self, Body, http::Extensions) {
         let Call { plan, route, upstreams, exchange, head, captures, body, deadline, timeout } = call;
         let spare = plan.routes[route.index()].spare.map(Spare::new);
-        let received = Received::of(&plan.routes[route.index()].unit);
         let run = Self {
             plan,
             route,
@@ -110,12 +82,33 @@ impl Run {
             deadline,
             cut: deadline - timeout / 10,
             meter: Meter::default(),
-            received,
+            received: Received::default(),
             unsafe_sent: AtomicBool::new(false),
             common: OnceLock::new(),
             spare,
         };
         (run, body, head.extensions)
+    }
+
+    /// Takes more of the services' answers, if the execution and its unit may have it.
+    pub(super) fn take(&self, bytes: u64) -> Result<(), Error> {
+        let Received { bytes: held, charged } = &self.received;
+        let all = held.fetch_add(bytes, Relaxed) + bytes;
+        if all > CAP {
+            let what = "all answers of the request are larger than 16 MiB";
+            return Err(Error::new(Kind::BadPayload).detail(what));
+        }
+        if all <= FREE {
+            return Ok(());
+        }
+        let before = charged.fetch_max(all, Relaxed);
+        if before < all && !beside::of(&self.route().unit).hold(all - before) {
+            // What could not be had is not given back at the end.
+            charged.fetch_sub(all - before, Relaxed);
+            let cause = "the answers that the unit holds take an eighth of the memory";
+            return Err(Error::new(Kind::Overloaded).retry_after(1).cause(cause));
+        }
+        Ok(())
     }
 
     pub(super) fn route(&self) -> &Route {

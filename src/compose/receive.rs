@@ -8,7 +8,7 @@ use futures_util::FutureExt;
 use http_body::Body as _;
 use tokio::runtime::Handle;
 
-use super::execution::Received;
+use super::execution::Run;
 use crate::{
     body::{Body, BodyError},
     error::Error,
@@ -26,8 +26,8 @@ const REQUEST_CAP: u64 = 1024 * 1024;
 const DRAIN_CAP: u64 = 64 * 1024;
 const DRAIN_TIME: Duration = Duration::from_millis(50);
 
-/// Reads a step's answer. `held` counts over the execution.
-pub(super) async fn answer(mut body: Body, held: &Received) -> Result<Bytes, Error> {
+/// Reads a step's answer. What it holds counts over the execution.
+pub(super) async fn answer(mut body: Body, run: &Run) -> Result<Bytes, Error> {
     let too_large = |what| Err(Error::new(Kind::BadPayload).detail(what));
     if body.size_hint().lower() > STEP_CAP {
         return too_large("the answer is larger than 4 MiB");
@@ -40,7 +40,7 @@ pub(super) async fn answer(mut body: Body, held: &Received) -> Result<Bytes, Err
             continue;
         };
         let length = data.len() as u64;
-        held.take(length)?;
+        run.take(length)?;
         let have = first.len().max(joined.len()) as u64;
         if have + length > STEP_CAP {
             return too_large("the answer is larger than 4 MiB");

@@ -133,7 +133,8 @@ async fn a_unit_holds_a_part_of_the_memory_until_its_executions_end() {
     }
     let and = call("y").replace("http:", "after: [x], http:");
     let two = Bench::new(&route(&(call("x") + &and), both), services.clone());
-    assert_eq!(two.get("/r/1").await.unwrap_err().kind(), Kind::Overloaded);
+    let error = two.get("/r/1").await.unwrap_err();
+    assert_eq!((error.kind(), error.retry_after_seconds()), (Kind::Overloaded, Some(1)));
     let stood_in = and.replace("http:", "fallback: [1], http:");
     let tolerated = Bench::new(&route(&(call("x") + &stood_in), both), services);
     assert_eq!(tolerated.get("/r/1").await.unwrap().body, "200001");

@@ -9,6 +9,18 @@ use crate::support::{
     origin::{Origin, json, status},
 };
 
+/// The two routes on the page, once both are there.
+async fn both(gateway: &Gateway) -> Vec<serde_json::Value> {
+    loop {
+        let page = get(gateway.admin, "/requests.json").await.json();
+        let routes = page["routes"].as_array().unwrap().clone();
+        if routes.len() == 2 {
+            return routes;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn the_slowest_and_the_failed_are_kept_as_waterfalls() {
     let origin = Origin::start(|request| async move {
@@ -28,14 +40,7 @@ async fn the_slowest_and_the_failed_are_kept_as_waterfalls() {
     let gateway = Gateway::start(&documents);
     assert_eq!(get(gateway.address, "/good/%3Cscript%3E'?q=secret").await.status, 200);
     assert_eq!(get(gateway.address, "/bad").await.status, 502);
-    let routes = loop {
-        let page = get(gateway.admin, "/requests.json").await.json();
-        let routes = page["routes"].as_array().unwrap().clone();
-        if routes.len() == 2 {
-            break routes;
-        }
-        tokio::task::yield_now().await;
-    };
+    let routes = both(&gateway).await;
     let (bad, good) = (&routes[0], &routes[1]);
     assert_eq!((&bad["route"], &good["route"]), (&"shop/bad".into(), &"shop/good".into()));
     let failed = &bad["failed"][0];
@@ -83,14 +88,7 @@ respond: {{body: {{n: '${{ steps.each.items.size() }}'}}}}",
     let gateway = Gateway::start(&documents);
     assert_eq!(get(gateway.address, "/many").await.status, 200);
     assert_eq!(get(gateway.address, "/missing").await.status, 404);
-    let routes = loop {
-        let page = get(gateway.admin, "/requests.json").await.json();
-        let routes = page["routes"].as_array().unwrap().clone();
-        if routes.len() == 2 {
-            break routes;
-        }
-        tokio::task::yield_now().await;
-    };
+    let routes = both(&gateway).await;
     let (many, missing) = (&routes[0]["slowest"][0], &routes[1]["slowest"][0]);
     // A step and its calls.
     assert_eq!((many["bars"].as_array().unwrap().len(), &many["omitted"]), (120, &31.into()));
